@@ -34,7 +34,7 @@ class MappingError(ConvertError):
 
 
 class VariantError(ConvertError):
-    """A table fits, but what shapes cannot show (attention heads, for one) is not known; the message names the option."""
+    """A table fits, but what shapes cannot show (attention heads) is not known; the message names the option."""
 
 
 class ParityError(ConvertError):

@@ -1,0 +1,125 @@
+"""What the command line prints: text from results, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bort_convert.ops import Fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bort_convert.family import Family
+    from bort_convert.fit import Fit
+    from bort_convert.inspection import Inspection
+    from bort_convert.manifest import Manifest
+
+KINDS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}
+AUTO_CLASSES = {
+    "BertModel": "AutoModel",
+    "BertForMaskedLM": "AutoModelForMaskedLM",
+    "BertForSequenceClassification": "AutoModelForSequenceClassification",
+}
+
+
+def printable(text: str, longest: int = 120) -> str:
+    """A name from a file, safe to print: control characters escaped, and cut if it is very long."""
+    escaped = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return escaped if len(escaped) <= longest else f"{escaped[:longest]}... ({len(text):,} characters)"
+
+
+def inspection_text(found: Inspection) -> str:
+    """What is in a file, and what a conversion would do with it."""
+    count = len(found.arrays)
+    arrays = f"{count:,} array{'s' * (count != 1)}, {found.parameters:,} parameters"
+    lines = [f"{found.path}: {KINDS[found.kind]}, {_bytes(found.size)}, {arrays}"]
+    lines += [found.note] if found.note else []
+    if found.fit:
+        return "\n".join([*lines, *_fit_lines(found.fit), "", *_step_lines(found.fit)])
+    rows = [(printable(info.name), _shape(info.shape), _stored(info.dtype, info.storage)) for info in found.arrays]
+    return "\n".join([*lines, "", *_columns(("NAME", "SHAPE", "DTYPE"), rows), "", f"{found.misfit}"])
+
+
+def conversion_text(manifest: Manifest, target: Path, files: Sequence[str]) -> str:
+    """What a conversion did, and what to do next."""
+    variant = manifest.variant or "a size that was not published"
+    lines = [
+        f"{target}: {manifest.architecture} from {manifest.family} ({manifest.table}, {variant})",
+        f"  {len(manifest.tensors):,} tensors, {manifest.parameters:,} parameters from the checkpoint",
+        f"  files: {', '.join(files)}",
+    ]
+    lines += [
+        f"  {printable(twin)} equals {printable(name)}: tied, written once" for twin, name in manifest.tied.items()
+    ]
+    lines += [f"  {name}: made up, {tensor.why}" for name, tensor in manifest.tensors.items() if not tensor.sources]
+    lines += [f"  {printable(name)}: left out, {why}" for name, why in manifest.left_out.items()]
+    loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
+    return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}")'])
+
+
+def extraction_text(manifest: Manifest, target: Path) -> str:
+    """What an extraction wrote."""
+    lines = [f"{target}: {len(manifest.tensors):,} arrays, {manifest.parameters:,} numbers from {manifest.source.name}"]
+    return "\n".join([*lines, *(f"  {printable(name)}: left out, {why}" for name, why in manifest.left_out.items())])
+
+
+def families_text(families: Iterable[Family]) -> str:
+    """What this package knows, one line for each form of each family."""
+    rows = [
+        (family.name, table.title, ", ".join(name for name, *_ in table.architectures), _variants(family))
+        for family in families
+        for table in family.tables
+    ]
+    return "\n".join(_columns(("FAMILY", "CHECKPOINT", "BECOMES", "PUBLISHED SIZES"), rows))
+
+
+def _variants(family: Family) -> str:
+    return ", ".join(variant.name for variant in family.variants)
+
+
+def _fit_lines(fit: Fit) -> Iterator[str]:
+    variant = fit.variant or "a size that was not published"
+    yield f"{fit.family.title} ({fit.table.title}, {variant}) -> {fit.architecture}"
+    yield f"  sizes: {_pairs(fit.plan.dims)}"
+    yield f"  facts: {_pairs(fit.facts)}"
+
+
+def _step_lines(fit: Fit) -> list[str]:
+    rows = []
+    for step in fit.plan.steps:
+        names = ", ".join(printable(fit.names[name]) for name in step.sources) or "-"
+        targets = ", ".join(spec.name for spec in step.targets) or "left out"
+        shape = " and ".join(_shape(spec.shape) for spec in step.targets)
+        dtype = step.targets[0].dtype if step.targets else ""
+        done = f"filled with {step.op.value:g}" if isinstance(step.op, Fill) else type(step.op).__name__.lower()
+        rows.append((names, shape, dtype, targets, f"{done}: {step.why}" if step.why else done))
+    for name, original in fit.plan.twins:
+        rows.append((printable(fit.names[name]), "", "", f"tied to {printable(fit.names[original])}", "written once"))
+    return _columns(("CHECKPOINT", "SHAPE", "DTYPE", "BECOMES", "HOW"), rows)
+
+
+def _columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(row[column]) for row in (titles, *rows)) for column in range(len(titles))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in (titles, *rows)
+    ]
+
+
+def _pairs(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in values.items())
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(size) for size in shape) or "scalar"
+
+
+def _stored(dtype: str | None, storage: str) -> str:
+    if dtype is None:
+        return "none: a record without a value"
+    return dtype if storage == "dense" else f"{dtype}, {storage}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size:,} bytes"  # noqa: PLR2004 - a megabyte

@@ -1,0 +1,104 @@
+"""Any `.params` file at all, as safetensors or `.npz`: the arrays as they are, under the names that they have."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bort_convert.convert import payload_of
+from bort_convert.dtypes import BFLOAT16, TensorSpec
+from bort_convert.errors import OutputError
+from bort_convert.manifest import Manifest, Source, Tensor
+from bort_convert.output import new_file
+from bort_convert.params import ParamsFile, open_params
+from bort_convert.streams import FileRange, sha256_of
+from bort_convert.tensorfile import write_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+
+def extract(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    force: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+) -> Manifest:
+    """Write the arrays of any `.params` file, of any family or none, to one file.
+
+    Sparse arrays are written dense. Records without a value are left out, and the manifest says so.
+
+    Args:
+        source: a `.params` file, or an archive that holds one.
+        target: a name that ends in `.safetensors` or `.npz`.
+        force: replace what stands at `target`.
+        progress: told from time to time the bytes written and the bytes to write.
+
+    Raises:
+        FormatError: the source cannot be read.
+        OutputError: the target cannot be written, or its format cannot hold what the source holds.
+    """
+    writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
+    suffix = Path(target).suffix
+    if suffix not in writers:
+        raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
+    with open_params(source) as params, new_file(target, force=force) as partial, Path(source).open("rb") as file:
+        specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
+        total, done = sum(spec.nbytes for spec in specs), 0
+
+        def advance(nbytes: int) -> None:
+            nonlocal done
+            done += nbytes
+            progress(done, total)
+
+        digests = writers[suffix](partial, params, specs, advance)
+        return Manifest(
+            source=Source(Path(source).name, params.size, sha256_of(FileRange(file.fileno(), 0, params.size))),
+            tensors={
+                spec.name: Tensor((spec.name,), "copy", spec.dtype, spec.shape, digests[spec.name]) for spec in specs
+            },
+            left_out={name: "a record without a value" for name, info in params.header.items() if info.dtype is None},
+        )
+
+
+def _write_safetensors(
+    path: Path, params: ParamsFile, specs: Sequence[TensorSpec], advance: Callable[[int], None]
+) -> dict[str, str]:
+    return write_tensors(path, specs, lambda name: payload_of(params, name), metadata={"format": "np"}, advance=advance)
+
+
+def _write_npz(
+    path: Path, params: ParamsFile, specs: Sequence[TensorSpec], advance: Callable[[int], None]
+) -> dict[str, str]:
+    if problems := [problem for spec in specs if (problem := _no_npz_member(spec))]:
+        raise OutputError("\n  ".join((".npz cannot hold these arrays; extract to .safetensors instead:", *problems)))
+    digests = {}
+    with path.open("xb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for spec in specs:
+                # A ZipInfo made by hand has a fixed date: the same arrays give the same file.
+                array = np.asarray(params[spec.name], order="C")
+                with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[no-untyped-call]
+                digests[spec.name] = hashlib.sha256(array.data if array.size else b"").hexdigest()
+                advance(spec.nbytes)
+        file.flush()
+        os.fsync(file.fileno())
+    return digests
+
+
+def _no_npz_member(spec: TensorSpec) -> str:
+    """Why an array cannot be a member of an archive, "" if it can."""
+    if spec.dtype == BFLOAT16:
+        return f"{spec.name!r}: NumPy's own format has no bfloat16"
+    if any(letter in spec.name for letter in "\0\\:") or ".." in spec.name or spec.name.startswith("/"):
+        return f"{spec.name!r}: an archive that is unpacked would take this name for a path"
+    if len(spec.name.encode()) > 60_000:  # noqa: PLR2004 - a zip counts a name's bytes in 16 bits
+        return f"{spec.name[:80]!r}...: the name is too long for a zip"
+    return ""

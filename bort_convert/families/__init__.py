@@ -1,0 +1,1 @@
+"""One module for each family of models: a table, its variants, its config. Adding a family is adding one."""

@@ -1,0 +1,105 @@
+"""Families of models, as data: tables of rows, the published variants, and the receiving model's config.
+
+Each module in `families/` defines one as `FAMILY`; adding a family is adding a file there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from bort_convert import families as _families
+from bort_convert.errors import MappingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bort_convert.rows import Rows
+
+Fact: TypeAlias = str | int | float | bool
+"""What a config says and shapes do not: attention heads, an activation, an epsilon."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """One form of a family's checkpoints: with its backbone at the top, say, or inside a classifier.
+
+    Attributes:
+        title: what such a file is, as in "language model".
+        rows: the table itself.
+        architectures: the receiving class, and the optional groups that it has a place for, once for each class.
+    """
+
+    title: str
+    rows: Rows
+    architectures: tuple[tuple[str, ...], ...]
+
+    def __post_init__(self) -> None:
+        sources = Counter(slot.name for row in self.rows for slot in row.sources)
+        targets = Counter(target for row in self.rows for target in row.targets)
+        if twice := [name for names in (sources, targets) for name, count in names.items() if count > 1]:
+            raise ValueError(f"{self.title}: the table names {', '.join(twice)} twice")
+
+    def architecture(self, groups: frozenset[str]) -> str:
+        """The receiving class for a file that has these optional groups.
+
+        Raises:
+            MappingError: no class has a place for them together.
+        """
+        for name, *places in self.architectures:
+            if frozenset(places) == groups:
+                return name
+        raise MappingError(f"{self.title}: no receiving class has a place for {', '.join(sorted(groups))} together")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A published size: the sizes that it goes by, and what shapes cannot show of it."""
+
+    name: str
+    dims: Mapping[str, int]
+    facts: Mapping[str, Fact]
+
+
+@dataclass(frozen=True)
+class ConfigKey:
+    """A key of the receiving config: the axis or fact whose value it has, or a constant."""
+
+    name: str
+    source: str = ""
+    constant: object = None
+
+
+@dataclass(frozen=True)
+class Family:
+    """All there is to know of a family.
+
+    Attributes:
+        name: as `--family` takes it.
+        title: as a person would say it.
+        tables: the forms that its checkpoints come in; no file fits two of them.
+        variants: the published sizes.
+        facts: what is the same in every variant; what is missing here and there has to be given.
+        config: the receiving config, key by key.
+        base: the prefix of the backbone's targets, dropped where the receiving class is the backbone itself.
+        base_class: that class.
+    """
+
+    name: str
+    title: str
+    tables: tuple[Table, ...]
+    variants: tuple[Variant, ...]
+    facts: Mapping[str, Fact]
+    config: tuple[ConfigKey, ...]
+    base: str
+    base_class: str
+
+
+def families() -> Mapping[str, Family]:
+    """Every family that this package knows, by name."""
+    names = (f"{_families.__name__}.{module.name}" for module in pkgutil.iter_modules(_families.__path__))
+    found = (importlib.import_module(name).FAMILY for name in names)
+    return {family.name: family for family in found}

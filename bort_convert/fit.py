@@ -1,0 +1,164 @@
+"""Which family a file belongs to, and what it is then: sizes, facts, the plan and the receiving config.
+
+A file belongs to the only table that it does not disagree with. What shapes cannot show comes from the variant whose
+sizes these are, or has to be given; it is never guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from bort_convert.errors import MappingError, VariantError
+from bort_convert.plan import Plan, make_plan
+from bort_convert.spelling import structural_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bort_convert.dtypes import TensorSpec
+    from bort_convert.family import Fact, Family, Table, Variant
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A file, understood.
+
+    Attributes:
+        variant: name of the published size, "" for any other.
+        facts: what shapes cannot show, complete.
+        names: structural name -> name in the file.
+        architecture: the receiving class.
+    """
+
+    family: Family
+    table: Table
+    variant: str
+    facts: Mapping[str, Fact]
+    names: Mapping[str, str]
+    architecture: str
+    plan: Plan = field(repr=False)
+
+    @property
+    def config(self) -> dict[str, object]:
+        """The receiving model's config.json."""
+        values: dict[str, object] = {**self.facts, **self.plan.dims}
+        config: dict[str, object] = {"architectures": [self.architecture]}
+        config |= {key.name: values[key.source] if key.source else key.constant for key in self.family.config}
+        if "labels" in self.plan.dims:
+            labels = {str(number): f"LABEL_{number}" for number in range(self.plan.dims["labels"])}
+            config["id2label"] = labels
+            config["label2id"] = {label: int(number) for number, label in labels.items()}
+        return config
+
+
+def fit(
+    header: Mapping[str, TensorSpec | None],
+    families: Iterable[Family],
+    *,
+    variant: str | None = None,
+    heads: int | None = None,
+) -> Fit:
+    """Find the table that a file fits, and what shapes cannot show.
+
+    Args:
+        header: name in the file -> dtype and shape; None for a record without a value.
+        families: those to try.
+        variant: insist on this published size.
+        heads: attention heads, for a size that was never published.
+
+    Raises:
+        MappingError: no table fits; it holds the disagreements with the closest one.
+        VariantError: a table fits, and what shapes cannot show is not known or contradicts what was given.
+    """
+    tried = [_try_table(header, family, table) for family in families for table in family.tables]
+    fitting = [attempt for attempt in tried if not attempt.plan.disagreements]
+    if not fitting:
+        raise _no_table(min(tried, key=lambda attempt: len(attempt.plan.disagreements)))
+    results = [_complete_or_error(attempt, variant, heads) for attempt in fitting]
+    complete = [result for result in results if isinstance(result, Fit)]
+    if len(complete) > 1:
+        names = ", ".join(found.family.name for found in complete)
+        raise VariantError(f"names and sizes fit more than one family: {names}. Pass --family with one of them")
+    if not complete:
+        raise next(result for result in results if isinstance(result, VariantError))
+    return complete[0]
+
+
+@dataclass(frozen=True)
+class _Attempt:
+    family: Family
+    table: Table
+    names: Mapping[str, str]
+    plan: Plan
+
+
+def _try_table(header: Mapping[str, TensorSpec | None], family: Family, table: Table) -> _Attempt:
+    names, clashes = structural_names(header, table.rows)
+    plan = make_plan(table.rows, {name: header[found] for name, found in names.items()})
+    return _Attempt(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
+
+
+def _no_table(closest: _Attempt) -> MappingError:
+    count = len(closest.plan.disagreements)
+    return MappingError(
+        f"no family fits this file; the closest is {closest.family.name} ({closest.table.title}), with {count:,} "
+        f"disagreement{'s' * (count != 1)}:",
+        closest.plan.disagreements,
+    )
+
+
+def _complete_or_error(attempt: _Attempt, variant: str | None, heads: int | None) -> Fit | VariantError:
+    try:
+        return _complete(attempt, variant, heads)
+    except VariantError as error:
+        return error
+
+
+def _complete(attempt: _Attempt, variant: str | None, heads: int | None) -> Fit:
+    """Add the facts; drop the backbone's prefix where the backbone is all there is."""
+    family, plan = attempt.family, attempt.plan
+    found = _variant(family, plan.dims, variant)
+    facts = dict(family.facts) | (dict(found.facts) if found else {})
+    if heads is not None:
+        facts["heads"] = _checked_heads(heads, plan.dims, found)
+    if missing := [key.source for key in family.config if key.source not in {"", *facts, *plan.dims}]:
+        sizes = " ".join(f"{name}={size}" for name, size in plan.dims.items())
+        published = ", ".join(known.name for known in family.variants)
+        raise VariantError(
+            f"{sizes} match no published {family.title} ({published}); {', '.join(missing)} cannot be read "
+            f"from shapes. {' '.join(f'Pass --{name}' for name in missing)}"
+        )
+    architecture = attempt.table.architecture(plan.groups)
+    if architecture == family.base_class:
+        plan = plan.without_prefix(family.base)
+    return Fit(family, attempt.table, found.name if found else "", facts, attempt.names, architecture, plan)
+
+
+def _variant(family: Family, dims: Mapping[str, int], wanted: str | None) -> Variant | None:
+    """The published size that these dims are, if any; the wanted one, or an error that says what differs."""
+    matching = (known for known in family.variants if known.dims.items() <= dims.items())
+    if wanted is None:
+        return next(matching, None)
+    by_name = {known.name: known for known in family.variants}
+    if wanted not in by_name:
+        raise VariantError(f"no variant of {family.name} is called {wanted!r}; known are {', '.join(by_name)}")
+    differing = [
+        f"{name} is {dims.get(name)}, expected {size}"
+        for name, size in by_name[wanted].dims.items()
+        if dims.get(name) != size
+    ]
+    if differing:
+        raise VariantError(f"the file is no {wanted}: {'; '.join(differing)}")
+    return by_name[wanted]
+
+
+def _checked_heads(heads: int, dims: Mapping[str, int], variant: Variant | None) -> int:
+    if variant and variant.facts.get("heads", heads) != heads:
+        raise VariantError(
+            f"{variant.name} has {variant.facts['heads']} attention heads; --heads {heads} contradicts it. "
+            "Leave --heads out"
+        )
+    if heads < 1 or dims["units"] % heads:
+        raise VariantError(f"--heads {heads} does not divide the hidden size, units={dims['units']}")
+    return heads

@@ -1,0 +1,114 @@
+"""What is inside a file, from its headers alone: arrays, family, and what a conversion would write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING
+
+from bort_convert.convert import fit_source
+from bort_convert.errors import ConvertError, MappingError, VariantError
+from bort_convert.params import TensorInfo, open_params
+
+if TYPE_CHECKING:
+    import os
+
+    from bort_convert.fit import Fit
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found.
+
+    Attributes:
+        kind: "list" (MXNet's own format), "zip" or "npy" (MXNet 2).
+        note: where the arrays were found, if not at the top of the file.
+        size: of the file, in bytes.
+        arrays: in file order.
+        fit: what a conversion would do; None where no table fits or something has to be given.
+        misfit: the error that a conversion would end in: the closest table and all disagreements, or the option that is
+            missing.
+    """
+
+    path: str
+    kind: str
+    note: str
+    size: int
+    arrays: tuple[TensorInfo, ...]
+    fit: Fit | None
+    misfit: ConvertError | None
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in all arrays; a tied tensor counts once where the family is known."""
+        twins = {self.fit.names[name] for name, _ in self.fit.plan.twins} if self.fit else set()
+        return sum(prod(info.shape) for info in self.arrays if info.dtype is not None and info.name not in twins)
+
+    def to_dict(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "note": self.note,
+            "size": self.size,
+            "parameters": self.parameters,
+            "arrays": [
+                {
+                    "name": info.name,
+                    "shape": info.shape,
+                    "dtype": info.dtype,
+                    "storage": info.storage,
+                    "offset": info.offset,
+                }
+                for info in self.arrays
+            ],
+            "fit": _fit_dict(self.fit) if self.fit else None,
+            "misfit": str(self.misfit) if self.misfit else None,
+        }
+
+
+def inspect(
+    source: str | os.PathLike[str], *, family: str | None = None, variant: str | None = None, heads: int | None = None
+) -> Inspection:
+    """Look at any `.params` file; nothing is written and no values are read.
+
+    Args:
+        source: a `.params` file, or an archive that holds one.
+        family: try this family only.
+        variant: insist on this published size.
+        heads: attention heads, for a size that was never published.
+
+    Raises:
+        FormatError: the file cannot be read.
+    """
+    with open_params(source) as params:
+        fit: Fit | None = None
+        misfit: ConvertError | None = None
+        try:
+            fit = fit_source(params, family=family, variant=variant, heads=heads)
+        except (MappingError, VariantError) as error:
+            misfit = error
+        arrays = tuple(params.header.values())
+        return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit)
+
+
+def _fit_dict(fit: Fit) -> dict[str, object]:
+    return {
+        "family": fit.family.name,
+        "table": fit.table.title,
+        "variant": fit.variant,
+        "architecture": fit.architecture,
+        "dims": dict(fit.plan.dims),
+        "facts": dict(fit.facts),
+        "config": fit.config,
+        "tied": {fit.names[name]: fit.names[original] for name, original in fit.plan.twins},
+        "steps": [
+            {
+                "sources": [fit.names[name] for name in step.sources],
+                "op": type(step.op).__name__.lower(),
+                "targets": [{"name": spec.name, "dtype": spec.dtype, "shape": spec.shape} for spec in step.targets],
+                "why": step.why,
+            }
+            for step in fit.plan.steps
+        ],
+    }

@@ -1,0 +1,132 @@
+"""The words of a table: each row says which tensors of a checkpoint become which tensors of the receiving model.
+
+A name may hold `{layer}`, a placeholder for a number from 0 up; every row that holds it stands for one row per layer.
+A shape is a string of axis names, `"vocab units"`; the first row that mentions a name binds it, later ones must agree.
+
+`prefixed` is the same tensor's name in files that carry Gluon's prefixes instead of its attribute paths. There `#` is a
+counter (digits: any number can stand there), `~` is letters (a class name's beginning, which differs between
+releases), and `[...]` may be missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A tensor of the checkpoint: its structural name, its axes, and its prefixed name ("" if it has none)."""
+
+    name: str
+    dims: str
+    prefixed: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        sources: tensors of the checkpoint, each claimed by this row alone.
+        targets: names in the receiving model, each made by this row alone.
+        op: makes the targets from the sources, and back.
+        group: title of the optional group that the row belongs to, "" if the row is required.
+        original: set on a twin, a source that must equal the source of this name and is not written again.
+        why: the reason, where a row makes something up or leaves something out.
+    """
+
+    sources: tuple[Slot, ...]
+    targets: tuple[str, ...]
+    op: Op
+    group: str = ""
+    original: str = ""
+    why: str = ""
+
+
+Rows: TypeAlias = tuple[Row, ...]
+
+
+def rename(source: str, target: str, dims: str, *, prefixed: str = "") -> Row:
+    """One tensor, as it is, under another name."""
+    return Row((Slot(source, dims, prefixed),), (target,), Copy())
+
+
+def transpose(source: str, target: str, dims: str, *, prefixed: str = "") -> Row:
+    """A matrix with the axes `dims`, the other way round."""
+    return Row((Slot(source, dims, prefixed),), (target,), Transpose())
+
+
+def linear(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
+    """A dense layer: a weight with the axes `dims`, (out, in) on both sides, and a bias of the first of them."""
+    return _pair(source, target, (("weight", "weight", dims), ("bias", "bias", dims.split(maxsplit=1)[0])), prefixed)
+
+
+def norm(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
+    """A layer normalisation: gamma is called weight and beta bias."""
+    return _pair(source, target, (("gamma", "weight", dims), ("beta", "bias", dims)), prefixed)
+
+
+def split(source: str, targets: Iterable[str], dims: str, *, prefixed: str = "") -> Row:
+    """One tensor cut along its first axis into as many equal parts as there are targets."""
+    names = tuple(targets)
+    return Row((Slot(source, dims, prefixed),), names, Split(len(names)))
+
+
+def merge(sources: Iterable[str], target: str, dims: str) -> Row:
+    """Tensors that all have the axes `dims`, stacked along the first of them."""
+    slots = tuple(Slot(name, dims) for name in sources)
+    return Row(slots, (target,), Merge(len(slots)))
+
+
+def pad(source: str, target: str, dims: str, *, rows: int, why: str, prefixed: str = "") -> Row:
+    """One tensor below `rows` rows of zeros."""
+    return Row((Slot(source, dims, prefixed),), (target,), Pad(rows), why=why)
+
+
+def fill(target: str, dims: str, value: float, *, why: str) -> Row:
+    """A tensor that the checkpoint lacks and the receiving model needs: `value` throughout."""
+    return Row((), (target,), Fill(dims, value), why=why)
+
+
+def drop(source: str, dims: str, *, why: str, prefixed: str = "") -> Row:
+    """A tensor that the receiving model has no place for."""
+    return Row((Slot(source, dims, prefixed),), (), Drop(why), why=why)
+
+
+def same(source: str, *, original: str, dims: str, why: str) -> Row:
+    """A tied tensor's second name: it must equal the original bit for bit, and is written once.
+
+    Either name may be absent from a file; the other one then stands for both.
+    """
+    return Row((Slot(source, dims),), (), Drop(why), original=original, why=why)
+
+
+def optional(title: str, *rows: Row | Rows) -> Rows:
+    """Rows that a checkpoint has all together or not at all."""
+    flat = (row for item in rows for row in (item if isinstance(item, tuple) else (item,)))
+    return tuple(replace(row, group=title) for row in flat)
+
+
+def under(prefix: str, rows: Rows) -> Rows:
+    """The same rows for a model that holds this one as a child: `prefix` stands before every structural name."""
+    return tuple(
+        replace(
+            row,
+            sources=tuple(replace(slot, name=prefix + slot.name) for slot in row.sources),
+            original=prefix + row.original if row.original else "",
+        )
+        for row in rows
+    )
+
+
+def _pair(source: str, target: str, kinds: Iterable[tuple[str, str, str]], prefixed: str) -> Rows:
+    return tuple(
+        rename(f"{source}.{here}", f"{target}.{there}", dims, prefixed=prefixed and f"{prefixed}_{here}")
+        for here, there, dims in kinds
+    )

@@ -1,0 +1,57 @@
+"""The three spellings of one checkpoint, brought to one: the structural names that a table is written in.
+
+- structural names, attribute paths with dots, from `Block.save_parameters`;
+- prefixed names, from `ParameterDict.save` and the older `Block.save_params`, whose counters can be any number;
+- either of them behind `arg:` or `aux:`, from `HybridBlock.export` and `Module.save_checkpoint`.
+
+As in Gluon itself, names are taken for prefixed ones when none of them holds a dot.
+
+Source: apache/mxnet 1.9.1, python/mxnet/gluon/block.py, Block.load_parameters; gluon/parameter.py, ParameterDict.load.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from bort_convert.rows import Rows
+
+_SYMBOLS: Final = {"#": r"\d+", "~": "[a-z]*", "[": "(?:", "]": ")?", "{": "(?P<", "}": r">\d+)"}
+
+
+def structural_names(names: Iterable[str], rows: Rows) -> tuple[dict[str, str], list[str]]:
+    """File names by structural name, and a line for each two names of the file that mean the same tensor.
+
+    A name that no row knows stays as it is, less `arg:` or `aux:`.
+    """
+    bare = {name: name[4:] if name.startswith(("arg:", "aux:")) else name for name in names}
+    spell = _spelling(rows) if bare and not any("." in name for name in bare.values()) else {}
+    found: dict[str, str] = {}
+    clashes = []
+    for name, stripped in bare.items():
+        structural = _translate(stripped, spell)
+        if structural in found:
+            clashes.append(f"{name!r} and {found[structural]!r} both mean {structural}; expected one of them")
+        else:
+            found[structural] = name
+    return found, clashes
+
+
+def placeholder_pattern(template: str) -> re.Pattern[str]:
+    """A pattern that finds the numbers, of at most six digits, under a structural name's placeholders."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>0|[1-9]\\d{0,5})", re.escape(template)))
+
+
+def _spelling(rows: Rows) -> Mapping[re.Pattern[str], str]:
+    slots = (slot for row in rows for slot in row.sources if slot.prefixed)
+    return {re.compile("".join(_SYMBOLS.get(letter, letter) for letter in slot.prefixed)): slot.name for slot in slots}
+
+
+def _translate(name: str, spell: Mapping[re.Pattern[str], str]) -> str:
+    for pattern, structural in spell.items():
+        if match := pattern.fullmatch(name):
+            return structural.format(**match.groupdict())
+    return name

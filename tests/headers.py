@@ -1,0 +1,48 @@
+"""Headers of Borts of any size, made from the family's table: what plan and fit see of a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bort_convert.dtypes import TensorSpec
+from bort_convert.families.bort import CLASSIFIER, LANGUAGE_MODEL
+from bort_convert.ops import sizes
+
+if TYPE_CHECKING:
+    from bort_convert.rows import Rows
+
+Header = dict[str, TensorSpec | None]
+
+DIMS = {"vocab": 11, "units": 6, "hidden": 4, "positions": 5, "layers": 2, "labels": 3}
+RELEASED = {"vocab": 50265, "units": 1024, "hidden": 768, "positions": 512, "layers": 4, "labels": 3}
+
+
+def header_of(rows: Rows, dims: dict[str, int], dtype: str = "float32") -> Header:
+    """Every tensor that a table can take, at the given sizes."""
+    header: Header = {}
+    for row in rows:
+        for slot in row.sources:
+            for layer in range(dims["layers"]) if "{" in slot.name else (0,):
+                name = slot.name.format(layer=layer)
+                header[name] = TensorSpec(name, dtype, sizes(slot.dims, dims))
+    return header
+
+
+def language_model(**dims: int) -> Header:
+    return header_of(LANGUAGE_MODEL, DIMS | dims)
+
+
+def classifier(**dims: int) -> Header:
+    return header_of(CLASSIFIER, DIMS | dims)
+
+
+def encoder(**dims: int) -> Header:
+    return {name: spec for name, spec in language_model(**dims).items() if not name.startswith("decoder.")}
+
+
+def reshaped(header: Header, name: str, shape: tuple[int, ...], dtype: str = "float32") -> Header:
+    return header | {name: TensorSpec(name, dtype, shape)}
+
+
+def without(header: Header, *names: str) -> Header:
+    return {name: spec for name, spec in header.items() if name not in names}

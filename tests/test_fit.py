@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from headers import DIMS, RELEASED, Header, classifier, encoder, header_of, language_model, reshaped, without
+
+from bort_convert.errors import MappingError, VariantError
+from bort_convert.families.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY, LANGUAGE_MODEL
+from bort_convert.family import Family, Table, families
+from bort_convert.fit import Fit, fit
+from bort_convert.rows import rename
+
+
+def fit_bort(header: Header, **given: object) -> Fit:
+    return fit(header, [FAMILY], **given)  # type: ignore[arg-type]
+
+
+def test_the_released_bort_is_known_by_its_sizes() -> None:
+    found = fit_bort(language_model(**RELEASED))
+    assert (found.variant, found.facts["heads"], found.architecture) == ("bort_4_8_768_1024", 8, "BertForMaskedLM")
+
+
+def test_the_small_bort_is_known_by_its_sizes() -> None:
+    found = fit_bort(language_model(**RELEASED | {"layers": 2, "hidden": 512}))
+    assert (found.variant, found.facts["heads"]) == ("bort_2_16_512_1024", 16)
+
+
+def test_the_released_config_is_the_published_one() -> None:
+    # The Hub's config.json of amazon/bort, less what transformers itself adds.
+    assert fit_bort(language_model(**RELEASED)).config == {
+        "architectures": ["BertForMaskedLM"],
+        "model_type": "bert",
+        "vocab_size": 50265,
+        "hidden_size": 1024,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 8,
+        "intermediate_size": 768,
+        "max_position_embeddings": 512,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "type_vocab_size": 1,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "tie_word_embeddings": True,
+    }
+
+
+def test_an_encoder_becomes_the_bare_model_under_its_own_names() -> None:
+    found = fit_bort(encoder(**RELEASED))
+    assert found.architecture == "BertModel"
+    names = {spec.name for step in found.plan.steps for spec in step.targets}
+    assert "embeddings.word_embeddings.weight" in names
+    assert not any(name.startswith("bert.") for name in names)
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_a_classifier_has_its_labels_in_the_config(labels: int) -> None:
+    found = fit_bort(classifier(**RELEASED | {"labels": labels}))
+    assert (found.architecture, found.table.title) == ("BertForSequenceClassification", "classifier")
+    assert found.config["id2label"] == {str(number): f"LABEL_{number}" for number in range(labels)}
+    assert found.config["label2id"] == {f"LABEL_{number}": number for number in range(labels)}
+
+
+def test_a_classifier_without_dropout_has_other_numbers() -> None:
+    found = fit_bort(header_of(CLASSIFIER_WITHOUT_DROPOUT, RELEASED))
+    assert found.table.title == "classifier without dropout"
+
+
+def test_heads_of_an_unpublished_size_have_to_be_given() -> None:
+    with pytest.raises(VariantError) as caught:
+        fit_bort(language_model())
+    assert str(caught.value) == (
+        "vocab=11 units=6 positions=5 hidden=4 layers=2 match no published Bort (bort_4_8_768_1024, bort_2_16_512_1024); "
+        "heads cannot be read from shapes. Pass --heads"
+    )
+    found = fit_bort(language_model(), heads=3)
+    assert (found.variant, found.facts["heads"], found.config["num_attention_heads"]) == ("", 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"heads": 4}, "--heads 4 does not divide the hidden size, units=6"),
+        ({"heads": 0}, "--heads 0 does not divide the hidden size, units=6"),
+        (
+            {"variant": "bort_9"},
+            "no variant of bort is called 'bort_9'; known are bort_4_8_768_1024, bort_2_16_512_1024",
+        ),
+        (
+            {"variant": "bort_4_8_768_1024"},
+            "the file is no bort_4_8_768_1024: layers is 2, expected 4; hidden is 4, expected 768; "
+            "units is 6, expected 1024; positions is 5, expected 512",
+        ),
+    ],
+)
+def test_what_is_given_must_suit_the_file(given: dict[str, object], message: str) -> None:
+    with pytest.raises(VariantError) as caught:
+        fit_bort(language_model(), **given)
+    assert str(caught.value) == message
+
+
+def test_a_published_size_has_its_own_heads() -> None:
+    header = language_model(**RELEASED)
+    assert fit_bort(header, heads=8, variant="bort_4_8_768_1024").variant == "bort_4_8_768_1024"
+    with pytest.raises(VariantError, match="bort_4_8_768_1024 has 8 attention heads; --heads 16 contradicts it"):
+        fit_bort(header, heads=16)
+
+
+def test_the_closest_table_is_shown_with_all_disagreements() -> None:
+    header = reshaped(without(classifier(), "classifier.3.bias"), "classifier.1.bias", (7,))
+    with pytest.raises(MappingError) as caught:
+        fit_bort(header, heads=2)
+    assert str(caught.value) == (
+        "no family fits this file; the closest is bort (classifier), with 2 disagreements:\n"
+        "  classifier.1.bias: found shape (7,); axis 'units' is 7, expected 6 (units=6 from bort.word_embed.0.weight)\n"
+        "  classifier.3.bias: found nothing, expected shape (3,)"
+    )
+    assert len(caught.value.disagreements) == 2
+
+
+def test_names_of_two_families_mixed_are_refused() -> None:
+    header = language_model() | classifier()
+    with pytest.raises(
+        MappingError, match=r"bort\.word_embed\.0\.weight: found float32 \(11, 6\), no row of the table takes it"
+    ):
+        fit_bort(header, heads=2)
+
+
+def test_one_tensor_under_two_names_is_refused() -> None:
+    header = language_model()
+    header["arg:encoder.position_weight"] = header["encoder.position_weight"]
+    with pytest.raises(MappingError, match="both mean encoder.position_weight; expected one of them"):
+        fit_bort(header, heads=2)
+
+
+def twin_family() -> Family:
+    return replace(FAMILY, name="twin", title="Twin", variants=())
+
+
+def test_two_families_that_fit_are_told_apart_by_a_published_size_or_not_at_all() -> None:
+    known = [FAMILY, twin_family()]
+    assert fit(language_model(**RELEASED), known).family.name == "bort"
+    with pytest.raises(VariantError, match="fit more than one family: bort, twin. Pass --family with one of them"):
+        fit(language_model(), known, heads=2)
+    with pytest.raises(VariantError, match="match no published Bort"):
+        fit(language_model(), known)
+    assert fit(language_model(), known[1:], heads=2).family.name == "twin"
+
+
+def test_groups_that_no_class_has_a_place_for_are_refused() -> None:
+    table = replace(FAMILY.tables[0], architectures=(("BertModel",),))
+    with pytest.raises(MappingError, match="no receiving class has a place for masked-language-model head together"):
+        fit(language_model(), [replace(FAMILY, tables=(table,))], heads=2)
+
+
+def test_a_table_that_names_a_tensor_twice_is_refused_where_it_is_written() -> None:
+    with pytest.raises(ValueError, match="a table: the table names b twice"):
+        Table("a table", (rename("a", "b", "x"), rename("c", "b", "x")), ())
+
+
+def test_families_are_found_by_their_files() -> None:
+    assert families()["bort"] is FAMILY
+    assert DIMS["units"] == 6
+    assert LANGUAGE_MODEL[0].targets == ("bert.embeddings.word_embeddings.weight",)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bort_convert.errors import OutputError
+from bort_convert.output import new_directory, new_file
+
+
+def build(target: Path, text: str = "new", *, force: bool = False) -> None:
+    with new_directory(target, force=force) as folder:
+        (folder / "file").write_text(text)
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "out"
+    with new_directory(target) as folder:
+        (folder / "file").write_text("new")
+        assert not target.exists()
+        assert folder.parent == target.parent
+    assert (target / "file").read_text() == "new"
+    assert leftovers(target.parent) == []
+
+
+def test_a_directory_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    build(tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_nothing_appears_when_the_block_fails(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_directory(tmp_path / "out") as folder:
+            (folder / "file").write_text("half")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_directory_is_filled_and_a_full_one_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    build(tmp_path / "out", "first")
+    with pytest.raises(OutputError) as caught:
+        build(tmp_path / "out", "second")
+    expected = "is not empty; expected an empty directory, or nothing. Pass --force to replace it"
+    assert str(caught.value) == f"{tmp_path / 'out'} {expected}"
+    assert (tmp_path / "out" / "file").read_text() == "first"
+
+
+def test_force_replaces_a_whole_directory(tmp_path: Path) -> None:
+    build(tmp_path / "out", "first")
+    (tmp_path / "out" / "stale").write_text("x")
+    build(tmp_path / "out", "second", force=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
+    assert (tmp_path / "out" / "file").read_text() == "second"
+    assert leftovers(tmp_path) == []
+
+
+def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "out", "first")
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if "partial" in self.name:
+            raise OSError(5, "the disk is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="out: cannot be written: the disk is gone"):
+        build(tmp_path / "out", "second", force=True)
+    assert (tmp_path / "out" / "file").read_text() == "first"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
+    def race() -> None:
+        with new_directory(tmp_path / "out") as folder:
+            (folder / "file").write_text("mine")
+            build(tmp_path / "out", "theirs")
+
+    with pytest.raises(OutputError, match="is not empty"):
+        race()
+    assert (tmp_path / "out" / "file").read_text() == "theirs"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_file_or_a_link_in_the_way_is_refused_even_with_force(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is a file; expected a directory, or nothing. Choose another name"):
+        build(tmp_path / "file", force=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(OutputError, match="is a link; expected a directory, or nothing. Give the name"):
+        build(tmp_path / "link", force=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/null")
+def test_what_the_system_refuses_is_one_line_that_names_the_target() -> None:
+    with pytest.raises(OutputError, match="/dev/null/out: cannot be written: "):
+        build(Path("/dev/null/out"))
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "x.npz"
+    with new_file(target) as partial:
+        partial.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    with pytest.raises(OutputError, match="is there already; expected nothing. Pass --force"), new_file(target):
+        pass
+    with new_file(target, force=True) as partial:
+        partial.write_text("newer")
+    assert target.read_text() == "newer"
+    with pytest.raises(OutputError, match="is a directory; expected a file"), new_file(tmp_path, force=True):
+        pass
+    assert leftovers(tmp_path) == []

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from bort_convert.ops import Copy, Drop, Fill, Merge, Pad, Split, Transpose
+from bort_convert.rows import (
+    Row,
+    Slot,
+    drop,
+    fill,
+    linear,
+    merge,
+    norm,
+    optional,
+    pad,
+    rename,
+    same,
+    split,
+    transpose,
+    under,
+)
+
+
+def test_every_word_says_what_it_means() -> None:
+    assert rename("a", "b", "x y") == Row((Slot("a", "x y"),), ("b",), Copy())
+    assert transpose("a", "b", "x y").op == Transpose()
+    assert split("a", ["b", "c"], "2*x") == Row((Slot("a", "2*x"),), ("b", "c"), Split(2))
+    assert merge(["a", "b"], "c", "x") == Row((Slot("a", "x"), Slot("b", "x")), ("c",), Merge(2))
+    assert pad("a", "b", "x", rows=2, why="padding").op == Pad(2)
+    assert fill("b", "1 x", 0.5, why="absent") == Row((), ("b",), Fill("1 x", 0.5), why="absent")
+    assert drop("a", "x", why="a cache") == Row((Slot("a", "x"),), (), Drop("a cache"), why="a cache")
+    assert same("a", original="b", dims="x", why="tied").original == "b"
+
+
+def test_a_dense_layer_is_a_weight_and_a_bias_of_its_first_axis() -> None:
+    weight, bias = linear("ffn", "dense", "hidden units", prefixed="~ffn#")
+    assert (weight.sources, weight.targets) == (
+        (Slot("ffn.weight", "hidden units", "~ffn#_weight"),),
+        ("dense.weight",),
+    )
+    assert (bias.sources, bias.targets) == ((Slot("ffn.bias", "hidden", "~ffn#_bias"),), ("dense.bias",))
+
+
+def test_a_norm_calls_gamma_weight_and_beta_bias() -> None:
+    gamma, beta = norm("layer_norm", "LayerNorm", "units")
+    assert (gamma.sources[0].name, gamma.targets) == ("layer_norm.gamma", ("LayerNorm.weight",))
+    assert (beta.sources[0].name, beta.targets) == ("layer_norm.beta", ("LayerNorm.bias",))
+
+
+def test_a_group_marks_every_row_in_it() -> None:
+    rows = optional("head", linear("a", "b", "x y"), rename("c", "d", "x"))
+    assert [row.group for row in rows] == ["head", "head", "head"]
+
+
+def test_a_prefix_stands_before_structural_names_and_before_nothing_else() -> None:
+    rows = under("bort.", (rename("a", "b", "x", prefixed="#a"), same("c", original="a", dims="x", why="tied")))
+    assert rows[0] == Row((Slot("bort.a", "x", "#a"),), ("b",), Copy())
+    assert (rows[1].sources[0].name, rows[1].original) == ("bort.c", "bort.a")

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bort_convert import streams
+from bort_convert.errors import OutputError
+from bort_convert.streams import FileRange, copy_range, read_pieces, same_bytes, sha256_of, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BYTES = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Iterator[int]:
+    path = tmp_path / "source"
+    path.write_bytes(BYTES)
+    with path.open("rb") as file:
+        yield file.fileno()
+
+
+@pytest.fixture(params=["kernel", "no kernel copy", "no pread"])
+def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linux, a system without `copy_file_range`, and one that also has no `pread`."""
+    if request.param != "kernel":
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    if request.param == "no pread":
+        monkeypatch.delattr(os, "pread", raising=False)
+
+
+@pytest.mark.usefixtures("platform")
+@pytest.mark.parametrize(("offset", "size"), [(0, len(BYTES)), (3, 5000), (7, 0), (len(BYTES), 0)])
+def test_a_range_is_copied_hashed_and_compared(
+    source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offset: int, size: int
+) -> None:
+    monkeypatch.setattr(streams, "PIECE", 1000)
+    expected = BYTES[offset : offset + size]
+    chosen = FileRange(source, offset, size)
+    with (tmp_path / "target").open("xb", buffering=0) as target:
+        write_all(target.fileno(), b"front")
+        copy_range(chosen, target.fileno())
+        write_all(target.fileno(), b"back")
+    assert (tmp_path / "target").read_bytes() == b"front" + expected + b"back"
+    assert sha256_of(chosen) == hashlib.sha256(expected).hexdigest()
+    assert b"".join(read_pieces(chosen)) == expected
+    assert same_bytes(chosen, chosen)
+
+
+def test_ranges_of_other_bytes_or_sizes_are_not_the_same(source: int) -> None:
+    assert same_bytes(FileRange(source, 0, 256), FileRange(source, 256, 256))
+    assert not same_bytes(FileRange(source, 0, 256), FileRange(source, 1, 256))
+    assert not same_bytes(FileRange(source, 0, 256), FileRange(source, 0, 255))
+
+
+@pytest.mark.usefixtures("platform")
+def test_a_source_that_ends_early_is_an_error_that_says_where(source: int, tmp_path: Path) -> None:
+    past = FileRange(source, len(BYTES) - 10, 15)
+    with (tmp_path / "target").open("xb", buffering=0) as target, pytest.raises(OutputError) as caught:
+        copy_range(past, target.fileno())
+    assert str(caught.value).startswith(
+        "the source ended at byte 10,240 while it was being read; expected 5 more bytes"
+    )
+
+
+def test_where_the_kernel_cannot_copy_the_bytes_go_the_long_way(
+    source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    with (tmp_path / "target").open("xb", buffering=0) as target:
+        copy_range(FileRange(source, 0, len(BYTES)), target.fileno())
+    assert (tmp_path / "target").read_bytes() == BYTES
+
+
+def test_what_the_system_refuses_for_good_is_not_tried_again(
+    source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    with (tmp_path / "target").open("xb", buffering=0) as target, pytest.raises(OSError, match="no space left"):
+        copy_range(FileRange(source, 0, 10), target.fileno())

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bort_convert import streams
+from bort_convert.dtypes import TensorSpec
+from bort_convert.errors import FormatError, OutputError
+from bort_convert.streams import FileRange
+from bort_convert.tensorfile import CODES, open_tensors, save_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bort_convert.dtypes import Array
+
+GOLDEN_HEADER = (
+    b'{"__metadata__":{"format":"pt"},"wide":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},'
+    b'"narrow":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}}'
+)
+GOLDEN = (152).to_bytes(8, "little") + GOLDEN_HEADER.ljust(152) + b"\0\0\x80\x3f\0\0\0\x40" + b"\x07\x08\x09"
+
+
+def test_the_bytes_of_a_file_are_the_formats(tmp_path: Path) -> None:
+    tensors = {"narrow": np.array([7, 8, 9], np.uint8), "wide": np.array([1, 2], np.float32)}
+    save_tensors(tmp_path / "x", tensors, {"format": "pt"})
+    assert (tmp_path / "x").read_bytes() == GOLDEN
+
+
+def test_a_golden_file_reads_as_it_says(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(GOLDEN)
+    with open_tensors(tmp_path / "x") as tensors:
+        assert tensors.metadata == {"format": "pt"}
+        assert {name: array.tolist() for name, array in tensors.items()} == {"wide": [1, 2], "narrow": [7, 8, 9]}
+        assert tensors.header["wide"] == TensorSpec("wide", "float32", (2,))
+        assert not tensors["wide"].flags.owndata
+        view = tensors["wide"]
+    assert view.tolist() == [1, 2]
+    with pytest.raises(ValueError, match="wide: the file is closed"):
+        tensors["wide"]
+
+
+NAMES = [name for name in CODES if name != "bfloat16"]
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=8).filter(lambda name: name.isprintable() and name != "__metadata__"),
+        st.sampled_from(NAMES).flatmap(
+            lambda name: hnp.arrays(name, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0))
+        ),
+        max_size=4,
+    )
+)
+def test_what_is_written_is_read_back_and_safetensors_agrees(
+    tmp_path_factory: pytest.TempPathFactory, tensors: dict[str, Array]
+) -> None:
+    path = tmp_path_factory.mktemp("tensors") / "x.safetensors"
+    save_tensors(path, tensors, {"a": "b"})
+    with open_tensors(path) as back:
+        assert {name: (array.dtype.name, array.shape, array.tobytes()) for name, array in back.items()} == {
+            name: (array.dtype.name, array.shape, array.tobytes()) for name, array in tensors.items()
+        }
+
+
+@pytest.mark.torch
+def test_the_safetensors_library_reads_what_is_written_and_the_other_way_round(tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file  # noqa: PLC0415
+
+    tensors = {name: np.arange(6).reshape(2, 3).astype(name) for name in NAMES}
+    save_tensors(tmp_path / "ours", tensors, {"format": "pt"})
+    save_file(tensors, tmp_path / "theirs", {"format": "pt"})
+    loaded = load_file(tmp_path / "ours")
+    with open_tensors(tmp_path / "theirs") as back:
+        for name, array in tensors.items():
+            assert loaded[name].tobytes() == array.tobytes() == back[name].tobytes()
+            assert loaded[name].dtype == array.dtype == back[name].dtype
+
+
+def test_bfloat16_is_written_and_read(tmp_path: Path) -> None:
+    array = np.array([1.5, -2], ml_dtypes.bfloat16)
+    save_tensors(tmp_path / "x", {"b": array}, {})
+    assert b'"BF16"' in (tmp_path / "x").read_bytes()
+    with open_tensors(tmp_path / "x") as back:
+        assert back["b"].tobytes() == array.tobytes()
+        assert back["b"].dtype == ml_dtypes.bfloat16
+
+
+def test_ranges_and_arrays_give_the_same_file_and_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bort_convert.tensorfile.PIECE", 16)
+    monkeypatch.setattr(streams, "PIECE", 16)
+    array = np.arange(100, dtype=np.float32).reshape(20, 5)
+    (tmp_path / "raw").write_bytes(b"xyz" + array.tobytes())
+    specs = [TensorSpec("t", "float32", (20, 5))]
+    seen: list[int] = []
+    with (tmp_path / "raw").open("rb") as raw:
+        whole = FileRange(raw.fileno(), 3, 400)
+        by_range = write_tensors(tmp_path / "a", specs, lambda _: whole, advance=seen.append)
+    by_array = write_tensors(tmp_path / "b", specs, lambda _: array)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert by_range == by_array == {"t": hashlib.sha256(array.tobytes()).hexdigest()}
+    assert seen == [400]
+
+
+def test_arrays_of_any_layout_are_written_in_order(tmp_path: Path) -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    big_endian = array.astype(">f4")
+    save_tensors(tmp_path / "x", {"t": array.T, "e": big_endian}, {})
+    with open_tensors(tmp_path / "x") as back:
+        assert back["t"].tolist() == array.T.tolist()
+        assert back["e"].tolist() == array.tolist()
+
+
+def test_names_that_the_format_takes_for_itself_are_refused(tmp_path: Path) -> None:
+    one = np.zeros(1)
+    with pytest.raises(OutputError, match="'__metadata__' cannot be written to safetensors: the name is taken"):
+        save_tensors(tmp_path / "x", {"__metadata__": one}, {})
+    with pytest.raises(OutputError, match="'a' cannot be written"):
+        write_tensors(tmp_path / "y", [TensorSpec("a", "float64", (1,))] * 2, lambda _: one)
+
+
+def test_values_that_do_not_match_their_spec_are_refused(tmp_path: Path) -> None:
+    spec = [TensorSpec("a", "float32", (2,))]
+    with pytest.raises(OutputError, match=r"a: float64\(2,\) was given, expected float32\(2,\)"):
+        write_tensors(tmp_path / "x", spec, lambda _: np.zeros(2))
+    with pytest.raises(OutputError, match="a: 7 bytes were given, expected 8 from its shape"):
+        write_tensors(tmp_path / "y", spec, lambda _: FileRange(0, 0, 7))
+
+
+def entry(dtype: object = "F32", shape: object = (2,), offsets: object = (0, 8)) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+def file_of(header: object, data: bytes = b"12345678") -> bytes:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data
+
+
+BAD = {
+    "empty": (b"", "the header length at byte 0 is 0; the file has 0 bytes"),
+    "header longer than the file": ((2**62).to_bytes(8, "little") + b"{}", "header length at byte 0 is 4,611,686,018"),
+    "no JSON": (file_of(b"{"), "the header is not what safetensors writes"),
+    "no UTF-8": (file_of(b'{"\xff":1}'), "the header is not what safetensors writes"),
+    "a list": (file_of([1]), "the header is not what safetensors writes"),
+    "deep nesting": (file_of(b"[" * 100_000), "the header is not what safetensors writes"),
+    "a key twice": (file_of(b'{"a":1,"a":2}'), "a key comes twice"),
+    "an unknown dtype": (file_of({"a": entry("F4")}), "'a' has the dtype 'F4', known are BOOL"),
+    "a negative size": (file_of({"a": entry(shape=(-2,))}), "'a' has a size or an offset that is no natural number"),
+    "a size that is true": (file_of({"a": entry(shape=(True, 2))}), "that is no natural number"),
+    "no offsets": (file_of({"a": {"dtype": "F32", "shape": [2]}}), "data_offsets"),
+    "a hole": (file_of({"a": entry(offsets=(8, 16))}, b"1" * 16), "[8, 16], expected [0, 8]"),
+    "an overlap": (file_of({"a": entry(), "b": entry(offsets=(4, 12))}, b"1" * 12), "[4, 12], expected [8, 16]"),
+    "a size that is not the shape's": (file_of({"a": entry(shape=(3,))}), "[0, 8], expected [0, 12]"),
+    "cut short": (file_of({"a": entry()}, b"1234567"), "7 bytes follow the header, the tensors need 8"),
+    "trailing bytes": (file_of({"a": entry()}, b"123456789"), "9 bytes follow the header, the tensors need 8"),
+    "metadata that is no text": (file_of({"__metadata__": {"a": 1}}, b""), "__metadata__ is not a mapping"),
+}
+
+
+@pytest.mark.parametrize(("data", "message"), BAD.values(), ids=BAD)
+def test_a_file_that_breaks_a_rule_is_refused(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "x").write_bytes(data)
+    with pytest.raises(FormatError) as caught:
+        open_tensors(tmp_path / "x")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 'x'}: ")
+
+
+def test_a_golden_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
+    for size in range(len(GOLDEN)):
+        (tmp_path / "x").write_bytes(GOLDEN[:size])
+        with pytest.raises(FormatError):
+            open_tensors(tmp_path / "x")
+
+
+def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="cannot be read: No such file"):
+        open_tensors(tmp_path / "absent")
