@@ -29,6 +29,10 @@ QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but erro
 FORCE = click.option("--force", is_flag=True, help="Replace what is already there.")
 
 
+def _keep_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own signature
+    ctx.meta[_DEBUG] = value
+
+
 class Command(click.Command):
     """A command with `--debug`, whose errors of ours end in one message and their exit code."""
 
@@ -168,10 +172,6 @@ def _print_json(document: object) -> None:
 def _error_dict(error: ConvertError) -> dict[str, object]:
     disagreements = error.disagreements if isinstance(error, MappingError) else ()
     return {"type": type(error).__name__, "message": str(error), "disagreements": disagreements}
-
-
-def _keep_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own signature
-    ctx.meta[_DEBUG] = value
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bort_convert.errors import printable
 from bort_convert.ops import Fill
 
 if TYPE_CHECKING:
@@ -21,12 +22,6 @@ AUTO_CLASSES = {
     "BertForMaskedLM": "AutoModelForMaskedLM",
     "BertForSequenceClassification": "AutoModelForSequenceClassification",
 }
-
-
-def printable(text: str, longest: int = 120) -> str:
-    """A name from a file, safe to print: control characters escaped, and cut if it is very long."""
-    escaped = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-    return escaped if len(escaped) <= longest else f"{escaped[:longest]}... ({len(text):,} characters)"
 
 
 def inspection_text(found: Inspection) -> str:

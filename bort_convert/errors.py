@@ -1,4 +1,4 @@
-"""What can go wrong, as types: every error that this package raises on purpose, each with its exit status.
+"""What can go wrong, as types: every error that this package raises on purpose, each with its exit code.
 
 A message has four parts: which tensor or byte, what was found, what was expected, who says so; then what to do.
 """
@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def printable(text: str, longest: int = 120) -> str:
+    """A name from a file, safe in a message: control characters escaped, and cut where it is very long."""
+    escaped = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: longest + 1])
+    return escaped if len(text) <= longest else f"{escaped[:longest]}... ({len(text):,} characters)"
 
 
 class ConvertError(Exception):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from bort_convert.binding import make_plan
 from bort_convert.errors import MappingError, VariantError
-from bort_convert.plan import Plan, make_plan
 from bort_convert.spelling import structural_names
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import TensorSpec
     from bort_convert.family import Fact, Family, Table, Variant
+    from bort_convert.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _complete(attempt: _Attempt, variant: str | None, heads: int | None) -> Fit:
         published = ", ".join(known.name for known in family.variants)
         raise VariantError(
             f"{sizes} match no published {family.title} ({published}); {', '.join(missing)} cannot be read "
-            f"from shapes. {' '.join(f'Pass --{name}' for name in missing)}"
+            f"from shapes. {' '.join(f'Pass --{name} N' for name in missing)}"
         )
     architecture = attempt.table.architecture(plan.groups)
     if architecture == family.base_class:

@@ -99,7 +99,7 @@ def test_debug_shows_where_an_error_came_from(full: Path, tmp_path: Path) -> Non
     )
     assert process.returncode == 3
     assert "Traceback" in process.stderr
-    assert process.stderr.rstrip().endswith("Pass --heads")
+    assert process.stderr.rstrip().endswith("Pass --heads N")
 
 
 def test_inspect_shows_arrays_and_the_closest_family_where_none_fits(fixtures: Path) -> None:

@@ -75,8 +75,8 @@ def test_heads_of_an_unpublished_size_have_to_be_given() -> None:
     with pytest.raises(VariantError) as caught:
         fit_bort(language_model())
     assert str(caught.value) == (
-        "vocab=11 units=6 positions=5 hidden=4 layers=2 match no published Bort (bort_4_8_768_1024, bort_2_16_512_1024); "
-        "heads cannot be read from shapes. Pass --heads"
+        "vocab=11 units=6 positions=5 hidden=4 layers=2 match no published Bort "
+        "(bort_4_8_768_1024, bort_2_16_512_1024); heads cannot be read from shapes. Pass --heads N"
     )
     found = fit_bort(language_model(), heads=3)
     assert (found.variant, found.facts["heads"], found.config["num_attention_heads"]) == ("", 3, 3)
@@ -93,8 +93,10 @@ def test_heads_of_an_unpublished_size_have_to_be_given() -> None:
         ),
         (
             {"variant": "bort_4_8_768_1024"},
-            "the file is no bort_4_8_768_1024: layers is 2, expected 4; hidden is 4, expected 768; "
-            "units is 6, expected 1024; positions is 5, expected 512",
+            (
+                "the file is no bort_4_8_768_1024: layers is 2, expected 4; hidden is 4, expected 768; "
+                "units is 6, expected 1024; positions is 5, expected 512"
+            ),
         ),
     ],
 )
@@ -134,7 +136,7 @@ def test_names_of_two_families_mixed_are_refused() -> None:
 def test_one_tensor_under_two_names_is_refused() -> None:
     header = language_model()
     header["arg:encoder.position_weight"] = header["encoder.position_weight"]
-    with pytest.raises(MappingError, match="both mean encoder.position_weight; expected one of them"):
+    with pytest.raises(MappingError, match=r"both mean encoder.position_weight; expected one of them"):
         fit_bort(header, heads=2)
 
 
@@ -145,9 +147,9 @@ def twin_family() -> Family:
 def test_two_families_that_fit_are_told_apart_by_a_published_size_or_not_at_all() -> None:
     known = [FAMILY, twin_family()]
     assert fit(language_model(**RELEASED), known).family.name == "bort"
-    with pytest.raises(VariantError, match="fit more than one family: bort, twin. Pass --family with one of them"):
+    with pytest.raises(VariantError, match=r"fit more than one family: bort, twin. Pass --family with one of them"):
         fit(language_model(), known, heads=2)
-    with pytest.raises(VariantError, match="match no published Bort"):
+    with pytest.raises(VariantError, match=r"match no published Bort"):
         fit(language_model(), known)
     assert fit(language_model(), known[1:], heads=2).family.name == "twin"
 

@@ -88,7 +88,7 @@ def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
             (folder / "file").write_text("mine")
             build(tmp_path / "out", "theirs")
 
-    with pytest.raises(OutputError, match="is not empty"):
+    with pytest.raises(OutputError, match=r"is not empty"):
         race()
     assert (tmp_path / "out" / "file").read_text() == "theirs"
     assert leftovers(tmp_path) == []
@@ -96,10 +96,10 @@ def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_or_a_link_in_the_way_is_refused_even_with_force(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(OutputError, match="is a file; expected a directory, or nothing. Choose another name"):
+    with pytest.raises(OutputError, match=r"is a file; expected a directory, or nothing. Choose another name"):
         build(tmp_path / "file", force=True)
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
-    with pytest.raises(OutputError, match="is a link; expected a directory, or nothing. Give the name"):
+    with pytest.raises(OutputError, match=r"is a link; expected a directory, or nothing. Give the name"):
         build(tmp_path / "link", force=True)
 
 
@@ -115,11 +115,11 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         partial.write_text("new")
         assert not target.exists()
     assert target.read_text() == "new"
-    with pytest.raises(OutputError, match="is there already; expected nothing. Pass --force"), new_file(target):
+    with pytest.raises(OutputError, match=r"is there already; expected nothing. Pass --force"), new_file(target):
         pass
     with new_file(target, force=True) as partial:
         partial.write_text("newer")
     assert target.read_text() == "newer"
-    with pytest.raises(OutputError, match="is a directory; expected a file"), new_file(tmp_path, force=True):
+    with pytest.raises(OutputError, match=r"is a directory; expected a file"), new_file(tmp_path, force=True):
         pass
     assert leftovers(tmp_path) == []

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from headers import DIMS, encoder, header_of, language_model, reshaped, without
 
+from bort_convert.binding import make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError
 from bort_convert.families.bort import LANGUAGE_MODEL
-from bort_convert.plan import Plan, make_plan
+from bort_convert.plan import Plan
 from bort_convert.rows import drop, fill, linear, merge, pad, rename, same, split, transpose
 
 
@@ -72,8 +73,10 @@ def test_swapped_matrices_of_the_ancestor_are_refused_with_both_shapes() -> None
     name = "encoder.transformer_cells.0.ffn.ffn_2.weight"
     plan = plan_of(reshaped(header, name, (6, 6)))
     assert plan.disagreements == (
-        f"{name}: found shape (6, 6); axis 'hidden' is 6, expected 4 "
-        "(hidden=4 from encoder.transformer_cells.0.ffn.ffn_1.weight)",
+        (
+            f"{name}: found shape (6, 6); axis 'hidden' is 6, expected 4 "
+            "(hidden=4 from encoder.transformer_cells.0.ffn.ffn_1.weight)"
+        ),
     )
 
 
@@ -95,7 +98,8 @@ def test_an_output_matrix_alone_is_half_a_head() -> None:
 def test_a_tied_tensor_of_another_shape_or_dtype_is_refused() -> None:
     plan = plan_of(reshaped(language_model(), "decoder.3.weight", (11, 6), "float16"))
     assert plan.disagreements == (
-        "decoder.3.weight: found float16 (11, 6), expected float32 (11, 6), as word_embed.0.weight, which it is tied to",
+        "decoder.3.weight: found float16 (11, 6), "
+        "expected float32 (11, 6), as word_embed.0.weight, which it is tied to",
     )
 
 
@@ -117,8 +121,10 @@ def test_integers_and_records_without_a_value_are_refused() -> None:
     }
     assert plan_of(header).disagreements == (
         "encoder.position_weight: found int32 (5, 6), expected a floating-point dtype",
-        "decoder.2.beta: found a record without a value, expected shape (6,) "
-        "(the file has other parts of the masked-language-model head)",
+        (
+            "decoder.2.beta: found a record without a value, expected shape (6,) "
+            "(the file has other parts of the masked-language-model head)"
+        ),
         "x: found a record without a value, no row of the table takes it",
     )
 
@@ -133,7 +139,7 @@ def test_all_disagreements_come_at_once_under_the_names_in_the_file() -> None:
         "encoder.layer_norm.beta (bertencoder0_bertlayernorm0_beta in the file): found shape (9,)"
     )
     assert problems[1].startswith("decoder.0.bias: found nothing")
-    assert problems[2] == "extra (arg:extra in the file): found float32 (1,), no row of the table takes it"
+    assert problems[2] == "arg:extra: found float32 (1,), no row of the table takes it"
 
 
 def test_what_is_made_up_takes_the_checkpoints_dtype() -> None:
@@ -199,3 +205,22 @@ def test_what_was_left_out_cannot_be_made_again() -> None:
     assert dict(plan.forward({"cache": np.zeros(2)})) == {}
     with pytest.raises(MappingError, match=r"left out \(a constant\)"):
         list(plan.revert({}))
+
+
+def test_names_from_a_file_are_escaped_in_messages() -> None:
+    header = language_model() | {
+        "a": TensorSpec("a\x1b[2J\n", "float32", (1,)),
+        "b": TensorSpec("b" * 9999, "float32", (1,)),
+    }
+    escaped, cut = plan_of(header).disagreements
+    assert escaped.startswith(r"a\x1b[2J\n: found float32 (1,)")
+    assert cut.startswith("b" * 120 + "... (9,999 characters): found float32 (1,)")
+
+
+def test_a_plan_lists_one_layer_after_the_other() -> None:
+    layers = [
+        step.targets[0].name.split(".")[3]
+        for step in plan_of(language_model()).steps
+        if ".layer." in step.targets[0].name
+    ]
+    assert layers == sorted(layers)

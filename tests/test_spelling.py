@@ -51,8 +51,10 @@ def test_names_with_dots_are_structural_already() -> None:
 def test_two_names_for_one_tensor_are_reported() -> None:
     _, clashes = structural_names(["bertencoder0_position_weight", "bertencoder1_position_weight"], LANGUAGE_MODEL)
     assert clashes == [
-        "'bertencoder1_position_weight' and 'bertencoder0_position_weight' both mean encoder.position_weight; "
-        "expected one of them"
+        (
+            "'bertencoder1_position_weight' and 'bertencoder0_position_weight' both mean encoder.position_weight; "
+            "expected one of them"
+        )
     ]
 
 
