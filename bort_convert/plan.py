@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from bort_convert.dtypes import Array, TensorSpec
 from bort_convert.ops import Copy, Op
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from bort_convert.dtypes import Array, TensorSpec
 
 
 @dataclass(frozen=True)

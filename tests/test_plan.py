@@ -98,8 +98,10 @@ def test_an_output_matrix_alone_is_half_a_head() -> None:
 def test_a_tied_tensor_of_another_shape_or_dtype_is_refused() -> None:
     plan = plan_of(reshaped(language_model(), "decoder.3.weight", (11, 6), "float16"))
     assert plan.disagreements == (
-        "decoder.3.weight: found float16 (11, 6), "
-        "expected float32 (11, 6), as word_embed.0.weight, which it is tied to",
+        (
+            "decoder.3.weight: found float16 (11, 6), "
+            "expected float32 (11, 6), as word_embed.0.weight, which it is tied to"
+        ),
     )
 
 
