@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from bort_convert.dtypes import TensorSpec
-from bort_convert.errors import MappingError, VariantError
+from bort_convert.errors import MappingError, VariantError, printable
 from bort_convert.family import families
 from bort_convert.fit import Fit, fit
-from bort_convert.manifest import FILE_NAME, Manifest, Source, Tensor
+from bort_convert.manifest import FILE_NAME, Manifest, Tensor
 from bort_convert.output import new_directory
 from bort_convert.params import ParamsFile, open_params
-from bort_convert.streams import FileRange, same_bytes, sha256_of
-from bort_convert.tensorfile import write_tensors
+from bort_convert.weights import Written, payload_of, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from bort_convert.dtypes import Array
     from bort_convert.family import Fact
+    from bort_convert.streams import FileRange
 
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
@@ -60,29 +59,14 @@ def convert(
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
         OutputError: the target cannot be written.
     """
-    options: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads}
+    given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads}
+    options = {name: value for name, value in given.items() if value is not None}
     with open_params(source) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
-        with new_directory(target, force=force) as folder, Path(source).open("rb") as file:
-            whole = FileRange(file.fileno(), 0, params.size)
-            with ThreadPoolExecutor(1) as pool:
-                # hashlib lets go of the interpreter's lock: hashing the source costs a second core and no time.
-                sha256 = pool.submit(sha256_of, whole)
-                check_twins(params, found)
-                digests = _write_weights(folder / WEIGHTS, params, found, progress)
-            manifest = Manifest(
-                source=Source(Path(source).name, params.size, sha256.result()),
-                family=found.family.name,
-                table=found.table.title,
-                variant=found.variant,
-                architecture=found.architecture,
-                dims=found.plan.dims,
-                facts=found.facts,
-                options={name: value for name, value in options.items() if value is not None},
-                tied={found.names[name]: found.names[original] for name, original in found.plan.twins},
-                left_out=_left_out(found),
-                tensors=_tensors(found, digests),
-            )
+        with new_directory(target, force=force) as folder:
+            written = _write(folder / WEIGHTS, params, found, progress)
+            _check_twins(params, found, written)
+            manifest = _manifest(found, written, options)
             write_text(folder / CONFIG, json.dumps(found.config, indent=2, sort_keys=True) + "\n")
             write_text(folder / FILE_NAME, manifest.to_json())
     return manifest
@@ -107,40 +91,6 @@ def fit_source(
     return fit(header, [known[family]] if family else known.values(), variant=variant, heads=heads)
 
 
-def check_twins(params: ParamsFile, found: Fit) -> None:
-    """Make sure that tensors which are written once really are equal, bit for bit.
-
-    Raises:
-        MappingError: they are not: how many values differ, and where the first one stands.
-    """
-    problems = []
-    for twin, original in found.plan.twins:
-        one, other = found.names[twin], found.names[original]
-        first, second = payload_of(params, one), payload_of(params, other)
-        if isinstance(first, FileRange) and isinstance(second, FileRange) and same_bytes(first, second):
-            continue
-        bits = [np.ascontiguousarray(params[name]).view(f"u{params[name].itemsize}") for name in (one, other)]
-        if different := int(np.count_nonzero(bits[0] != bits[1])):
-            position = tuple(int(axis[0]) for axis in np.nonzero(bits[0] != bits[1]))
-            problems.append(
-                f"{one}: differs from {other} in {different:,} of {bits[0].size:,} values, first at {position}; "
-                "expected no difference, because the receiving model ties them"
-            )
-    if problems:
-        raise MappingError("tensors that are written once are not equal:", problems)
-
-
-def payload_of(params: ParamsFile, name: str) -> FileRange | Array:
-    """A tensor's bytes where they stand in the file, or its values where they do not stand there as they are.
-
-    Members of an archive are read as values: their checksums are verified on the way.
-    """
-    info = params.header[name]
-    if params.kind == "list" and info.storage == "dense" and info.offset is not None and info.dtype != "bool":
-        return FileRange(params.fileno(), info.offset, info.nbytes)
-    return params[name]
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 and have the system write it down."""
     with path.open("x", encoding="utf-8", newline="\n") as file:
@@ -149,7 +99,7 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _write_weights(path: Path, params: ParamsFile, found: Fit, progress: Callable[[int, int], None]) -> dict[str, str]:
+def _write(path: Path, params: ParamsFile, found: Fit, progress: Callable[[int, int], None]) -> Written:
     steps = {spec.name: (step, number) for step in found.plan.steps for number, spec in enumerate(step.targets)}
     specs = [spec for step in found.plan.steps for spec in step.targets]
 
@@ -160,31 +110,56 @@ def _write_weights(path: Path, params: ParamsFile, found: Fit, progress: Callabl
             return payload_of(params, sources[0])
         return step.op.forward(*(params[source] for source in sources))[number]
 
-    total, done = sum(spec.nbytes for spec in specs), 0
-
-    def advance(nbytes: int) -> None:
-        nonlocal done
-        done += nbytes
-        progress(done, total)
-
-    # Older releases of transformers refuse a file that does not say which framework wrote it.
-    return write_tensors(path, specs, payload, metadata={"format": "pt"}, advance=advance)
+    return write_weights(path, params, specs, payload, framework="pt", progress=progress)
 
 
-def _tensors(found: Fit, digests: dict[str, str]) -> dict[str, Tensor]:
-    return {
+def _check_twins(params: ParamsFile, found: Fit, written: Written) -> None:
+    """Make sure that tensors which were written once really are equal, bit for bit.
+
+    Raises:
+        MappingError: they are not: how many values differ, and where the first one stands.
+    """
+    problems = []
+    for twin, original in found.plan.twins:
+        one, other = found.names[twin], found.names[original]
+        if one in written.stored and written.stored[one] == written.stored.get(other):
+            continue
+        first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
+        different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
+        if count := int(np.count_nonzero(different)):
+            position = tuple(int(axis[0]) for axis in np.nonzero(different))
+            problems.append(
+                f"{printable(one)}: differs from {printable(other)} in {count:,} of {first.size:,} values, first at "
+                f"{position}; expected no difference, because the receiving model ties them"
+            )
+    if problems:
+        raise MappingError("tensors that are written once are not equal:", problems)
+
+
+def _manifest(found: Fit, written: Written, options: dict[str, Fact]) -> Manifest:
+    plan, names = found.plan, found.names
+    tensors = {
         spec.name: Tensor(
-            sources=tuple(found.names[name] for name in step.sources),
+            sources=tuple(names[name] for name in step.sources),
             op=type(step.op).__name__.lower(),
             dtype=spec.dtype,
             shape=spec.shape,
-            sha256=digests[spec.name],
+            sha256=written.made.get(spec.name) or written.stored[names[step.sources[0]]],
             why=step.why,
         )
-        for step in found.plan.steps
+        for step in plan.steps
         for spec in step.targets
     }
-
-
-def _left_out(found: Fit) -> dict[str, str]:
-    return {found.names[name]: step.why for step in found.plan.steps if not step.targets for name in step.sources}
+    return Manifest(
+        source=written.source,
+        family=found.family.name,
+        table=found.table.title,
+        variant=found.variant,
+        architecture=found.architecture,
+        dims=plan.dims,
+        facts=found.facts,
+        options=options,
+        tied={names[name]: names[original] for name, original in plan.twins},
+        left_out={names[name]: step.why for step in plan.steps if not step.targets for name in step.sources},
+        tensors=tensors,
+    )

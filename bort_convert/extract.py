@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bort_convert.convert import payload_of
 from bort_convert.dtypes import BFLOAT16, TensorSpec
 from bort_convert.errors import OutputError
-from bort_convert.manifest import Manifest, Source, Tensor
+from bort_convert.manifest import Manifest, Tensor
 from bort_convert.output import new_file
 from bort_convert.params import ParamsFile, open_params
-from bort_convert.streams import FileRange, sha256_of
-from bort_convert.tensorfile import write_tensors
+from bort_convert.weights import Written, describe_source, payload_of, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,18 +46,12 @@ def extract(
     suffix = Path(target).suffix
     if suffix not in writers:
         raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
-    with open_params(source) as params, new_file(target, force=force) as partial, Path(source).open("rb") as file:
+    with open_params(source) as params, new_file(target, force=force) as partial:
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
-        total, done = sum(spec.nbytes for spec in specs), 0
-
-        def advance(nbytes: int) -> None:
-            nonlocal done
-            done += nbytes
-            progress(done, total)
-
-        digests = writers[suffix](partial, params, specs, advance)
+        written = writers[suffix](partial, params, specs, progress)
+        digests = {**written.stored, **written.made}
         return Manifest(
-            source=Source(Path(source).name, params.size, sha256_of(FileRange(file.fileno(), 0, params.size))),
+            source=written.source,
             tensors={
                 spec.name: Tensor((spec.name,), "copy", spec.dtype, spec.shape, digests[spec.name]) for spec in specs
             },
@@ -68,29 +60,31 @@ def extract(
 
 
 def _write_safetensors(
-    path: Path, params: ParamsFile, specs: Sequence[TensorSpec], advance: Callable[[int], None]
-) -> dict[str, str]:
-    return write_tensors(path, specs, lambda name: payload_of(params, name), metadata={"format": "np"}, advance=advance)
+    path: Path, params: ParamsFile, specs: Sequence[TensorSpec], progress: Callable[[int, int], None]
+) -> Written:
+    return write_weights(path, params, specs, lambda name: payload_of(params, name), framework="np", progress=progress)
 
 
 def _write_npz(
-    path: Path, params: ParamsFile, specs: Sequence[TensorSpec], advance: Callable[[int], None]
-) -> dict[str, str]:
+    path: Path, params: ParamsFile, specs: Sequence[TensorSpec], progress: Callable[[int, int], None]
+) -> Written:
     if problems := [problem for spec in specs if (problem := _no_npz_member(spec))]:
         raise OutputError("\n  ".join((".npz cannot hold these arrays; extract to .safetensors instead:", *problems)))
-    digests = {}
+    total, done, digests = sum(spec.nbytes for spec in specs), 0, {}
     with path.open("xb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for spec in specs:
-                # A ZipInfo made by hand has a fixed date: the same arrays give the same file.
                 array = np.asarray(params[spec.name], order="C")
+                # A ZipInfo made by hand has a fixed date: the same arrays give the same file.
                 with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[no-untyped-call]
                 digests[spec.name] = hashlib.sha256(array.data if array.size else b"").hexdigest()
-                advance(spec.nbytes)
+                done += spec.nbytes
+                progress(done, total)
         file.flush()
         os.fsync(file.fileno())
-    return digests
+    source, _ = describe_source(params)
+    return Written(source, {}, digests)
 
 
 def _no_npz_member(spec: TensorSpec) -> str:

@@ -1,4 +1,4 @@
-"""Bytes from one open file to another: copied inside the kernel where it can, hashed as they are read.
+"""Bytes from one open file to another: copied inside the kernel where it can, else read and written in pieces.
 
 Nothing here maps a file: a mapped page counts as resident memory, and a conversion should need none to speak of.
 """
@@ -6,7 +6,6 @@ Nothing here maps a file: a mapped page counts as resident memory, and a convers
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -47,20 +46,6 @@ def read_pieces(source: FileRange) -> Iterator[bytes]:
         if len(piece) != size:
             raise _ended(source, start + len(piece))
         yield piece
-
-
-def same_bytes(one: FileRange, other: FileRange) -> bool:
-    """Whether two ranges hold the same bytes."""
-    pieces = zip(read_pieces(one), read_pieces(other), strict=True)
-    return one.size == other.size and all(mine == theirs for mine, theirs in pieces)
-
-
-def sha256_of(source: FileRange) -> str:
-    """The SHA-256 of a range, as hexadecimal digits."""
-    digest = hashlib.sha256()
-    for piece in read_pieces(source):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 def copy_range(source: FileRange, target: int) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from bort_convert.dtypes import Array, TensorSpec, itemsize, numpy_dtype
 from bort_convert.errors import FormatError, OutputError
-from bort_convert.streams import PIECE, FileRange, copy_range, sha256_of, write_all
+from bort_convert.streams import PIECE, FileRange, copy_range, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,10 +48,12 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, str]:
-    """Write a file in one pass and give the SHA-256 of every tensor's bytes, by name.
+    """Write a file in one pass, and give the SHA-256 of every tensor that was written from an array, by name.
 
-    Larger elements come first, then names in order, as the safetensors library has it: every tensor is aligned, and the
-    same tensors give the same file.
+    What was copied from a file is not read for that: see `digests.sha256_of`.
+
+    Larger elements come first, then names in order, as the safetensors library has it: every tensor is aligned, and
+    the same tensors give the same file.
 
     Args:
         path: the file, which must not exist.
@@ -68,7 +70,12 @@ def write_tensors(
     with Path(path).open("xb", buffering=0) as file:
         write_all(file.fileno(), _header(order, metadata or {}))
         for spec in order:
-            digests[spec.name] = _write_one(file.fileno(), spec, payload(spec.name))
+            values = payload(spec.name)
+            _check_payload(spec, values)
+            if isinstance(values, FileRange):
+                copy_range(values, file.fileno())
+            else:
+                digests[spec.name] = _write_array(file.fileno(), values)
             advance(spec.nbytes)
         os.fsync(file.fileno())
     return digests
@@ -165,18 +172,17 @@ def _header(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _write_one(target: int, spec: TensorSpec, payload: FileRange | Array) -> str:
-    if isinstance(payload, FileRange):
-        if payload.size != spec.nbytes:
-            raise OutputError(
-                f"{spec.name}: {payload.size:,} bytes were given, expected {spec.nbytes:,} from its shape"
-            )
-        copy_range(payload, target)
-        return sha256_of(payload)
-    if payload.shape != spec.shape or payload.dtype.name != spec.dtype:
-        raise OutputError(f"{spec.name}: {payload.dtype}{payload.shape} was given, expected {spec.dtype}{spec.shape}")
+def _check_payload(spec: TensorSpec, values: FileRange | Array) -> None:
+    if isinstance(values, FileRange):
+        if values.size != spec.nbytes:
+            raise OutputError(f"{spec.name}: {values.size:,} bytes were given, expected {spec.nbytes:,} from its shape")
+    elif values.shape != spec.shape or values.dtype.name != spec.dtype:
+        raise OutputError(f"{spec.name}: {values.dtype}{values.shape} was given, expected {spec.dtype}{spec.shape}")
+
+
+def _write_array(target: int, array: Array) -> str:
     digest = hashlib.sha256()
-    for piece in _pieces(payload):
+    for piece in _pieces(array):
         digest.update(piece)
         write_all(target, piece)
     return digest.hexdigest()

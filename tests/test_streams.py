@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import pytest
 
 from bort_convert import streams
 from bort_convert.errors import OutputError
-from bort_convert.streams import FileRange, copy_range, read_pieces, same_bytes, sha256_of, write_all
+from bort_convert.streams import FileRange, copy_range, read_pieces, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +36,7 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.usefixtures("platform")
 @pytest.mark.parametrize(("offset", "size"), [(0, len(BYTES)), (3, 5000), (7, 0), (len(BYTES), 0)])
-def test_a_range_is_copied_hashed_and_compared(
+def test_a_range_is_copied(
     source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offset: int, size: int
 ) -> None:
     monkeypatch.setattr(streams, "PIECE", 1000)
@@ -48,15 +47,7 @@ def test_a_range_is_copied_hashed_and_compared(
         copy_range(chosen, target.fileno())
         write_all(target.fileno(), b"back")
     assert (tmp_path / "target").read_bytes() == b"front" + expected + b"back"
-    assert sha256_of(chosen) == hashlib.sha256(expected).hexdigest()
     assert b"".join(read_pieces(chosen)) == expected
-    assert same_bytes(chosen, chosen)
-
-
-def test_ranges_of_other_bytes_or_sizes_are_not_the_same(source: int) -> None:
-    assert same_bytes(FileRange(source, 0, 256), FileRange(source, 256, 256))
-    assert not same_bytes(FileRange(source, 0, 256), FileRange(source, 1, 256))
-    assert not same_bytes(FileRange(source, 0, 256), FileRange(source, 0, 255))
 
 
 @pytest.mark.usefixtures("platform")
