@@ -73,7 +73,7 @@ def _table_options(function: Function) -> Function:
 
 
 @click.group(cls=DefaultGroup, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="bort-convert")
+@click.version_option(package_name="bort-convert", prog_name="bort-convert")
 def main() -> None:
     r"""Bring GluonNLP (MXNet) checkpoints to PyTorch.
 
@@ -90,19 +90,36 @@ def main() -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @_table_options
 @FORCE
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Write every tensor in this dtype."
+)
+@click.option("--allow-overflow", is_flag=True, help="Let values that are too large for --dtype become infinite.")
+@click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
 @JSON
 @QUIET
-def convert(source: Path, out: Path, *, force: bool, dry_run: bool, as_json: bool, quiet: bool, **table: Any) -> None:  # noqa: ANN401
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    family: str | None,
+    variant: str | None,
+    heads: int | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Convert SOURCE, a .params file, to OUT, a directory that transformers loads.
 
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
+    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads}
     if dry_run:
         _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=True)
         return
     with _progress("Converting", shown=not (quiet or as_json)) as progress:
-        manifest = bort_convert.convert(source, out, force=force, progress=progress, **table)
+        manifest = bort_convert.convert(source, out, progress=progress, **table, **options)
     files = sorted(path.name for path in out.iterdir())
     _show(manifest.to_dict(), display.conversion_text(manifest, out, files), as_json=as_json, quiet=quiet)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from bort_convert.casts import Caster
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
 from bort_convert.family import families
@@ -15,15 +16,16 @@ from bort_convert.fit import Fit, fit
 from bort_convert.manifest import FILE_NAME, Manifest, Tensor
 from bort_convert.output import new_directory
 from bort_convert.params import ParamsFile, open_params
+from bort_convert.streams import FileRange, same_bytes
 from bort_convert.weights import Written, payload_of, write_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from bort_convert.dtypes import Array
     from bort_convert.family import Fact
-    from bort_convert.streams import FileRange
+    from bort_convert.plan import Plan, Step
 
 WEIGHTS: Final = "model.safetensors"
 CONFIG: Final = "config.json"
@@ -36,13 +38,16 @@ def convert(
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    dtype: str | None = None,
+    allow_overflow: bool = False,
+    checksums: bool = True,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Manifest:
     """Convert a GluonNLP checkpoint to a directory that `transformers.AutoModel.from_pretrained` loads.
 
-    Neither MXNet nor torch is imported. Every tensor keeps its dtype and its bits. The directory appears whole or not
-    at all.
+    Neither MXNet nor torch is imported. Every tensor keeps its dtype and its bits, unless `dtype` asks for another.
+    The directory appears whole or not at all.
 
     Args:
         source: a `.params` file, or a model-zoo archive that holds one.
@@ -50,24 +55,38 @@ def convert(
         family: name of the family, where a file fits two.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
+        dtype: "float32", "float16" or "bfloat16", for every tensor; rounded to nearest even.
+        allow_overflow: let values that are too large for `dtype` become infinite.
+        checksums: hash the source and every tensor for the manifest.
         force: replace what stands at `target`.
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
         FormatError: the source cannot be read.
-        MappingError: no table fits the source: all disagreements with the closest one.
+        MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
+            model ties are not equal, or values do not fit into `dtype`.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
         OutputError: the target cannot be written.
     """
-    given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads}
+    given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads, "dtype": dtype}
     options = {name: value for name, value in given.items() if value is not None}
+    caster = Caster(dtype) if dtype else None
     with open_params(source) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
+        plan = found.plan.with_dtype(dtype) if dtype else found.plan
         with new_directory(target, force=force) as folder:
-            written = _write(folder / WEIGHTS, params, found, progress)
+            payload = _payload(params, found, caster)
+            specs = [spec for step in plan.steps for spec in step.targets]
+            weights = folder / WEIGHTS
+            written = write_weights(
+                weights, params, specs, payload, framework="pt", checksums=checksums, progress=progress
+            )
             _check_twins(params, found, written)
-            manifest = _manifest(found, written, options)
-            write_text(folder / CONFIG, json.dumps(found.config, indent=2, sort_keys=True) + "\n")
+            if caster and not allow_overflow:
+                caster.check()
+            manifest = _manifest(found, plan, written, options)
+            config = found.config | {"dtype": specs[0].dtype}
+            write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
             write_text(folder / FILE_NAME, manifest.to_json())
     return manifest
 
@@ -99,18 +118,23 @@ def write_text(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _write(path: Path, params: ParamsFile, found: Fit, progress: Callable[[int, int], None]) -> Written:
+def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Callable[[str], FileRange | Iterable[Array]]:
+    """Gives the values of a target by its name: copied where that is all there is to do."""
     steps = {spec.name: (step, number) for step in found.plan.steps for number, spec in enumerate(step.targets)}
-    specs = [spec for step in found.plan.steps for spec in step.targets]
 
-    def payload(name: str) -> FileRange | Array:
+    def payload(name: str) -> FileRange | Iterable[Array]:
         step, number = steps[name]
         sources = [found.names[source] for source in step.sources]
+        made: FileRange | Array
         if step.copied:
-            return payload_of(params, sources[0])
-        return step.op.forward(*(params[source] for source in sources))[number]
+            made = payload_of(params, sources[0])
+        else:
+            made = step.op.forward(*(params[source] for source in sources))[number]
+        if caster and caster.dtype != step.targets[number].dtype:
+            return caster.pieces(name, made, step.targets[number].dtype)
+        return made if isinstance(made, FileRange) else [made]
 
-    return write_weights(path, params, specs, payload, framework="pt", progress=progress)
+    return payload
 
 
 def _check_twins(params: ParamsFile, found: Fit, written: Written) -> None:
@@ -122,29 +146,37 @@ def _check_twins(params: ParamsFile, found: Fit, written: Written) -> None:
     problems = []
     for twin, original in found.plan.twins:
         one, other = found.names[twin], found.names[original]
-        if one in written.stored and written.stored[one] == written.stored.get(other):
-            continue
-        first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
-        different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
-        if count := int(np.count_nonzero(different)):
+        if not _equal(params, one, other, written.stored):
+            first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
+            different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
             position = tuple(int(axis[0]) for axis in np.nonzero(different))
             problems.append(
-                f"{printable(one)}: differs from {printable(other)} in {count:,} of {first.size:,} values, first at "
-                f"{position}; expected no difference, because the receiving model ties them"
+                f"{printable(one)}: differs from {printable(other)} in {np.count_nonzero(different):,} of {first.size:,} "
+                f"values, first at {position}; expected no difference, because the receiving model ties them"
             )
     if problems:
         raise MappingError("tensors that are written once are not equal:", problems)
 
 
-def _manifest(found: Fit, written: Written, options: dict[str, Fact]) -> Manifest:
-    plan, names = found.plan, found.names
+def _equal(params: ParamsFile, one: str, other: str, digests: Mapping[str, str]) -> bool:
+    """Whether two tensors of one dtype and shape hold the same bytes, by what costs least."""
+    if one in digests and other in digests:
+        return digests[one] == digests[other]
+    first, second = payload_of(params, one), payload_of(params, other)
+    if isinstance(first, FileRange) and isinstance(second, FileRange):
+        return same_bytes(first, second)
+    return params[one].tobytes() == params[other].tobytes()
+
+
+def _manifest(found: Fit, plan: Plan, written: Written, options: dict[str, Fact]) -> Manifest:
+    names = found.names
     tensors = {
         spec.name: Tensor(
             sources=tuple(names[name] for name in step.sources),
             op=type(step.op).__name__.lower(),
             dtype=spec.dtype,
             shape=spec.shape,
-            sha256=written.made.get(spec.name) or written.stored[names[step.sources[0]]],
+            sha256=_digest(step, spec.name, written, names),
             why=step.why,
         )
         for step in plan.steps
@@ -163,3 +195,10 @@ def _manifest(found: Fit, written: Written, options: dict[str, Fact]) -> Manifes
         left_out={names[name]: step.why for step in plan.steps if not step.targets for name in step.sources},
         tensors=tensors,
     )
+
+
+def _digest(step: Step, target: str, written: Written, names: Mapping[str, str]) -> str:
+    """Of a target that was made, its own; of one that was copied, its source's; "" where nothing was hashed."""
+    if target in written.made or not step.sources:
+        return written.made.get(target, "")
+    return written.stored.get(names[step.sources[0]], "")

@@ -91,7 +91,8 @@ def _no_npz_member(spec: TensorSpec) -> str:
     """Why an array cannot be a member of an archive, "" if it can."""
     if spec.dtype == BFLOAT16:
         return f"{spec.name!r}: NumPy's own format has no bfloat16"
-    if any(letter in spec.name for letter in "\0\\:") or ".." in spec.name or spec.name.startswith("/"):
+    drive = spec.name[1:2] == ":"
+    if drive or any(part in spec.name for part in ("\0", "\\", "..")) or spec.name.startswith("/"):
         return f"{spec.name!r}: an archive that is unpacked would take this name for a path"
     if len(spec.name.encode()) > 60_000:  # noqa: PLR2004 - a zip counts a name's bytes in 16 bits
         return f"{spec.name[:80]!r}...: the name is too long for a zip"

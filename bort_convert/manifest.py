@@ -26,12 +26,12 @@ class Source:
     Attributes:
         name: without its directory.
         size: in bytes.
-        sha256: of the whole file, as hexadecimal digits.
+        sha256: of the whole file, as hexadecimal digits; "" where nothing was hashed.
     """
 
     name: str
     size: int
-    sha256: str
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Tensor:
         sources: names of the tensors in the source file that it was made from.
         op: what made it, such as "copy" or "fill".
         dtype: NumPy's name, or "bfloat16".
-        sha256: of its little-endian C-order bytes, as hexadecimal digits.
+        sha256: of its little-endian C-order bytes, as hexadecimal digits; "" where nothing was hashed.
         why: the reason, where it was made up.
     """
 
@@ -87,17 +87,13 @@ class Manifest:
         return sum(prod(tensor.shape) for tensor in self.tensors.values() if tensor.sources)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it, in a fixed order."""
+        """As JSON has it, in a fixed order; without what is empty of a tensor."""
         tensors = {
-            name: {key: value for key, value in asdict(self.tensors[name]).items() if value or key != "why"}
+            name: {key: value for key, value in asdict(self.tensors[name]).items() if value != ""}
             for name in sorted(self.tensors)
         }
-        return {
-            "bort_convert": version("bort-convert"),
-            **asdict(self),
-            "parameters": self.parameters,
-            "tensors": tensors,
-        }
+        document = {"bort_convert": version("bort-convert"), **asdict(self), "parameters": self.parameters}
+        return {**document, "tensors": tensors}
 
     def to_json(self) -> str:
         """The text of `conversion.json`."""

@@ -63,6 +63,13 @@ class Plan:
         )
         return replace(self, steps=tuple(steps))
 
+    def with_dtype(self, dtype: str) -> Plan:
+        """The same plan, with every target in this dtype."""
+        steps = (
+            replace(step, targets=tuple(replace(spec, dtype=dtype) for spec in step.targets)) for step in self.steps
+        )
+        return replace(self, steps=tuple(steps))
+
     def forward(self, source: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
         """Every target with its values, one step at a time; `source` is by structural name."""
         for step in self.steps:

@@ -48,6 +48,12 @@ def read_pieces(source: FileRange) -> Iterator[bytes]:
         yield piece
 
 
+def same_bytes(one: FileRange, other: FileRange) -> bool:
+    """Whether two ranges hold the same bytes."""
+    pieces = zip(read_pieces(one), read_pieces(other), strict=True)
+    return one.size == other.size and all(mine == theirs for mine, theirs in pieces)
+
+
 def copy_range(source: FileRange, target: int) -> None:
     """Copy a range to the current position of the open file `target`.
 

@@ -26,7 +26,7 @@ from bort_convert.errors import FormatError, OutputError
 from bort_convert.streams import PIECE, FileRange, copy_range, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -43,7 +43,7 @@ _METADATA: Final = "__metadata__"
 def write_tensors(
     path: str | os.PathLike[str],
     specs: Sequence[TensorSpec],
-    payload: Callable[[str], FileRange | Array],
+    payload: Callable[[str], FileRange | Iterable[Array]],
     *,
     metadata: Mapping[str, str] | None = None,
     advance: Callable[[int], None] = lambda _: None,
@@ -58,7 +58,8 @@ def write_tensors(
     Args:
         path: the file, which must not exist.
         specs: what to write, in any order.
-        payload: the values of a name: a range of an open file, copied as it is, or an array of the spec's shape.
+        payload: the values of a name: a range of an open file, copied as it is, or arrays of the spec's dtype that hold
+            the values one after the other.
         metadata: for the header's `__metadata__`.
         advance: told after each tensor how many bytes it had.
 
@@ -71,11 +72,11 @@ def write_tensors(
         write_all(file.fileno(), _header(order, metadata or {}))
         for spec in order:
             values = payload(spec.name)
-            _check_payload(spec, values)
             if isinstance(values, FileRange):
+                _check_size(spec, values.size)
                 copy_range(values, file.fileno())
             else:
-                digests[spec.name] = _write_array(file.fileno(), values)
+                digests[spec.name] = _write_arrays(file.fileno(), spec, values)
             advance(spec.nbytes)
         os.fsync(file.fileno())
     return digests
@@ -84,7 +85,7 @@ def write_tensors(
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
     """Write arrays that are in memory, with their metadata, to a file that must not exist."""
     specs = [TensorSpec(name, array.dtype.name, array.shape) for name, array in tensors.items()]
-    write_tensors(path, specs, tensors.__getitem__, metadata=metadata)
+    write_tensors(path, specs, lambda name: [tensors[name]], metadata=metadata)
 
 
 def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
@@ -172,20 +173,22 @@ def _header(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _check_payload(spec: TensorSpec, values: FileRange | Array) -> None:
-    if isinstance(values, FileRange):
-        if values.size != spec.nbytes:
-            raise OutputError(f"{spec.name}: {values.size:,} bytes were given, expected {spec.nbytes:,} from its shape")
-    elif values.shape != spec.shape or values.dtype.name != spec.dtype:
-        raise OutputError(f"{spec.name}: {values.dtype}{values.shape} was given, expected {spec.dtype}{spec.shape}")
-
-
-def _write_array(target: int, array: Array) -> str:
-    digest = hashlib.sha256()
-    for piece in _pieces(array):
-        digest.update(piece)
-        write_all(target, piece)
+def _write_arrays(target: int, spec: TensorSpec, arrays: Iterable[Array]) -> str:
+    digest, size = hashlib.sha256(), 0
+    for array in arrays:
+        if array.dtype.name != spec.dtype:
+            raise OutputError(f"{spec.name}: {array.dtype} was given, expected {spec.dtype}")
+        for piece in _pieces(array):
+            digest.update(piece)
+            write_all(target, piece)
+        size += array.nbytes
+    _check_size(spec, size)
     return digest.hexdigest()
+
+
+def _check_size(spec: TensorSpec, size: int) -> None:
+    if size != spec.nbytes:
+        raise OutputError(f"{spec.name}: {size:,} bytes were given, expected {spec.nbytes:,} from its shape")
 
 
 def _pieces(array: Array) -> Iterator[memoryview]:

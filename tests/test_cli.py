@@ -23,7 +23,7 @@ def run(*arguments: object) -> Result:
 
 @pytest.fixture
 def full(fixtures: Path) -> Path:
-    return fixtures / "bort_4_8_96_128.params"
+    return fixtures / "bort_4_8_24_32.params"
 
 
 def test_source_and_out_alone_convert(full: Path, tmp_path: Path) -> None:

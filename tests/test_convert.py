@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def full(fixtures: Path) -> Path:
-    return fixtures / "bort_4_8_96_128.params"
+    return fixtures / "bort_4_8_24_32.params"
 
 
 def tensors_of(source: Path) -> dict[str, Array]:
@@ -124,11 +125,11 @@ def test_tied_tensors_may_hold_any_bits_as_long_as_they_are_the_same(full: Path,
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"decoder__0__bias": None}, "decoder.0.bias: found nothing, expected shape (128,)"),
+        ({"decoder__0__bias": None}, "decoder.0.bias: found nothing, expected shape (32,)"),
         ({"extra": np.zeros(3, np.float32)}, "extra: found float32 (3,), no row of the table takes it"),
         (
             {"encoder__layer_norm__beta": np.zeros(9, np.float32)},
-            "axis 'units' is 9, expected 128 (units=128 from word_embed",
+            "axis 'units' is 9, expected 32 (units=32 from word_embed",
         ),
         ({"decoder__2__gamma": None, "decoder__2__beta": None}, "with 2 disagreements"),
     ],
@@ -213,3 +214,35 @@ def test_every_real_checkpoint_of_another_family_is_refused(shared: Path, tmp_pa
         with pytest.raises(MappingError, match="no family fits this file"):
             convert(source, tmp_path / "out", heads=2)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_checksums_the_weights_are_the_same_and_nothing_is_hashed(full: Path, tmp_path: Path) -> None:
+    convert(full, tmp_path / "one", heads=8)
+    manifest = convert(full, tmp_path / "two", heads=8, checksums=False)
+    assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
+    assert {tensor.sha256 for tensor in manifest.tensors.values()} == {""}
+    assert "sha256" not in json.dumps(manifest.to_dict()["tensors"])
+
+
+def test_without_checksums_tied_tensors_are_compared_all_the_same(full: Path, tmp_path: Path) -> None:
+    matrix = tensors_of(full)["word_embed.0.weight"] + 1
+    source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix)
+    with pytest.raises(MappingError, match="tensors that are written once are not equal"):
+        convert(source, tmp_path / "out", heads=8, checksums=False)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_model_zoo_archive_with_one_params_file_converts(full: Path, tmp_path: Path, compression: int) -> None:
+    with zipfile.ZipFile(tmp_path / "zoo.zip", "w", compression) as archive:
+        archive.write(full, full.name)
+    plain = convert(full, tmp_path / "one", heads=8)
+    packed = convert(tmp_path / "zoo.zip", tmp_path / "two", heads=8)
+    assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
+    assert packed.tensors == plain.tensors
+    assert packed.source.sha256 == hashlib.sha256((tmp_path / "zoo.zip").read_bytes()).hexdigest()
+
+
+def test_an_archive_of_arrays_as_mxnet_2_writes_them_converts(full: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", **tensors_of(full))
+    plain = convert(full, tmp_path / "one", heads=8)
+    assert convert(tmp_path / "two.npz", tmp_path / "two", heads=8).tensors == plain.tensors

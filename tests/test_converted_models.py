@@ -132,10 +132,11 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
 
     import transformers  # noqa: PLC0415
 
-    convert(fixtures / "bort_4_8_96_128.params", tmp_path / "out", heads=8)
+    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
     ours = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
     config = transformers.AutoConfig.from_pretrained(tmp_path / "out")
     assert isinstance(config, transformers.BertConfig)
+    assert str(config.dtype) == f"torch.{ours.pop('dtype')}"
     assert {key: getattr(config, key) for key in ours} == ours
     load("AutoModelForMaskedLM", tmp_path / "out").save_pretrained(tmp_path / "again")
     theirs = json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))
@@ -145,7 +146,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
 def test_the_written_tensors_are_those_that_transformers_would_save(fixtures: Path, tmp_path: Path) -> None:
     from safetensors import safe_open  # noqa: PLC0415
 
-    convert(fixtures / "bort_4_8_96_128.params", tmp_path / "out", heads=8)
+    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
     load("AutoModelForMaskedLM", tmp_path / "out").save_pretrained(tmp_path / "again")
     written = {}
     for folder in ("out", "again"):

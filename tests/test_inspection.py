@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_a_bort_is_known_with_its_plan_and_its_tied_matrix_counts_once(fixtures: Path) -> None:
-    found = inspect(fixtures / "bort_4_8_96_128.params", heads=8)
+    found = inspect(fixtures / "bort_4_8_24_32.params", heads=8)
     assert found.fit is not None
     assert found.misfit is None
     assert found.fit.architecture == "BertForMaskedLM"
@@ -25,7 +25,7 @@ def test_a_bort_is_known_with_its_plan_and_its_tied_matrix_counts_once(fixtures:
 
 
 def test_what_is_missing_or_does_not_fit_is_said_and_the_arrays_are_there(fixtures: Path) -> None:
-    unpublished = inspect(fixtures / "bort_4_8_96_128.params")
+    unpublished = inspect(fixtures / "bort_4_8_24_32.params")
     assert isinstance(unpublished.misfit, VariantError)
     other = inspect(fixtures / "cnn_tiny.params")
     assert isinstance(other.misfit, MappingError)
@@ -33,7 +33,7 @@ def test_what_is_missing_or_does_not_fit_is_said_and_the_arrays_are_there(fixtur
     assert len(other.arrays) > 3
 
 
-@pytest.mark.parametrize("name", ["bort_4_8_96_128.params", "cnn_tiny.params"])
+@pytest.mark.parametrize("name", ["bort_4_8_24_32.params", "cnn_tiny.params"])
 def test_json_holds_all_of_it(fixtures: Path, name: str) -> None:
     found = inspect(fixtures / name, heads=8)
     document = json.loads(json.dumps(found.to_dict()))

@@ -1,0 +1,71 @@
+"""Changing the precision of weights, in pieces, with an eye on what does not fit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bort_convert.dtypes import numpy_dtype
+from bort_convert.errors import MappingError
+from bort_convert.streams import PIECE, FileRange, read_pieces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bort_convert.dtypes import Array
+
+
+@dataclass
+class Caster:
+    """Casts tensors to one dtype, rounding to nearest even, and counts the finite values that become infinite.
+
+    Attributes:
+        dtype: NumPy's name of the target's dtype, or "bfloat16".
+        overflows: name of a tensor -> how many of its values do not fit.
+    """
+
+    dtype: str
+    overflows: dict[str, int] = field(default_factory=dict)
+
+    def pieces(self, name: str, values: FileRange | Array, source: str) -> Iterator[Array]:
+        """A tensor in the new dtype, in flat pieces.
+
+        Args:
+            name: of the tensor, for `overflows`.
+            values: any shape; in a file, little-endian and in C order.
+            source: the dtype that they have.
+        """
+        target = numpy_dtype(self.dtype)
+        for piece in _flat(values, source):
+            with np.errstate(over="ignore"):
+                cast = piece.astype(target)
+            if lost := int(np.count_nonzero(np.isinf(cast))) - int(np.count_nonzero(np.isinf(piece))):
+                self.overflows[name] = self.overflows.get(name, 0) + lost
+            yield cast
+
+    def check(self) -> None:
+        """Refuse what has overflowed.
+
+        Raises:
+            MappingError: names every tensor that did, and how many of its values.
+        """
+        if self.overflows:
+            lines = [f"{name}: {count:,} values are too large" for name, count in self.overflows.items()]
+            raise MappingError(
+                f"these tensors do not fit into {self.dtype}; keep their dtype, or pass --allow-overflow to get inf:",
+                lines,
+            )
+
+
+def _flat(values: FileRange | Array, dtype: str) -> Iterator[Array]:
+    """The values in pieces of `PIECE` bytes or less; no more of a file is read at once."""
+    if isinstance(values, FileRange):
+        for piece in read_pieces(values):
+            yield np.frombuffer(piece, numpy_dtype(dtype))
+    else:
+        flat = np.ascontiguousarray(values).reshape(-1)
+        step = PIECE // flat.itemsize
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]

@@ -1,0 +1,199 @@
+"""The zip container: its members, each checked against its neighbours and its own local header.
+
+`zipfile` reads the central directory, which alone is trusted: MXNet 2 leaves the sizes in local headers at zero. The
+bytes of a member are not read through `zipfile`, so that arrays can be views of the file.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bort_convert.params.cursor import Cursor, Span, amount, shown
+from bort_convert.params.member import Member, Seal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from _typeshed import WriteableBuffer
+
+ALWAYS_UNPACKED = 64 * 2**20  # bytes that the members together may unpack to however small the archive is
+UNPACK_RATIO = 100  # beyond that, how many times larger than the archive
+
+LOCAL_MAGIC = b"PK\3\4"
+END_MAGIC = b"PK\5\6"
+END_BYTES = 22
+ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits: encrypted, strongly encrypted, directory encrypted
+STREAMED = 0x8  # flag bit: sizes and checksum follow the data
+IN_EXTRA = 0xFFFFFFFF  # a 32-bit size that stands in the zip64 extra field
+ZIP64 = 1
+
+# What `zipfile` lets out for one damaged directory or another.
+DAMAGE = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    ValueError,
+    OverflowError,
+    IndexError,
+    EOFError,
+    OSError,
+    struct.error,
+)
+
+
+def read_members(span: Span, *, allow_trailing: bool = False) -> list[Member]:
+    """All members of an archive, in the order of its central directory.
+
+    Raises:
+        FormatError: the archive is damaged or encrypted, has a name twice, or would unpack to far too much.
+    """
+    try:
+        with zipfile.ZipFile(io.BufferedReader(_SpanFile(span))) as archive:
+            infos, directory, comment = archive.infolist(), archive.start_dir, archive.comment
+    except DAMAGE as error:
+        reason = shown(str(error))
+        raise span.error(
+            f"a zip archive without a readable central directory ({reason}). Truncated download?"
+        ) from error
+    if not allow_trailing:
+        _check_end(span, comment)
+    _check_names_and_sizes(span, infos)
+    ordered = sorted(infos, key=lambda info: info.header_offset)
+    if ordered and (first := ordered[0].header_offset):
+        raise span.error(f"the first member of the archive starts at byte {first:,}; expected 0")
+    limits = [*(info.header_offset for info in ordered[1:]), directory]
+    members = {info.orig_filename: _member(span, info, limit) for info, limit in zip(ordered, limits, strict=False)}
+    return [members[info.orig_filename] for info in infos]
+
+
+def _check_end(span: Span, comment: bytes) -> None:
+    end = Cursor(span)
+    end.skip(max(span.size - END_BYTES - len(comment), 0), "the archive")
+    if end.take(len(END_MAGIC), "the end of the central directory") != END_MAGIC:
+        raise span.error(
+            "bytes stand behind the end of the archive; expected the end of the file. allow_trailing=True ignores them"
+        )
+
+
+def _check_names_and_sizes(span: Span, infos: Sequence[zipfile.ZipInfo]) -> None:
+    names = set()
+    for info in infos:
+        if info.orig_filename in names:
+            raise span.error(f"two members of the archive are called {shown(info.orig_filename)}; expected one")
+        names.add(info.orig_filename)
+    total, allowed = sum(info.file_size for info in infos), max(ALWAYS_UNPACKED, UNPACK_RATIO * span.size)
+    if total > allowed:
+        raise span.error(
+            f"the members of the archive unpack to {amount(total)} bytes; at most {allowed:,} are made from "
+            f"{span.size:,}. If this is no zip bomb, unpack it first"
+        )
+
+
+def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
+    """A member, once what the archive says of it in three places agrees.
+
+    Args:
+        span: the archive.
+        info: its entry in the central directory.
+        limit: byte of the archive at which the next thing starts.
+    """
+    name = info.orig_filename
+    label = f"{span.label}: member {shown(name)}"
+    here = replace(span, label=label)
+    if info.flag_bits & ENCRYPTED:
+        raise here.error("encrypted; expected plain bytes. Unpack the archive with its password first")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise here.error(
+            f"compression method {info.compress_type}; expected 0 (stored) or 8 (deflated). Unpack it first"
+        )
+    cursor = Cursor(here)
+    cursor.skip(info.header_offset, "the way to its local header")
+    _check_local(here, cursor, info)
+    start, stop = cursor.byte, cursor.byte + info.compress_size
+    if stop > limit:
+        raise here.error(
+            f"{info.compress_size:,} bytes at byte {start:,} run into what starts at byte {limit:,}; "
+            f"expected no overlap"
+        )
+    deflated = info.compress_type == zipfile.ZIP_DEFLATED
+    if not deflated and info.compress_size != info.file_size:
+        raise here.error(f"stored as {info.compress_size:,} bytes of {info.file_size:,}; expected the same number")
+    body = Span(span.data, span.start + start, span.start + stop, label, span.guard)
+    if not deflated:
+        body = replace(body, guard=Seal(body, info.CRC))
+    return Member(name, body, info.file_size, info.CRC, deflated)
+
+
+def _check_local(here: Span, cursor: Cursor, info: zipfile.ZipInfo) -> None:
+    """Steps over a local header and compares it with the central directory."""
+    magic = cursor.take(len(LOCAL_MAGIC), "its local header")
+    if magic != LOCAL_MAGIC:
+        raise here.error(f"its local header starts with {magic!r}; expected {LOCAL_MAGIC!r}")
+    _, flags, method, _, _, crc, packed, size, name_bytes, extra_bytes = cursor.numbers(
+        "HHHHHIIIHH", "its local header"
+    )
+    name = cursor.take(name_bytes, "its name")
+    extra = cursor.take(extra_bytes, "its extra field")
+    if name != _raw_name(info):
+        raise here.error(f"its local header calls it {shown(name)}")
+    if flags & ENCRYPTED or method != info.compress_type:
+        raise here.error(
+            f"its local header has flags 0x{flags:04X} and method {method}; expected {info.compress_type}, plain"
+        )
+    if IN_EXTRA in (packed, size):
+        packed, size = _zip64_sizes(extra) or (packed, size)
+    found, expected = (crc, packed, size), (info.CRC, info.compress_size, info.file_size)
+    if found != expected and not (flags & STREAMED and found == (0, 0, 0)):
+        raise here.error(
+            f"its local header has CRC-32 0x{crc:08X} and {packed:,} bytes that unpack to {size:,}; expected "
+            f"0x{info.CRC:08X}, {info.compress_size:,} and {info.file_size:,}, as the central directory has"
+        )
+
+
+def _raw_name(info: zipfile.ZipInfo) -> bytes:
+    """The name as bytes: `zipfile` decodes it as UTF-8 if a flag says so, else as code page 437."""
+    return info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
+
+
+def _zip64_sizes(extra: bytes) -> tuple[int, int] | None:
+    """Packed and unpacked size from a local header's extra field, if they are there."""
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind == ZIP64 and length >= 16 and at + 20 <= len(extra):  # noqa: PLR2004 - two u64 behind two u16
+            size, packed = struct.unpack_from("<QQ", extra, at + 4)
+            return packed, size
+        at += 4 + length
+    return None
+
+
+class _SpanFile(io.RawIOBase):
+    """A span as the file object that `zipfile` wants; the descriptor's own position is left alone."""
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._span.size}[whence]
+        if at < 0:
+            raise OSError("before the start of the file")
+        self._at = at
+        return at
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer).cast("B")
+        start = min(self._span.start + self._at, self._span.stop)
+        chunk = self._span.data[start : min(start + len(view), self._span.stop)]
+        view[: len(chunk)] = chunk
+        self._at += len(chunk)
+        return len(chunk)

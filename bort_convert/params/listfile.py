@@ -1,0 +1,180 @@
+"""The list file: a magic number, records one behind the other, then their names. All of MXNet 0.x and 1.x writes it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from bort_convert.errors import FormatError
+from bort_convert.params.cursor import Cursor, clipped, counted, shown
+from bort_convert.params.info import DTYPES, MAX_DIMENSIONS, NONE, Contents, Piece, Record, check_shape
+from bort_convert.params.sparse import AUXILIARY, check_shapes
+
+if TYPE_CHECKING:
+    from bort_convert.dtypes import Shape
+    from bort_convert.params.cursor import Span
+    from bort_convert.params.info import Storage
+
+LIST_MAGIC = 0x112
+V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA  # what a record starts with; in v0, the number of dimensions
+
+FIXED_BYTES = 32  # list magic, reserved word, number of arrays, number of names
+SMALLEST_RECORD = 4  # a v0 record without a value
+CONTEXT_BYTES = 8  # device type and number, which mean nothing outside the process that wrote them
+STORAGES: tuple[Storage, ...] = ("dense", "row_sparse", "csr")
+
+
+def read_list(span: Span, *, allow_trailing: bool = False) -> Contents:
+    """All records of a list file; headers are read, payloads are stepped over.
+
+    A v2 record of no dimensions is a scalar in every file that MXNet has written. Only when the file does not work
+    out so is it read once more with all such records as "none".
+
+    Raises:
+        FormatError: the file is not as the format says, down to its last byte.
+    """
+    walk = _Walk(span, scalars=True, allow_trailing=allow_trailing)
+    try:
+        return walk.contents()
+    except FormatError:
+        if walk.met_scalar:
+            with suppress(FormatError):
+                contents = _Walk(span, scalars=False, allow_trailing=allow_trailing).contents()
+                return replace(contents, note="version 2 records of no dimensions are read as arrays without a value")
+        raise
+
+
+class _Walk:
+    """One pass over a list file, from its first byte to its last.
+
+    Args:
+        span: the file.
+        scalars: read a v2 record of no dimensions as a scalar, else as one without a value.
+        allow_trailing: accept bytes behind the names.
+    """
+
+    def __init__(self, span: Span, *, scalars: bool, allow_trailing: bool) -> None:
+        self.span = span
+        self.cursor = Cursor(span)
+        self.scalars = scalars
+        self.allow_trailing = allow_trailing
+        self.met_scalar = False
+        self.what = "the list header"
+
+    def contents(self) -> Contents:
+        _, _, count = self.cursor.numbers("QQQ", self.what)
+        most = max(self.span.size - FIXED_BYTES, 0) // SMALLEST_RECORD
+        if count > most:
+            raise self.span.error(
+                f"byte 16 announces {counted(count, 'array')}, and {self.span.size:,} bytes hold at most {most:,}"
+            )
+        records = []
+        for number in range(1, count + 1):
+            self.what = f"tensor {number:,} of {count:,}"
+            records.append(self._record())
+        names = self._names(count)
+        note = ""
+        if left := self.cursor.left:
+            if not self.allow_trailing:
+                raise self.span.error(
+                    f"{counted(left, 'byte')} too many at byte {self.cursor.byte:,}, behind the last name; expected "
+                    f"the end of the file. allow_trailing=True ignores them, as MXNet does"
+                )
+            note = f"{counted(left, 'byte')} behind the end ignored"
+        named = bool(names)
+        return Contents("list", named, tuple(zip(names or map(str, range(count)), records, strict=True)), note)
+
+    def _names(self, arrays: int) -> list[str]:
+        start = self.cursor.byte
+        count = self.cursor.number("Q", "the number of names")
+        if count not in (0, arrays):
+            raise self.span.error(
+                f"byte {start:,} announces {counted(count, 'name')} for {counted(arrays, 'array')}; "
+                f"expected 0 or {arrays:,}"
+            )
+        return [self._name(f"name {number:,} of {count:,}") for number in range(1, count + 1)]
+
+    def _name(self, what: str) -> str:
+        length = self.cursor.number("Q", f"the length of {what}")
+        start = self.cursor.byte
+        text = self.cursor.take(length, what)
+        try:
+            return text.decode()
+        except UnicodeDecodeError as error:
+            raise self.span.error(f"{what} at byte {start:,} is {shown(text)}; expected UTF-8") from error
+
+    def _record(self) -> Record:
+        start = self.cursor.byte
+        magic = self.cursor.number("I", f"the first word of {self.what}")
+        if magic in (V2, V3):
+            return self._modern(magic)
+        if magic == V1:
+            shape = self._shape("I", "q")
+        elif magic <= MAX_DIMENSIONS:
+            shape = self.cursor.numbers(f"{magic}I", f"{self.what}: its shape")
+        else:
+            raise self.span.error(
+                f"{self.what} starts at byte {start:,} with 0x{magic:08X}; expected 0xF993FAC8..CA, or up to "
+                f"{MAX_DIMENSIONS} dimensions (before MXNet 0.11). Truncated or damaged download?"
+            )
+        if not shape:
+            return NONE
+        return self._dense(shape)
+
+    def _modern(self, magic: int) -> Record:
+        start = self.cursor.byte
+        number = self.cursor.number("i", f"{self.what}: its storage type")
+        allowed = STORAGES if magic == V2 else STORAGES[:1]
+        if not 0 <= number < len(allowed):
+            raise self.span.error(
+                f"{self.what}: storage type {number} at byte {start:,} in a version {magic - V1 + 1} record; "
+                f"expected {'0 (dense), 1 (row_sparse) or 2 (csr)' if magic == V2 else '0 (dense)'}"
+            )
+        if number:
+            return self._sparse(allowed[number])
+        shape = self._shape("i", "q")
+        if not shape and magic == V2:
+            self.met_scalar = True
+            if not self.scalars:
+                return NONE
+        return self._dense(shape)
+
+    def _dense(self, shape: Shape) -> Record:
+        self.cursor.skip(CONTEXT_BYTES, f"{self.what}: its context")
+        return Record("dense", shape, {"data": self._payload("data", self._dtype("its type flag"), shape)})
+
+    def _sparse(self, storage: Storage) -> Record:
+        stored = self._shape("i", "q")
+        shape = self._shape("i", "q")
+        self.cursor.skip(CONTEXT_BYTES, f"{self.what}: its context")
+        headers = {"data": (self._dtype("its type flag"), stored)}
+        for name in AUXILIARY[storage]:
+            dtype = self._dtype(f"the type flag of its {name}")
+            headers[name] = (dtype, self._shape("i", "q"))
+        record = Record(storage, shape, {name: self._payload(name, *header) for name, header in headers.items()})
+        check_shape(self.span, self.what, shape, headers["data"][0])
+        check_shapes(self.span, self.what, record)
+        return record
+
+    def _shape(self, count_code: str, size_code: str) -> Shape:
+        start = self.cursor.byte
+        count = self.cursor.number(count_code, f"{self.what}: its number of dimensions")
+        if not 0 <= count <= MAX_DIMENSIONS:
+            raise self.span.error(
+                f"{self.what}: {count:,} dimensions at byte {start:,}; expected 0 to {MAX_DIMENSIONS}"
+            )
+        return self.cursor.numbers(f"{count}{size_code}", f"{self.what}: its shape")
+
+    def _dtype(self, noun: str) -> str:
+        start = self.cursor.byte
+        flag = self.cursor.number("i", f"{self.what}: {noun}")
+        if flag not in DTYPES:
+            raise self.span.error(f"{self.what}: {noun} at byte {start:,} is {flag}; expected 0 to {max(DTYPES)}")
+        return DTYPES[flag]
+
+    def _payload(self, noun: str, dtype: str, shape: Shape) -> Piece:
+        check_shape(self.span, self.what, shape, dtype)
+        piece = Piece(dtype, shape, self.cursor.byte, self.span.checked, self.span.start + self.cursor.byte)
+        self.cursor.skip(piece.nbytes, f"{self.what}: its {noun}, {clipped(str(shape))} {dtype},")
+        return piece

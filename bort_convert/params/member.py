@@ -1,0 +1,109 @@
+"""One member of an archive: bytes that stand in the file as they are, or deflated; a bare file counts as one, too."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bort_convert.params.cursor import Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK = 2**20
+RAW_DEFLATE = -15  # zlib's word for a stream without a header
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member whose place, size and method have been checked against the archive.
+
+    Attributes:
+        name: as the archive has it.
+        span: its bytes in the file, deflated or not, guarded by the checksum when they are not.
+        size: unpacked bytes.
+        crc: CRC-32 of the unpacked bytes.
+        deflated: the bytes in the file are a deflate stream.
+    """
+
+    name: str
+    span: Span
+    size: int
+    crc: int = 0
+    deflated: bool = False
+
+    def head(self, count: int) -> Span:
+        """Its first `count` bytes or more, unless it has fewer; no checksum is verified."""
+        if not self.deflated:
+            return self.span
+        start, stop = self.span.start, min(self.span.stop, self.span.start + CHUNK)
+        try:
+            head = zlib.decompressobj(RAW_DEFLATE).decompress(self.span.data[start:stop], count)
+        except zlib.error as error:
+            raise self.span.error(f"the deflate stream is damaged ({error})") from error
+        return Span(bytearray(head), 0, len(head), self.span.label)
+
+    def whole(self) -> Span:
+        """All of its bytes, unpacked, once their checksum has been verified."""
+        if not self.deflated:
+            return self.span.checked()
+        unpacked = bytearray()
+        for chunk in self.chunks():
+            unpacked += chunk
+        return Span(unpacked, 0, len(unpacked), self.span.label)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The unpacked bytes of a deflated member, never more than its announced size.
+
+        Raises:
+            FormatError: the stream is damaged or does not give the announced size and checksum; all but the last chunk
+                have been given by then.
+        """
+        self.span.guard()
+        inflater = zlib.decompressobj(RAW_DEFLATE)
+        at, total, crc = self.span.start, 0, 0
+        while not inflater.eof:
+            packed = inflater.unconsumed_tail
+            if not packed:
+                packed = bytes(self.span.data[at : min(at + CHUNK, self.span.stop)])
+                at += len(packed)
+            try:
+                chunk = inflater.decompress(packed, CHUNK)
+            except zlib.error as error:
+                raise self.span.error(f"the deflate stream is damaged ({error})") from error
+            total += len(chunk)
+            if total > self.size or not (chunk or packed):
+                break
+            crc = zlib.crc32(chunk, crc)
+            yield chunk
+        if not inflater.eof or inflater.unused_data or at < self.span.stop or total != self.size:
+            raise self.span.error(
+                f"the deflate stream does not unpack to the {self.size:,} bytes that the archive says"
+            )
+        check_crc(self.span, crc, self.crc)
+
+
+class Seal:
+    """The guard of a stored member: verifies its CRC-32 once, the first time that one of its arrays is handed out."""
+
+    def __init__(self, span: Span, crc: int) -> None:
+        self._span = span
+        self._crc = crc
+        self._verified = False
+
+    def __call__(self) -> None:
+        """Raises FormatError when the checksum fails."""
+        if self._verified:
+            return
+        self._span.guard()
+        with memoryview(self._span.data) as view, view[self._span.start : self._span.stop] as stored:
+            found = zlib.crc32(stored)
+        check_crc(self._span, found, self._crc)
+        self._verified = True
+
+
+def check_crc(span: Span, found: int, expected: int) -> None:
+    """Raises FormatError when a checksum is not the one that the archive has."""
+    if found != expected:
+        raise span.error(f"the CRC-32 is 0x{found:08X}; expected 0x{expected:08X}. The file is damaged: fetch it again")

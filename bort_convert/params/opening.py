@@ -1,0 +1,101 @@
+"""The way to the bytes: a regular file, mapped; inside an archive that only wraps a `.params` file, that member.
+
+The map is private and copy-on-write: arrays are writeable views (PyTorch takes them without a warning), and the file
+stays as it is. A file that is larger than memory is mapped read-only. The map lives as long as any view does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import stat
+import tempfile
+from typing import IO, TYPE_CHECKING
+
+from bort_convert.errors import FormatError
+from bort_convert.params.cursor import Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bort_convert.params.member import Member
+
+SPECIAL_FILES = (
+    (stat.S_ISDIR, "a directory; give the .params file in it"),
+    (stat.S_ISFIFO, "a pipe; save its bytes to a file first"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def opened(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
+    """A regular file, open until the stack is closed.
+
+    Raises:
+        FormatError: there is none, it may not be read, or it is a directory, a pipe or a device (which could block).
+    """
+    try:
+        mode = path.stat().st_mode
+        for applies, words in SPECIAL_FILES:
+            if applies(mode):
+                raise FormatError(f"{path}: this is {words}. Expected an MXNet .params file")
+        return stack.enter_context(path.open("rb"))
+    except FileNotFoundError as error:
+        raise FormatError(f"{path}: there is no such file") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
+
+
+def mapped(stack: contextlib.ExitStack, file: IO[bytes], label: str) -> Span:
+    """All bytes of an open file.
+
+    Raises:
+        FormatError: it is empty, or the system refuses to map it.
+    """
+    if not file.seek(0, 2):
+        raise FormatError(f"{label}: an empty file (0 bytes). Expected an MXNet .params file; fetch it again")
+    try:
+        data = _map(file.fileno())
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{label}: cannot be mapped into memory ({_reason(error)})") from error
+    stack.callback(_close, data)
+    return Span(data, 0, len(data), label)
+
+
+def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member) -> tuple[IO[bytes], Span]:
+    """The `.params` file in an archive, its checksum verified: in place when it is stored, else in a temporary file.
+
+    Returns:
+        The open file in which offsets count, and the bytes of the member.
+
+    Raises:
+        FormatError: the member is damaged, or there is no room to unpack it.
+    """
+    if not member.deflated:
+        span = member.whole()
+        return file, Span(span.data, span.start, span.stop, span.label)
+    try:
+        unpacked = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        for chunk in member.chunks():
+            unpacked.write(chunk)
+        unpacked.flush()
+    except OSError as error:
+        raise FormatError(f"{member.span.label}: cannot be unpacked ({_reason(error)})") from error
+    return unpacked, mapped(stack, unpacked, member.span.label)
+
+
+def _map(descriptor: int) -> mmap.mmap:
+    try:
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
+    except OSError:  # a file larger than the memory that the system can promise for copies
+        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+
+
+def _close(data: mmap.mmap) -> None:
+    with contextlib.suppress(BufferError):  # views still stand on it: it goes when the last of them goes
+        data.close()
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

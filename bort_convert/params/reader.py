@@ -1,0 +1,198 @@
+"""Opening a file, and the mapping of its arrays: headers now, values when they are asked for."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO, TYPE_CHECKING
+
+from bort_convert.params.archive import read_members
+from bort_convert.params.cursor import counted, shown
+from bort_convert.params.info import tensor_label
+from bort_convert.params.listfile import read_list
+from bort_convert.params.npy import read_npy
+from bort_convert.params.npz import read_npz, single_params
+from bort_convert.params.opening import mapped, opened, unwrapped
+from bort_convert.params.sniff import sniff
+from bort_convert.params.sparse import check_indices, densify
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from bort_convert.dtypes import Array
+    from bort_convert.params.cursor import Span
+    from bort_convert.params.info import Contents, Kind, Record, TensorInfo
+
+
+def open_params(
+    path: str | os.PathLike[str], *, allow_trailing: bool = False, allow_duplicates: bool = False
+) -> ParamsFile:
+    """The arrays of a `.params` file, by name; only headers are read until an array is asked for.
+
+    Args:
+        path: a list file of any MXNet, an archive of `.npy` members or a bare `.npy` file of MXNet 2, or an archive
+            with one such `.params` file in it. The file must not be changed while it is open or a view of it lives.
+        allow_trailing: ignore bytes behind the end, as MXNet does.
+        allow_duplicates: where two arrays have one name keep the last, as MXNet does.
+
+    Raises:
+        FormatError: the file cannot be opened, is something else, or is damaged.
+    """
+    path = Path(path)
+    with contextlib.ExitStack() as stack:
+        file = opened(stack, path)
+        span = mapped(stack, file, str(path))
+        size, note = span.size, ""
+        if sniff(span) == "zip":
+            member = single_params(span, read_members(span, allow_trailing=allow_trailing))
+            if member is not None:
+                note = f"read from member {shown(member.name)} of the archive"
+                file, span = unwrapped(stack, file, member)
+        contents = _contents(span, allow_trailing=allow_trailing)
+        records, doubled = _by_name(span, contents, allow_duplicates=allow_duplicates)
+        contents = replace(contents, note="; ".join(filter(None, (note, contents.note, doubled))))
+        return ParamsFile(path, size, contents, records, file=file, resources=stack.pop_all())
+
+
+def _contents(span: Span, *, allow_trailing: bool) -> Contents:
+    kind = sniff(span)
+    if kind == "list":
+        return read_list(span, allow_trailing=allow_trailing)
+    if kind == "npy":
+        return read_npy(span, allow_trailing=allow_trailing)
+    return read_npz(read_members(span, allow_trailing=allow_trailing))
+
+
+def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple[dict[str, Record], str]:
+    """The records by name, and a note about the names that more than one of them has."""
+    records = dict(contents.records)
+    surplus = len(contents.records) - len(records)
+    if not surplus:
+        return records, ""
+    if not allow_duplicates:
+        seen: dict[str, int] = {}
+        for number, (name, _) in enumerate(contents.records, 1):
+            if name in seen:
+                raise span.error(
+                    f"tensors {seen[name]:,} and {number:,} are both called {shown(name)}; expected each name once. "
+                    f"allow_duplicates=True keeps the last, as MXNet does"
+                )
+            seen[name] = number
+    return records, f"{counted(surplus, 'array')} hidden by a later one of the same name"
+
+
+class ParamsFile(Mapping[str, "Array"]):
+    """The arrays of an open file, by name, in file order; made by `open_params`.
+
+    A dense array is a view of the mapped file: nothing is copied, and the array may be misaligned
+    (`array.flags.aligned`), as the format aligns nothing. It is writeable, and what is written stays in this process;
+    of a file that is larger than memory it may be read-only.
+    A deflated or sparse one is made anew each time it is asked for. A record without a value is in `header` only.
+
+    Attributes:
+        path: as given to `open_params`.
+        size: bytes of the file.
+        kind: "list", "zip" (of `.npy` members) or "npy".
+        named: False when the arrays have no names in the file and are called "0", "1", ...
+        note: what the reader of a report should know about how the file was read; mostly empty.
+        header: name -> TensorInfo, in file order; arrays without a value, too.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: int,
+        contents: Contents,
+        records: Mapping[str, Record],
+        *,
+        file: IO[bytes],
+        resources: contextlib.ExitStack,
+    ) -> None:
+        self.path = path
+        self.size = size
+        self.kind: Kind = contents.kind
+        self.named = contents.named
+        self.note = contents.note
+        self.header: Mapping[str, TensorInfo] = MappingProxyType(
+            {name: record.info(name) for name, record in records.items()}
+        )
+        self._records = records
+        self._file = file
+        self._resources = resources
+
+    def __getitem__(self, name: str) -> Array:
+        """The array, dense.
+
+        Raises:
+            KeyError: the file has none of this name, or the record has no value.
+            FormatError: what opening could not see is wrong: a checksum, an index, a bool that is neither 0 nor 1; or a
+                sparse array has a dense form of more than 64 MiB and more than 1,024 times the file.
+            ValueError: the file is closed.
+        """
+        if name not in self:
+            raise KeyError(name)
+        pieces = self.pieces(name)
+        record = self._records[name]
+        if record.storage == "dense":
+            return pieces["data"]
+        return densify(tensor_label(str(self.path), name), record, pieces, self.size)
+
+    def pieces(self, name: str) -> dict[str, Array]:
+        """What is stored of an array.
+
+        Returns:
+            {"data"} for a dense array; {"data", "indices"} for row_sparse: rows (r, d1, ...) and their r numbers;
+            {"data", "indices", "indptr"} for csr: n values, their n columns, and where each row starts among them
+            (rows + 1, or 0 of them in a matrix that was never filled); {} for a record without a value.
+
+        Raises:
+            KeyError: the file has none of this name.
+            FormatError: as for an item, but for the size of the dense form.
+            ValueError: the file is closed.
+        """
+        record = self._records[name]
+        self.fileno()
+        label = tensor_label(str(self.path), name)
+        pieces = {part: piece.load(label) for part, piece in record.pieces.items()}
+        if record.storage in ("row_sparse", "csr"):
+            check_indices(label, record, pieces)
+        return pieces
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, record in self._records.items() if record.pieces)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, name: object) -> bool:
+        """Looks at the header only, where a Mapping would ask for the array."""
+        return name in self.header and self.header[str(name)].dtype is not None
+
+    __eq__ = object.__eq__  # a Mapping would compare all values
+    __hash__ = object.__hash__
+
+    def __repr__(self) -> str:
+        return f"<ParamsFile {str(self.path)!r}: {self.kind}, {len(self):,} arrays>"
+
+    def fileno(self) -> int:
+        """The open descriptor in which `TensorInfo.offset` counts; ValueError when the file is closed."""
+        return self._file.fileno()
+
+    def close(self) -> None:
+        """Closes the file. Arrays stay valid: the map goes with the last of them."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

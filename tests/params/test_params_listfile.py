@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import ml_dtypes
+import numpy as np
+import pytest
+from params_files import V1, V2, V3, f32, i32, i64, list_file, names, record, u32, u64
+
+from bort_convert.errors import FormatError
+from bort_convert.params import open_params
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALUES = {
+    0: ("float32", "<f4", "<2f", (1.5, -2.0)),
+    1: ("float64", "<f8", "<2d", (1.5, -2.0)),
+    2: ("float16", "<f2", "<2e", (1.5, -2.0)),
+    3: ("uint8", "u1", "<2B", (0, 255)),
+    4: ("int32", "<i4", "<2i", (-1, 2**31 - 1)),
+    5: ("int8", "i1", "<2b", (-128, 127)),
+    6: ("int64", "<i8", "<2q", (-1, 2**63 - 1)),
+    7: ("bool", "?", "<2B", (1, 0)),
+    8: ("int16", "<i2", "<2h", (-1, 32767)),
+    9: ("uint16", "<u2", "<2H", (1, 65535)),
+    10: ("uint32", "<u4", "<2I", (1, 2**32 - 1)),
+    11: ("uint64", "<u8", "<2Q", (1, 2**64 - 1)),
+}
+
+
+@pytest.mark.parametrize("magic", [0, V1, V2, V3])
+@pytest.mark.parametrize("flag", VALUES)
+def test_every_type_reads_from_every_version(flag: int, magic: int, tmp_path: Path) -> None:
+    name, dtype, codes, values = VALUES[flag]
+    versions = {0: u32(1, 2), V1: u32(V1, 1) + i64(2), V2: u32(V2, 0, 1) + i64(2), V3: u32(V3, 0, 1) + i64(2)}
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(versions[magic] + i32(1, 0, flag) + struct.pack(codes, *values)))
+    with open_params(path) as file:
+        assert file.header["a"].dtype == name
+        np.testing.assert_array_equal(file["a"], np.array(values, dtype))
+        assert file["a"].dtype == np.dtype(dtype)
+
+
+def test_bfloat16_reads_as_that_of_ml_dtypes(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(record(bytes.fromhex("803F 00C0"), (2, 1), flag=12)))
+    with open_params(path) as file:
+        assert file.header["a"].dtype == "bfloat16"
+        assert file["a"].dtype == np.dtype(ml_dtypes.bfloat16)
+        assert file["a"].astype("f4").tolist() == [[1.0], [-2.0]]
+
+
+def test_versions_may_stand_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    old = u32(1, 1) + i32(1, 0, 0) + f32(1)
+    path.write_bytes(list_file(old, record(f32(2), (1,)), record(f32(3), magic=V3), u32(V1, 1) + i64(0) + i32(1, 0, 0)))
+    with open_params(path) as file:
+        assert {name: array.tolist() for name, array in file.items()} == {"a": [1], "b": [2], "c": 3, "d": []}
+
+
+@pytest.mark.parametrize("context", [(1, 0), (2, 7), (3, 0), (5, -1), (-(2**31), 2**31 - 1)])
+def test_the_device_means_nothing(context: tuple[int, int], tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(record(f32(1), (1,), context=context)))
+    with open_params(path) as file:
+        assert file["a"].tolist() == [1]
+
+
+def test_misaligned_values_are_views_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(record(b"\1", (1,), flag=3), record(struct.pack("<2d", 0.1, 0.2), (2,), flag=1)))
+    with open_params(path) as file:
+        assert file.header["b"].offset == 24 + 33 + 32
+        assert not file["b"].flags.aligned
+        assert not file["b"].flags.owndata
+        assert file["b"].tolist() == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("shape", [(1,) * 32, (0,), (2, 0, 3), (0, 2**40), (2, 1, 3)])
+def test_unusual_shapes_read(shape: tuple[int, ...], tmp_path: Path) -> None:
+    count = int(np.prod(shape, dtype=object))
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(record(bytes(range(count)), shape, flag=3)))
+    with open_params(path) as file:
+        assert file["a"].shape == file.header["a"].shape == shape
+        assert file["a"].tobytes() == bytes(range(count))
+
+
+def test_a_file_of_nothing_reads_as_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file())
+    with open_params(path) as file:
+        assert dict(file) == {}
+        assert (len(file), file.named, file.kind) == (0, False, "list")
+
+
+def test_records_without_dimensions_are_none_when_the_file_works_out_only_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    none = u32(V2, 0, 0)
+    path.write_bytes(list_file(none, record(f32(1, 2), (2,)), none))
+    with open_params(path) as file:
+        assert [info.storage for info in file.header.values()] == ["none", "dense", "none"]
+        assert {name: array.tolist() for name, array in file.items()} == {"b": [1, 2]}
+        assert file.note == "version 2 records of no dimensions are read as arrays without a value"
+
+
+def test_scalars_and_none_are_never_mixed_and_the_first_error_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(u32(V2, 0, 0), record(f32(1))))
+    with pytest.raises(FormatError, match=r"byte 56 announces 4,575,657,221,408,423,936 names for 2 arrays"):
+        open_params(path)
+
+
+def test_names_keep_every_character(tmp_path: Path) -> None:
+    wanted = ["größe", "中文.权重", "a b\t/\n:", "\U0001f600" * 75]
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(*[record(b"\1", (1,), flag=3)] * 4, table=names(*wanted)))
+    with open_params(path) as file:
+        assert list(file) == wanted
+
+
+def test_repeated_names_keep_the_last_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    records = [record(bytes((number,)), (1,), flag=3) for number in range(3)]
+    path.write_bytes(list_file(*records, table=names("w", "v", "w")))
+    with open_params(path, allow_duplicates=True) as file:
+        assert {name: array.tolist() for name, array in file.items()} == {"w": [2], "v": [1]}
+        assert file.note == "1 array hidden by a later one of the same name"
+
+
+def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(record(b"\1", (1,), flag=3)) * 2)
+    with open_params(path, allow_trailing=True) as file:
+        assert file["a"].tolist() == [1]
+        assert file.note == "74 bytes behind the end ignored"
+
+
+ONE = record(f32(1, 2), (2,))
+HUGE = 2**32
+
+# name: (bytes, what the message has)
+REFUSED = {
+    "count too large to be": (
+        u64(0x112, 0, 2**61) + u64(0),
+        "byte 16 announces 2,305,843,009,213,693,952 arrays, and 32 bytes hold at most 0",
+    ),
+    "one array too few": (
+        list_file(ONE, count=2, table=u64(0)),
+        "the number of names needs 8 bytes at byte 68, where 4 remain",
+    ),
+    "unknown version": (
+        list_file(u32(0xF993FACF) + ONE[4:]),
+        "tensor 1 of 1 starts at byte 24 with 0xF993FACF; expected 0xF993FAC8..CA",
+    ),
+    "33 dimensions of version 0": (list_file(u32(33) + bytes(200)), "starts at byte 24 with 0x00000021"),
+    "33 dimensions of version 1": (
+        list_file(u32(V1, 33) + bytes(300)),
+        "tensor 1 of 1: 33 dimensions at byte 28; expected 0 to 32",
+    ),
+    "-1 dimensions": (
+        list_file(record(magic=V3)[:8] + i32(-1) + bytes(4096)),
+        "tensor 1 of 1: -1 dimensions at byte 32; expected 0 to 32",
+    ),
+    "2**31-1 dimensions": (list_file(u32(V2, 0, 2**31 - 1)), "2,147,483,647 dimensions at byte 32"),
+    "negative dimension": (list_file(record(f32(1), (2, -3))), "dimension 1 of (2, -3) is -3; expected 0 or more"),
+    "lowest dimension": (list_file(record(f32(1), (-(2**63),))), "is -9223372036854775808; expected 0 or more"),
+    "product that wraps to 0": (
+        list_file(record(b"", (HUGE, HUGE, HUGE))),
+        "(4294967296, 4294967296, 4294967296) of float32 is more than 2**63 bytes",
+    ),
+    "byte count that wraps to 0": (list_file(record(b"", (2**61, 1), flag=1)), "is more than 2**63 bytes"),
+    "empty array too large for NumPy": (list_file(record(b"", (0, 2**62))), "is more than 2**63 bytes"),
+    "terabytes": (
+        list_file(record(b"", (2**40,))),
+        "its data, (1099511627776,) float32, needs 4,398,046,511,104 bytes at byte 56, where 17 remain. Truncated",
+    ),
+    "unknown type": (
+        list_file(record(f32(1), (1,), flag=99)),
+        "tensor 1 of 1: its type flag at byte 52 is 99; expected 0 to 12",
+    ),
+    "type -1": (list_file(record(f32(1), (1,), flag=-1)), "its type flag at byte 52 is -1"),
+    "unknown storage": (
+        list_file(record(f32(1), (1,), storage=7)),
+        "storage type 7 at byte 28 in a version 2 record; expected 0 (dense), 1 (row_sparse) or 2 (csr)",
+    ),
+    "undefined storage": (list_file(record(f32(1), (1,), storage=-1)), "storage type -1 at byte 28"),
+    "sparse in version 3": (
+        list_file(record(f32(1), (1,), storage=1, magic=V3)),
+        "storage type 1 at byte 28 in a version 3 record; expected 0 (dense)",
+    ),
+    "one name for two arrays": (
+        list_file(ONE, ONE, table=names("a")),
+        "byte 104 announces 1 name for 2 arrays; expected 0 or 2",
+    ),
+    "2**60 names": (
+        list_file(ONE, table=u64(2**60)),
+        "announces 1,152,921,504,606,846,976 names for 1 array; expected 0 or 1",
+    ),
+    "endless name": (
+        list_file(ONE, table=u64(1, 2**62) + b"a"),
+        "name 1 of 1 needs 4,611,686,018,427,387,904 bytes at byte 80, where 1 remain",
+    ),
+    "name not in UTF-8": (
+        list_file(ONE, table=names(b"\xff\xfe")),
+        r"name 1 of 1 at byte 80 is b'\xff\xfe'; expected UTF-8",
+    ),
+    "name with half a surrogate pair": (list_file(ONE, table=names(b"\xed\xa0\x80")), "expected UTF-8"),
+    "long name not in UTF-8": (list_file(ONE, table=names(b"\xff" * 5000)), r"\xff\xf...; expected UTF-8"),
+    "repeated name": (
+        list_file(ONE, ONE, table=names("w", "w")),
+        "tensors 1 and 2 are both called 'w'; expected each name once. allow_duplicates=True keeps the last",
+    ),
+    "trailing bytes": (
+        list_file(ONE) + b"12345",
+        "5 bytes too many at byte 81, behind the last name; expected the end of the file. allow_trailing=True",
+    ),
+    "no names behind the data": (
+        list_file(ONE, table=b""),
+        "the number of names needs 8 bytes at byte 64, where 0 remain. Truncated download?",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_wrong_is_refused_and_told(case: str, tmp_path: Path) -> None:
+    data, expected = REFUSED[case]
+    path = tmp_path / "x.params"
+    path.write_bytes(data)
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert expected in message
+    assert len(message) < len(str(path)) + 300
+
+
+def test_a_bool_of_two_is_refused_when_it_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(record(b"\1\0\2", (3,), flag=7)))
+    with (
+        open_params(path) as file,
+        pytest.raises(FormatError, match="tensor 'a': value 2 of a bool array is the byte 2; expected 0 or 1"),
+    ):
+        file["a"]

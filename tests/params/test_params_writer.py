@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from bort_convert.errors import FormatError, OutputError
+from bort_convert.params import open_params, save_params
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bort_convert.dtypes import Array
+
+DTYPES = ("<f2", "<f4", "<f8", ">f4", ">i8", "i1", "<i4", "<i8", "u1", "?")
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=4)
+NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=40)
+
+
+def layouts(array: Array) -> list[Array]:
+    """The same values, as they may lie in memory."""
+    return [array, np.asfortranarray(array), array[::-1, ...], array.T]
+
+
+ARRAYS = st.sampled_from(DTYPES).flatmap(lambda dtype: hnp.arrays(dtype, SHAPES)).map(layouts).flatmap(st.sampled_from)
+BFLOAT16 = hnp.arrays("<u2", SHAPES).map(lambda array: array.view(ml_dtypes.bfloat16))
+QUICK = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+
+
+def same(found: Array, expected: Array) -> bool:
+    expected = expected.astype(expected.dtype.newbyteorder("<"))
+    return (found.dtype, found.shape, found.tobytes()) == (expected.dtype, expected.shape, expected.tobytes())
+
+
+@QUICK
+@given(tensors=st.dictionaries(NAMES, ARRAYS | BFLOAT16, max_size=5))
+def test_what_is_written_with_names_reads_back_bit_for_bit(tensors: dict[str, Array], tmp_path: Path) -> None:
+    save_params(tmp_path / "x.params", tensors)
+    with open_params(tmp_path / "x.params") as file:
+        assert list(file) == list(tensors)
+        assert all(same(file[name], array) for name, array in tensors.items())
+
+
+@QUICK
+@given(tensors=st.lists(ARRAYS | BFLOAT16, max_size=5))
+def test_what_is_written_without_names_reads_back_bit_for_bit(tensors: list[Array], tmp_path: Path) -> None:
+    save_params(str(tmp_path / "x.params"), tensors)
+    with open_params(tmp_path / "x.params") as file:
+        assert not file.named
+        assert all(same(array, expected) for array, expected in zip(file.values(), tensors, strict=True))
+
+
+def test_the_bytes_are_those_of_mxnet(tmp_path: Path) -> None:
+    save_params(tmp_path / "x", {"a": np.arange(6, dtype="f4").reshape(2, 3), "b": np.arange(4, dtype="u1")})
+    assert (tmp_path / "x").read_bytes() == bytes.fromhex("""
+        12 01 00 00 00 00 00 00  00 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00
+        C9 FA 93 F9  00 00 00 00  02 00 00 00  02 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00
+        01 00 00 00  00 00 00 00  00 00 00 00
+        00 00 00 00  00 00 80 3F  00 00 00 40  00 00 40 40  00 00 80 40  00 00 A0 40
+        C9 FA 93 F9  00 00 00 00  01 00 00 00  04 00 00 00 00 00 00 00
+        01 00 00 00  00 00 00 00  03 00 00 00
+        00 01 02 03
+        02 00 00 00 00 00 00 00  01 00 00 00 00 00 00 00  61  01 00 00 00 00 00 00 00  62
+    """)
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "0-d": ({"s": np.float32(1)}, "tensor 's' has no dimensions; no MXNet reads such an array back"),
+    "int16": (
+        {"i": np.zeros(1, "i2")},
+        "tensor 'i' is int16, which MXNet 1.x does not read; expected one of float32, ",
+    ),
+    "uint64": ({"i": np.zeros(1, "u8")}, "is uint64"),
+    "complex": ({"c": np.zeros(1, "c8")}, "is complex64"),
+    "objects": ({"o": np.zeros(1, "O")}, "is object"),
+    "text": ({"t": np.array(["a"])}, "is str"),
+    "a NUL": ({"a\0b": np.zeros(1)}, r"tensor 'a\x00b' has a NUL in its name; MXNet would cut the name there"),
+    "half a surrogate pair": ({"\ud800": np.zeros(1)}, "has half a surrogate pair in its name"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_mxnet_would_not_read_is_not_written(case: str, tmp_path: Path) -> None:
+    tensors, expected = REFUSED[case]
+    path = tmp_path / "x.params"
+    path.write_bytes(b"older")
+    with pytest.raises(FormatError) as caught:
+        save_params(path, {"fine": np.zeros(3), **tensors})
+    assert str(caught.value).startswith(f"{path}: tensor ")
+    assert expected in str(caught.value)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.params"]
+    assert path.read_bytes() == b"older"
+
+
+def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"(?s)tensor '0' has no dimensions.*\n  tensor '2' is int16"):
+        save_params(tmp_path / "x", [np.array(1.0), np.zeros(1), np.zeros(1, "i2")])
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 1 has no more than 32 dimensions")
+def test_more_dimensions_than_numpy_1_has_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="has 33 dimensions; expected 1 to 32"):
+        save_params(tmp_path / "x", [np.zeros((1,) * 33)])
+
+
+@pytest.mark.parametrize("tensors", [np.zeros((2, 2)), "text", b"text"])
+def test_one_array_is_no_sequence_of_arrays(tensors: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    with pytest.raises(TypeError, match="expected a mapping or a sequence of arrays"):
+        save_params(tmp_path / "x", tensors)
+
+
+def test_an_open_file_can_be_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    save_params(path, {"a": np.arange(3)})
+    if sys.platform == "win32":
+        pytest.skip("Windows does not replace an open file")
+    with open_params(path) as file:
+        save_params(path, file)
+        assert file["a"].tolist() == [0, 1, 2]
+    with open_params(path) as file:
+        assert file["a"].tolist() == [0, 1, 2]
+
+
+def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"none.x: cannot be written \(No such file or directory\)"):
+        save_params(tmp_path / "none" / "x", [])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="folder: cannot be written"):
+        save_params(tmp_path / "folder", [])
+    assert [entry.name for entry in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a umask")
+def test_the_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    save_params(tmp_path / "x", [])
+    (tmp_path / "y").write_bytes(b"")
+    assert (tmp_path / "x").stat().st_mode == (tmp_path / "y").stat().st_mode
