@@ -1,7 +1,8 @@
 """Brings GluonNLP (MXNet) checkpoints to PyTorch.
 
-`convert` does the main job; `open_params` and `save_params` read and write the files of a framework that is gone;
-`inspect`, `extract` and `families` serve migration scripts. Importing this imports neither MXNet nor torch.
+`convert` does the main job and `verify` proves it; `record` keeps a reference for later proofs; `open_params` and
+`save_params` read and write the files of a framework that is gone; `inspect`, `extract`, `families` and
+`load_pretrained` serve migration scripts. Importing this imports neither MXNet nor torch.
 """
 
 from bort_convert.convert import convert
@@ -17,8 +18,10 @@ from bort_convert.errors import (
 from bort_convert.extract import extract
 from bort_convert.family import families
 from bort_convert.inspection import Inspection, inspect
+from bort_convert.loading import load_pretrained
 from bort_convert.manifest import Manifest
 from bort_convert.params import ParamsFile, TensorInfo, open_params, save_params
+from bort_convert.verify import Report, Trace, record, verify, verify_published
 
 __all__ = [
     "BackendError",
@@ -30,12 +33,18 @@ __all__ = [
     "OutputError",
     "ParamsFile",
     "ParityError",
+    "Report",
     "TensorInfo",
+    "Trace",
     "VariantError",
     "convert",
     "extract",
     "families",
     "inspect",
+    "load_pretrained",
     "open_params",
+    "record",
     "save_params",
+    "verify",
+    "verify_published",
 ]

@@ -149,10 +149,10 @@ def _check_twins(params: ParamsFile, found: Fit, written: Written) -> None:
         if not _equal(params, one, other, written.stored):
             first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
             different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
-            position = tuple(int(axis[0]) for axis in np.nonzero(different))
+            count, position = np.count_nonzero(different), tuple(int(axis[0]) for axis in np.nonzero(different))
             problems.append(
-                f"{printable(one)}: differs from {printable(other)} in {np.count_nonzero(different):,} of {first.size:,} "
-                f"values, first at {position}; expected no difference, because the receiving model ties them"
+                f"{printable(one)}: differs from {printable(other)} in {count:,} of {first.size:,} values, first at "
+                f"{position}; expected no difference, because the receiving model ties them"
             )
     if problems:
         raise MappingError("tensors that are written once are not equal:", problems)

@@ -106,6 +106,21 @@ def test_records_without_dimensions_are_none_when_the_file_works_out_only_so(tmp
         assert file.note == "version 2 records of no dimensions are read as arrays without a value"
 
 
+def test_a_scalar_of_version_3_is_a_scalar_in_any_reading(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(u32(V2, 0, 0), record(f32(1), magic=V3)))
+    with open_params(path) as file:
+        assert [info.storage for info in file.header.values()] == ["none", "dense"]
+        assert file["b"].tolist() == 1
+
+
+def test_the_smallest_records_fill_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(*[u32(0)] * 8, table=u64(0)))
+    with open_params(path) as file:
+        assert (len(file), len(file.header), file.size) == (0, 8, 64)
+
+
 def test_scalars_and_none_are_never_mixed_and_the_first_error_is_told(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(list_file(u32(V2, 0, 0), record(f32(1))))
@@ -166,13 +181,14 @@ REFUSED = {
     ),
     "2**31-1 dimensions": (list_file(u32(V2, 0, 2**31 - 1)), "2,147,483,647 dimensions at byte 32"),
     "negative dimension": (list_file(record(f32(1), (2, -3))), "dimension 1 of (2, -3) is -3; expected 0 or more"),
+    "dimension -1": (list_file(record(f32(1), (-1,))), "dimension 0 of (-1,) is -1; expected 0 or more"),
     "lowest dimension": (list_file(record(f32(1), (-(2**63),))), "is -9223372036854775808; expected 0 or more"),
     "product that wraps to 0": (
         list_file(record(b"", (HUGE, HUGE, HUGE))),
         "(4294967296, 4294967296, 4294967296) of float32 is more than 2**63 bytes",
     ),
     "byte count that wraps to 0": (list_file(record(b"", (2**61, 1), flag=1)), "is more than 2**63 bytes"),
-    "empty array too large for NumPy": (list_file(record(b"", (0, 2**62))), "is more than 2**63 bytes"),
+    "empty array too large for NumPy": (list_file(record(b"", (0, 2**61))), "is more than 2**63 bytes"),
     "terabytes": (
         list_file(record(b"", (2**40,))),
         "its data, (1099511627776,) float32, needs 4,398,046,511,104 bytes at byte 56, where 17 remain. Truncated",

@@ -93,6 +93,10 @@ REFUSED_AT_ONCE = {
 REFUSED_ON_ACCESS = {
     "row out of range": (row_sparse(rows=(0, 5)), "row number 5 is out of range; expected 0 or more and less than 5"),
     "negative row": (row_sparse(rows=(-1, 0)), "row number -1 is out of range"),
+    "row twice, apart": (
+        row_sparse(range(6), (3, 2), rows=(3, 0, 3)),
+        "row number 3 stands there twice; expected once",
+    ),
     "row twice": (row_sparse(rows=(3, 3)), "row number 3 stands there twice; expected once"),
     "column out of range": (
         csr(columns=(0, 9, 1)),

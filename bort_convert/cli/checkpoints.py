@@ -1,0 +1,100 @@
+"""The commands that work on checkpoints: convert, inspect, extract, families."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import bort_convert
+from bort_convert import display
+from bort_convert.cli.shared import FORCE, JSON, OUT, QUIET, SOURCE, Command, progress, show, table_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(cls=Command)
+@SOURCE
+@OUT
+@table_options
+@FORCE
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Write every tensor in this dtype."
+)
+@click.option("--allow-overflow", is_flag=True, help="Let values that are too large for --dtype become infinite.")
+@click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
+@click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
+@JSON
+@QUIET
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    family: str | None,
+    variant: str | None,
+    heads: int | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,  # noqa: ANN401
+) -> None:
+    """Convert SOURCE, a .params file, to OUT, a directory that transformers loads.
+
+    SOURCE may also be a model-zoo archive that holds one .params file.
+    """
+    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads}
+    if dry_run:
+        _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=True)
+        return
+    with progress("Converting", shown=not (quiet or as_json)) as told:
+        manifest = bort_convert.convert(source, out, progress=told, **table, **options)
+    files = sorted(path.name for path in out.iterdir())
+    show(manifest.to_dict(), display.conversion_text(manifest, out, files), as_json=as_json, quiet=quiet)
+
+
+@click.command(cls=Command)
+@SOURCE
+@table_options
+@JSON
+@QUIET
+def inspect(source: Path, *, as_json: bool, quiet: bool, **table: Any) -> None:  # noqa: ANN401
+    """Show what is inside SOURCE, which family it is, and what a conversion would write."""
+    _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=False)
+
+
+@click.command(cls=Command)
+@SOURCE
+@OUT
+@FORCE
+@JSON
+@QUIET
+def extract(source: Path, out: Path, *, force: bool, as_json: bool, quiet: bool) -> None:
+    """Write the arrays of any .params file to OUT, a .safetensors or .npz file, names and values as they are."""
+    with progress("Extracting", shown=not (quiet or as_json)) as told:
+        manifest = bort_convert.extract(source, out, force=force, progress=told)
+    show(manifest.to_dict(), display.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
+
+
+@click.command(cls=Command)
+@JSON
+def families(*, as_json: bool) -> None:
+    """List the families of models that can be converted."""
+    known = bort_convert.families()
+    listed = [
+        {
+            "name": family.name,
+            "tables": [{"title": table.title, "architectures": table.architectures} for table in family.tables],
+            "variants": [
+                {"name": v.name, "dims": v.dims, "facts": {**family.facts, **v.facts}} for v in family.variants
+            ],
+        }
+        for family in known.values()
+    ]
+    show({"families": listed}, display.families_text(known.values()), as_json=as_json, quiet=False)
+
+
+def _show_inspection(found: bort_convert.Inspection, *, as_json: bool, quiet: bool, must_fit: bool) -> None:
+    if must_fit and found.misfit:
+        raise found.misfit
+    show(found.to_dict(), display.inspection_text(found), as_json=as_json, quiet=quiet)

@@ -1,0 +1,108 @@
+"""What every command shares: options, results as text or JSON, errors as one message and an exit code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+import bort_convert
+from bort_convert.errors import ConvertError, MappingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Function = TypeVar("Function", bound=Callable[..., object])
+
+_DEBUG = "bort_convert.debug"
+
+SOURCE = click.argument("source", type=click.Path(path_type=Path))
+OUT = click.argument("out", type=click.Path(path_type=Path))
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; everything else goes to stderr.")
+QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+FORCE = click.option("--force", is_flag=True, help="Replace what is already there.")
+
+
+def _keep_debug(ctx: click.Context, _option: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's own signature
+    ctx.meta[_DEBUG] = value
+
+
+class Command(click.Command):
+    """A command with `--debug`, whose errors of ours end in one message and their exit code."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own signature
+        super().__init__(*args, **kwargs)
+        debug = click.Option(
+            ["--debug"],
+            is_flag=True,
+            expose_value=False,
+            callback=_keep_debug,
+            help="Show a traceback with an error.",
+        )
+        self.params.append(debug)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run the command; a `ConvertError` becomes a message on stderr, and JSON on stdout if asked for."""
+        try:
+            return super().invoke(ctx)
+        except ConvertError as error:
+            if ctx.meta[_DEBUG]:
+                traceback.print_exc()
+            if ctx.params.get("as_json"):
+                _print_json({"error": _error_dict(error)})
+            click.echo(f"Error: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+def table_options(function: Function) -> Function:
+    """The options of every command that fits a table."""
+    known = click.Choice(list(bort_convert.families()))
+    function = click.option("--heads", type=click.IntRange(min=1), help="Attention heads, for a size never published.")(
+        function
+    )
+    function = click.option("--variant", metavar="NAME", help="Insist on this published size (see `families`).")(
+        function
+    )
+    return click.option("--family", type=known, help="The family, where a file fits two.")(function)
+
+
+def show(document: object, text: str, *, as_json: bool, quiet: bool) -> None:
+    """Print a result on stdout, as JSON or as text."""
+    if as_json:
+        _print_json(document)
+    elif not quiet:
+        click.echo(text)
+
+
+def _print_json(document: object) -> None:
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _error_dict(error: ConvertError) -> dict[str, object]:
+    disagreements = error.disagreements if isinstance(error, MappingError) else ()
+    return {"type": type(error).__name__, "message": str(error), "disagreements": disagreements}
+
+
+def teller(*, shown: bool) -> Callable[[str], None]:
+    """Prints lines of progress on stderr, or nothing."""
+    return (lambda line: click.echo(line, err=True)) if shown else (lambda _line: None)
+
+
+@contextlib.contextmanager
+def progress(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar on stderr where a person sees it; else a function that does nothing."""
+    if not (shown and sys.stderr.isatty()):
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - loaded only when it draws
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn  # noqa: PLC0415
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,75 @@
+"""What a converted directory says of itself, read without a framework."""
+
+from __future__ import annotations
+
+import json
+from collections import ChainMap
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bort_convert.errors import FormatError
+from bort_convert.tensorfile import open_tensors
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+    from bort_convert.dtypes import Array
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        FormatError: the file is not there, cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FormatError(
+            f"{path}: cannot be read: {error.strerror or error}. Is its folder a converted one?"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: holds no JSON object")
+    return content
+
+
+def config_of(target: str | os.PathLike[str]) -> dict[str, Any]:
+    """The directory's config.json."""
+    return read_json(Path(target) / "config.json")
+
+
+def manifest_of(target: str | os.PathLike[str]) -> dict[str, Any]:
+    """The directory's conversion.json, as a dictionary."""
+    return read_json(Path(target) / "conversion.json")
+
+
+def head_epsilon(target: str | os.PathLike[str]) -> float | None:
+    """The language-model head's own LayerNorm epsilon by conversion.json; None where it or the file is not there."""
+    if not (Path(target) / "conversion.json").exists():
+        return None
+    facts = manifest_of(target).get("facts")
+    epsilon = facts.get("head_layer_norm_eps") if isinstance(facts, dict) else None
+    return float(epsilon) if isinstance(epsilon, (int, float)) else None
+
+
+@contextmanager
+def open_weights(target: str | os.PathLike[str]) -> Iterator[Mapping[str, Array]]:
+    """Every tensor of the directory by name, from one file or from the shards that an index names.
+
+    Raises:
+        FormatError: a file is missing or damaged, or the index names a file outside the directory.
+    """
+    folder = Path(target)
+    index = folder / "model.safetensors.index.json"
+    names = {"model.safetensors"}
+    if index.exists():
+        names = {str(name) for name in dict(read_json(index).get("weight_map", {})).values()}
+        if outside := sorted(name for name in names if Path(name).name != name):
+            raise FormatError(f"{index}: names {outside[0]!r}, expected files beside it")
+    with ExitStack() as files:
+        opened = [files.enter_context(open_tensors(folder / name)) for name in sorted(names)]
+        yield ChainMap(*(dict(file) for file in opened))

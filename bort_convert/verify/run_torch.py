@@ -1,0 +1,250 @@
+"""The torch side: the receiving model, run so that every layer shows. Nothing else imports torch or transformers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from bort_convert.errors import BackendError, FormatError, ParityError
+from bort_convert.verify.directory import config_of, head_epsilon
+from bort_convert.verify.trace import EMBEDDINGS, LOGITS, MLM_LOGITS
+
+try:
+    import torch
+    import transformers
+except ImportError as missing:
+    raise BackendError(
+        f'this step needs torch and transformers ({missing}): pip install "bort-convert[torch]"'
+    ) from missing
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from bort_convert.dtypes import Array
+
+Model: TypeAlias = Any
+"""A `PreTrainedModel`: what transformers gives is not typed here."""
+
+BASE_CLASS: Final = "BertModel"
+
+
+def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
+    """The transformers model in a converted directory, in evaluation mode, with what its config cannot say.
+
+    `BertConfig` has one LayerNorm epsilon for the encoder and the masked-language-model head, where GluonNLP 0.8 has
+    two; the head's own stands in conversion.json and is set here.
+
+    Args:
+        target: a directory that `convert` wrote; its config.json names the class.
+        kwargs: for `from_pretrained`, such as `dtype` or `attn_implementation`.
+
+    Raises:
+        FormatError: the directory has no readable config.json, or one that names no class of transformers.
+        ParityError: tensors are missing, unexpected or of another shape: their names.
+    """
+    receiving, options = _class_of(target)
+    asked = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True, **options, **kwargs}
+    with _quiet(), _failing_as(f"{target}: transformers cannot load it"):
+        model, info = receiving.from_pretrained(str(target), local_files_only=True, **asked)
+    kinds = {"missing": "missing_keys", "unexpected": "unexpected_keys", "of another shape": "mismatched_keys"}
+    problems = [
+        f"{kind}: {', '.join(sorted(str(key if isinstance(key, str) else key[0]) for key in info[found]))}"
+        for kind, found in kinds.items()
+        if info[found]
+    ]
+    if problems:
+        raise ParityError(f"{target}: the tensors are not those of {receiving.__name__}; {'; '.join(problems)}")
+    set_epsilons(model, head=head_epsilon(target))
+    return model.eval()
+
+
+def set_epsilons(model: Model, *, head: float | None = None, as_float32: bool = False) -> None:
+    """Set every LayerNorm's epsilon: the config's, and the head's own.
+
+    Args:
+        model: the receiving model.
+        head: the masked-language-model head's epsilon; None for the config's.
+        as_float32: round them to float32 first, which is how MXNet holds them in any precision.
+    """
+    norm = _head_norm(model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            epsilon = head if module is norm and head is not None else float(model.config.layer_norm_eps)
+            module.eps = float(np.float32(epsilon)) if as_float32 else epsilon
+
+
+def state_shapes(target: str | os.PathLike[str]) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Every tensor of the receiving model that config.json describes: its shape, and the first name it goes by.
+
+    The model is built on torch's `meta` device: no value is made. A tied tensor has more than one name.
+
+    Raises as `load_pretrained` does.
+    """
+    receiving, options = _class_of(target)
+    with _failing_as(f"{target}/config.json: transformers cannot build it"), torch.device("meta"):
+        model = receiving(receiving.config_class.from_pretrained(str(target), local_files_only=True), **options)
+    first: dict[int, str] = {}
+    named = model.named_parameters(remove_duplicate=False)
+    return {name: (tuple(values.shape), first.setdefault(id(values), name)) for name, values in named}
+
+
+def load_model(target: str | os.PathLike[str], dtype: str, *, device: str = "cpu", attentions: bool = False) -> Model:
+    """The receiving model in float32 or float64 on a device; attention probabilities need the eager implementation."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BackendError("torch sees no CUDA device here; pass --device cpu")
+    kwargs = {"attn_implementation": "eager"} if attentions else {}
+    return load_pretrained(target, **kwargs).to(device=device, dtype=getattr(torch, dtype))
+
+
+def run_model(
+    model: Model,
+    inputs: Mapping[str, Array],
+    *,
+    attentions: bool = False,
+    feed: Mapping[str, Array] | None = None,
+) -> dict[str, Array]:
+    """Every output of a model, by the names that a trace has.
+
+    Args:
+        model: from `load_model`.
+        inputs: a trace's.
+        attentions: keep attention probabilities (the model was loaded for it).
+        feed: outputs of the reference; every layer and head is then given the reference's input in place of its own.
+    """
+    kept: dict[str, Array] = {}
+    ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
+    lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
+    mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
+    layers = model.base_model.encoder.layer
+    names = [EMBEDDINGS, *(f"layer.{number}" for number in range(len(layers)))]
+    with torch.no_grad(), ExitStack() as hooks:
+        for name, module in zip(names, (model.base_model.embeddings, *layers), strict=True):
+            hooks.callback(module.register_forward_hook(_keeping(kept, name)).remove)
+        if feed is not None:
+            for before, module in zip(names, layers, strict=False):
+                hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model)).remove)
+        found = model.base_model(ids, attention_mask=mask, output_attentions=attentions)
+        for number, values in enumerate(found.attentions or () if attentions else ()):
+            kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
+        last = found[0] if feed is None else _tensor(feed[names[-1]], model)
+        kept |= _head_outputs(model, last, inputs.get("masked_positions"))
+    return kept
+
+
+def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What the head gives for a last hidden state (batch, length, units)."""
+    with torch.no_grad():
+        return _head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
+
+
+def run_target(
+    target: str | os.PathLike[str],
+    inputs: Mapping[str, Array],
+    dtype: str,
+    *,
+    head_eps: bool = True,
+    float32_epsilons: bool = True,
+    attentions: bool = False,
+    device: str = "cpu",
+) -> dict[str, Array]:
+    """Load a directory and run it once; without `head_eps` as the stock class is, see `load_model` and `run_model`."""
+    model = load_model(target, dtype, device=device, attentions=attentions)
+    set_epsilons(model, head=head_epsilon(target) if head_eps else None, as_float32=float32_epsilons)
+    return run_model(model, inputs, attentions=attentions)
+
+
+def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int) -> list[list[int]]:
+    """Sentences as ids, special tokens included, cut to the model's positions; BackendError without a tokenizer."""
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(target), local_files_only=True)
+        rows = tokenizer(list(sentences), truncation=True, max_length=positions)["input_ids"]
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise BackendError(
+            f"{target}: has no tokenizer that loads ({_first_line(error)}); --text needs one. "
+            "Add it with `bort-convert tokenizer`, or leave --text out"
+        ) from error
+    return [list(row) for row in rows]
+
+
+def versions() -> dict[str, str]:
+    """What the torch side runs on."""
+    return {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
+
+
+def _class_of(target: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
+    """The class that config.json names, and what else its constructor is given: the backbone comes without pooler."""
+    names = config_of(target).get("architectures") or [None]
+    receiving = getattr(transformers, str(names[0]), None)
+    if not (isinstance(receiving, type) and issubclass(receiving, transformers.PreTrainedModel)):
+        raise FormatError(f"{target}/config.json: architectures is {names}, expected a model class of transformers")
+    return receiving, {"add_pooling_layer": False} if names[0] == BASE_CLASS else {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars and tables of transformers: what they would say is in our errors."""
+    logging: Any = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _failing_as(text: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a ParityError: a config can make transformers fail in any way."""
+    try:
+        yield
+    except Exception as error:
+        raise ParityError(f"{text}: {_first_line(error)}") from error
+
+
+def _head_norm(model: Model) -> Model:
+    """The language-model head's LayerNorm, None without such a head."""
+    head = getattr(model, "cls", None)
+    return head.predictions.transform.LayerNorm if head is not None else None
+
+
+def _head_outputs(model: Model, last: torch.Tensor, masked: Array | None) -> dict[str, Array]:
+    """The head's output on a last hidden state (batch, length, units)."""
+    if hasattr(model, "cls"):
+        if masked is None:
+            return {}
+        rows = torch.from_numpy(np.array(masked)).to(model.device)
+        chosen = torch.gather(last, 1, rows[..., None].expand(-1, -1, last.shape[-1]))  # (batch, masked, units)
+        return {MLM_LOGITS: model.cls(chosen).cpu().numpy()}
+    if hasattr(model, "classifier"):
+        pooled = model.base_model.pooler(last)  # (batch, units)
+        return {LOGITS: model.classifier(pooled).cpu().numpy()}
+    return {}
+
+
+def _keeping(kept: dict[str, Array], name: str) -> Callable[..., None]:
+    def hook(_module: object, _inputs: object, output: Model) -> None:
+        values = output[0] if isinstance(output, tuple) else output
+        kept[name] = values.cpu().numpy()
+
+    return hook
+
+
+def _feeding(values: Array, model: Model) -> Callable[..., tuple[Any, ...]]:
+    def hook(_module: object, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (_tensor(values, model), *arguments[1:])
+
+    return hook
+
+
+def _tensor(values: Array, model: Model) -> torch.Tensor:
+    return torch.from_numpy(np.array(values)).to(device=model.device, dtype=model.dtype)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]

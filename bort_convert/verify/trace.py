@@ -1,0 +1,174 @@
+"""A run as data: inputs, every output, and what produced them; kept as safetensors, so that it can be judged anywhere.
+
+In the file an input is called `inputs/NAME` and an output `DTYPE/NAME`; the provenance is the metadata.
+
+Inputs (all int64):
+    input_ids           (batch, length), right-padded
+    valid_length        (batch,), tokens of each row that count, at least 1
+    masked_positions    (batch, masked), valid positions that the language-model head reads; only with such a head
+    positions           (n, 2), the pairs of batch and token that were kept; only in a sampled trace
+
+Outputs (dtype float32 or float64, as computed):
+    embeddings          (batch, length, units), after their LayerNorm
+    layer.N             (batch, length, units), N from 0; not zeroed beyond the valid length
+    attention.N         (batch, length, heads, length), probabilities of each token's query
+    mlm_logits          (batch, masked, vocab)
+    logits              (batch, labels)
+In a sampled trace `n` stands for (batch, length) in the first three.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from bort_convert.errors import FormatError
+from bort_convert.tensorfile import open_tensors, save_tensors
+from bort_convert.verify.tracecheck import first_problem
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from bort_convert.dtypes import Array
+
+DTYPES: Final = ("float32", "float64")
+MLM_LOGITS: Final = "mlm_logits"
+LOGITS: Final = "logits"
+HEADS: Final = (MLM_LOGITS, LOGITS)
+EMBEDDINGS: Final = "embeddings"
+_VERSION: Final = "1"
+_FORMAT: Final = "bort_convert_trace"
+INPUTS: Final = ("input_ids", "valid_length", "masked_positions", "positions")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a model computes from some inputs.
+
+    Attributes:
+        inputs: name -> array, as the module says.
+        outputs: dtype -> output name -> array, in the order in which a forward pass makes them.
+        provenance: what produced it: versions, the source's name, size and sha256, family, architecture, seed; and as
+            JSON, dims, facts and config (key of the receiving config -> the value that the source calls for).
+    """
+
+    inputs: Mapping[str, Array]
+    outputs: Mapping[str, Mapping[str, Array]]
+    provenance: Mapping[str, str]
+
+    @property
+    def positions(self) -> Array | None:
+        """The pairs of batch and token (n, 2) that a sampled trace has; None for a whole one."""
+        return self.inputs.get("positions")
+
+    def fact(self, name: str) -> dict[str, Any]:
+        """A part of the provenance that is kept as JSON: "dims", "facts" or "config"."""
+        return dict(json.loads(self.provenance[name]))
+
+
+def is_per_token(name: str) -> bool:
+    """Whether an output has one row for each token of the batch (a head's has not)."""
+    return name not in HEADS
+
+
+def output_order(name: str) -> tuple[int, int, int]:
+    """Sorts outputs as a forward pass makes them: embeddings, each layer behind its attention, heads."""
+    kind, _, number = name.partition(".")
+    if kind in {"layer", "attention"}:
+        return 1, int(number), int(kind == "layer")
+    return (0 if kind == EMBEDDINGS else 2), 0, 0
+
+
+def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:
+    """A smaller trace: some of the layers, some of the valid positions.
+
+    Args:
+        trace: a whole one.
+        layers: numbers to keep, of layers and attentions; None for all. Embeddings and heads always stay.
+        sample: how many valid positions to keep, in batch order; None for all.
+        seed: of the choice.
+    """
+    inputs = dict(trace.inputs)
+    if sample is not None:
+        valid = valid_positions(trace)
+        chosen = np.random.default_rng(seed).choice(len(valid), min(sample, len(valid)), replace=False)
+        inputs["positions"] = valid[np.sort(chosen)]
+    outputs: dict[str, dict[str, Array]] = {}
+    for dtype, arrays in trace.outputs.items():
+        kept = {name: array for name, array in arrays.items() if layers is None or _is_kept(name, layers)}
+        outputs[dtype] = {name: pick(name, array, inputs.get("positions")) for name, array in kept.items()}
+    return replace(trace, inputs=inputs, outputs=outputs)
+
+
+def valid_positions(trace: Trace) -> Array:
+    """The pairs of batch and token, (n, 2) int64, that outputs are compared at: the sampled ones, or all valid ones."""
+    if trace.positions is not None:
+        return trace.positions
+    ids, lengths = trace.inputs["input_ids"], trace.inputs["valid_length"]
+    return np.argwhere(np.arange(ids.shape[1]) < lengths[:, None])
+
+
+def pick(name: str, array: Array, positions: Array | None) -> Array:
+    """An output at these pairs of batch and token; a head's output, and any where `positions` is None, as it is."""
+    if positions is None or not is_per_token(name):
+        return array
+    picked: Array = array[positions[:, 0], positions[:, 1]]
+    return picked
+
+
+def save_trace(path: str | os.PathLike[str], trace: Trace) -> None:
+    """Write a trace to a file that must not exist."""
+    tensors = {f"inputs/{name}": array for name, array in trace.inputs.items()}
+    for dtype, arrays in trace.outputs.items():
+        tensors |= {f"{dtype}/{name}": array for name, array in arrays.items()}
+    save_tensors(path, tensors, {_FORMAT: _VERSION, **trace.provenance})
+
+
+def load_trace(path: str | os.PathLike[str]) -> Trace:
+    """Read a trace and check that it is one.
+
+    Raises:
+        FormatError: the file is no safetensors file, or what it holds is no trace: which tensor, found and expected.
+    """
+    with open_tensors(path) as file:
+        provenance = dict(file.metadata)
+        if provenance.pop(_FORMAT, None) != _VERSION:
+            raise FormatError(
+                f"{path}: __metadata__ has no {_FORMAT} {_VERSION}: not a trace of this version. "
+                "Record one with `bort-convert record`"
+            )
+        inputs: dict[str, Array] = {}
+        outputs: dict[str, dict[str, Array]] = {}
+        for name, array in file.items():
+            group, _, rest = name.partition("/")
+            if group == "inputs" and rest in INPUTS:
+                inputs[rest] = array
+            elif group in DTYPES and _is_output(rest):
+                outputs.setdefault(group, {})[rest] = array
+            else:
+                raise FormatError(
+                    f"{path}: {name!r} is no part of a trace; expected inputs/... or {'/... or '.join(DTYPES)}/..."
+                )
+    ordered: dict[str, dict[str, Array]] = {
+        dtype: {name: outputs[dtype][name] for name in sorted(outputs[dtype], key=output_order)}
+        for dtype in DTYPES
+        if dtype in outputs
+    }
+    trace = Trace(inputs, ordered, provenance)
+    if problem := first_problem(trace):
+        raise FormatError(f"{path}: {problem}")
+    return trace
+
+
+def _is_kept(name: str, layers: tuple[int, ...]) -> bool:
+    rank, number, _ = output_order(name)
+    return rank != 1 or number in layers
+
+
+def _is_output(name: str) -> bool:
+    kind, _, number = name.partition(".")
+    return name in {*HEADS, EMBEDDINGS} or (kind in {"layer", "attention"} and number.isdecimal() and number.isascii())

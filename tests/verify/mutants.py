@@ -1,0 +1,242 @@
+"""Deliberate conversion errors, and which rung of the verifier catches each, by what margin over its limit.
+
+    python tests/verify/mutants.py
+
+prints the table (it needs mxnet, gluonnlp, torch and transformers).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bort_convert.convert import convert
+from bort_convert.families.bort import LANGUAGE_MODEL
+from bort_convert.tensorfile import open_tensors, save_tensors
+from bort_convert.verify import rungs
+from bort_convert.verify.behaviour import Limits, judge
+from bort_convert.verify.inputs import default_inputs
+from bort_convert.verify.live import Reference, fit_file, run_reference
+from bort_convert.verify.result import BEHAVIOUR, BITS, NAMES_AND_SHAPES, excess
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bort_convert.dtypes import Array
+    from bort_convert.verify.trace import Trace
+
+    Tensors = dict[str, Array]
+    Mutate = Callable[["Converted"], None]
+
+SOURCE = Path(__file__).parents[2] / "fixtures" / "bort_2_3_24_24.params"
+"""hidden = units here, so that proj and ffn_2 have one shape."""
+HEADS = 3
+LAYERS = 2
+MARGIN = 5.0
+ATTENTION = "bert.encoder.layer.0.attention"
+HEAD = "cls.predictions"
+
+
+class Converted:
+    """A converted directory, open for mutation."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with open_tensors(folder / "model.safetensors") as file:
+            self.tensors = {name: array.copy() for name, array in file.items()}
+        self.config: dict[str, Any] = json.loads((folder / "config.json").read_text())
+        self.manifest: dict[str, Any] = json.loads((folder / "conversion.json").read_text())
+
+    def write(self) -> None:
+        (self.folder / "model.safetensors").unlink()
+        save_tensors(self.folder / "model.safetensors", self.tensors, {"format": "pt"})
+        (self.folder / "config.json").write_text(json.dumps(self.config))
+        (self.folder / "conversion.json").write_text(json.dumps(self.manifest))
+
+    def swap(self, one: str, other: str) -> None:
+        self.tensors[one], self.tensors[other] = self.tensors[other], self.tensors[one]
+
+    def swap_rows(self, one: str, other: str) -> None:
+        """Swap two rows of the table: in every layer, if they have layers."""
+        for layer in range(LAYERS if "{layer}" in one else 1):
+            self.swap(one.format(layer=layer), other.format(layer=layer))
+
+    def both(self, part: str, name: str, fact: str, value: object) -> None:
+        """The same wrong value in the config and in the manifest, which then agree."""
+        self.config[name] = value
+        self.manifest[part][fact] = value
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """An error, and the rungs that have to catch it."""
+
+    name: str
+    mutate: Mutate
+    caught_by: frozenset[str] = frozenset({BITS, BEHAVIOUR})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The rungs that caught a mutant, and its float64 effect in units of the limit."""
+
+    caught_by: frozenset[str]
+    margin: float
+    details: dict[str, str]
+
+
+def mutants() -> Iterator[Mutant]:
+    yield from _swaps()
+    yield from _wrong_values()
+    yield from _wrong_facts()
+    yield from _wrong_heads()
+
+
+def row_pairs() -> Iterator[tuple[str, str]]:
+    """Every two rows of the Bort table whose targets have one shape in this fixture, where hidden = units."""
+    shaped: dict[tuple[str, bool], list[str]] = {}
+    for row in LANGUAGE_MODEL:
+        if row.sources and row.targets:
+            dims = row.sources[0].dims.replace("hidden", "units")
+            shaped.setdefault((dims, "{layer}" in row.targets[0]), []).append(row.targets[0])
+    for rows in shaped.values():
+        yield from combinations(rows, 2)
+
+
+def _swaps() -> Iterator[Mutant]:
+    for one, other in row_pairs():
+        short = [name.removeprefix("bert.").removeprefix("encoder.layer.{layer}.") for name in (one, other)]
+        yield Mutant(f"swapped {short[0]} and {short[1]}", lambda to, pair=(one, other): to.swap_rows(*pair))
+    for one, other in (("query", "key"), ("key", "value")):
+        rows = [
+            tuple(f"bert.encoder.layer.{{layer}}.attention.self.{part}.{kind}" for part in (one, other))
+            for kind in ("weight", "bias")
+        ]
+        yield Mutant(f"{one} and {other} exchanged, biases too", lambda to, rows=rows: [to.swap_rows(*r) for r in rows])
+    yield Mutant("one gamma and beta exchanged", lambda to: to.swap(f"{ATTENTION}.output.LayerNorm.weight", f"{ATTENTION}.output.LayerNorm.bias"))
+    yield Mutant("proj and ffn_2 exchanged in one layer", lambda to: [to.swap(f"{ATTENTION}.output.dense.{kind}", f"bert.encoder.layer.0.output.dense.{kind}") for kind in ("weight", "bias")])
+    yield Mutant("two layers permuted", _permute_layers)
+
+
+def _wrong_values() -> Iterator[Mutant]:
+    def change(name: str, new: Callable[[Array], Array]) -> Mutate:
+        def mutate(to: Converted) -> None:
+            to.tensors[name] = np.ascontiguousarray(new(to.tensors[name]))
+
+        return mutate
+
+    word, position = "bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight"
+    dense = "bert.encoder.layer.1.intermediate.dense"
+    bits = frozenset({BITS})
+    yield Mutant("square matrix transposed", change(f"{ATTENTION}.self.query.weight", np.transpose))
+    yield Mutant("positions shifted by 2", change(position, lambda rows: np.roll(rows, 2, axis=0)))
+    yield Mutant("vocabulary rows shifted", change(word, lambda rows: np.roll(rows, 1, axis=0)))
+    yield Mutant("one bias zeroed", change(f"{dense}.bias", np.zeros_like))
+    yield Mutant("one bias negated", change(f"{dense}.bias", np.negative))
+    yield Mutant("one value of one weight off by one bit", change(f"{dense}.weight", _last_bit), bits)
+    yield Mutant("key bias changed", change(f"{ATTENTION}.self.key.bias", lambda bias: bias + 1), bits)
+    yield Mutant("non-zero token-type row", change("bert.embeddings.token_type_embeddings.weight", lambda row: row + np.float32(0.02)))
+    yield Mutant("rounded to float16", lambda to: to.tensors.update({name: array.astype(np.float16).astype(np.float32) for name, array in to.tensors.items()}))
+
+
+def _wrong_facts() -> Iterator[Mutant]:
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    for name, fact, value in (
+        ("layer_norm_eps", "layer_norm_eps", 1e-12),
+        ("hidden_act", "hidden_act", "gelu_new"),
+        ("num_attention_heads", "heads", 2),
+    ):
+        yield Mutant(f"config.json: {name} {value}", lambda to, n=name, v=value: to.config.update({n: v}), config)
+        yield Mutant(f"config.json and manifest: {name} {value}", lambda to, n=name, f=fact, v=value: to.both("facts", n, f, v), config)
+    yield Mutant("wrong head epsilon", lambda to: to.manifest["facts"].update(head_layer_norm_eps=1e-5), config)
+    yield Mutant("no head epsilon", lambda to: to.manifest["facts"].pop("head_layer_norm_eps"), config)
+
+
+def _wrong_heads() -> Iterator[Mutant]:
+    rng = np.random.default_rng(0)
+
+    def drop(to: Converted) -> None:
+        to.tensors = {name.removeprefix("bert."): array for name, array in to.tensors.items() if name.startswith("bert.")}
+        to.config["architectures"] = ["BertModel"]
+
+    def lose(to: Converted) -> None:
+        to.tensors = {name: array for name, array in to.tensors.items() if name.startswith("bert.")}
+
+    def randomize(to: Converted) -> None:
+        for name, array in to.tensors.items():
+            if name.startswith(HEAD):
+                to.tensors[name] = rng.normal(0, 0.02, array.shape).astype(array.dtype)
+
+    def untie(to: Converted) -> None:
+        shape = to.tensors["bert.embeddings.word_embeddings.weight"].shape
+        to.tensors[f"{HEAD}.decoder.weight"] = rng.normal(0, 0.02, shape).astype(np.float32)
+
+    yield Mutant("masked-language-model head dropped, backbone saved", drop, frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR}))
+    yield Mutant("masked-language-model head missing from the file", lose, frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR}))
+    yield Mutant("masked-language-model head random", randomize)
+    yield Mutant("output matrix untied and random", untie, frozenset({NAMES_AND_SHAPES}))
+
+
+def _last_bit(weight: Array) -> Array:
+    changed = weight.copy()
+    changed.view(np.uint32)[0, 0] ^= 1
+    return changed
+
+
+def _permute_layers(to: Converted) -> None:
+    for name in [name for name in to.tensors if name.startswith("bert.encoder.layer.0.")]:
+        to.swap(name, name.replace("layer.0.", "layer.1."))
+
+
+class Bench:
+    """A converted fixture and the reference's outputs, on which mutants are tried one after the other."""
+
+    def __init__(self, folder: Path, source: Path = SOURCE) -> None:
+        self.folder, self.clean = folder, folder / "clean"
+        convert(source, self.clean, heads=HEADS)
+        self.reference = Reference(source, fit_file(source, heads=HEADS))
+        self.trace = self.run(0)
+
+    def run(self, seed: int) -> Trace:
+        inputs = default_inputs(self.reference.fit.plan.dims, seed=seed)
+        return run_reference(self.reference, inputs, dtypes=("float64",))
+
+    def try_out(self, mutant: Mutant) -> Outcome:
+        shutil.copytree(self.clean, self.folder / "mutant", dirs_exist_ok=True)
+        converted = Converted(self.folder / "mutant")
+        mutant.mutate(converted)
+        converted.write()
+        return self.climb(converted.folder, self.trace)
+
+    def climb(self, target: Path, trace: Trace) -> Outcome:
+        judged = judge(trace, target, ("float64",), limits=Limits())
+        found = (rungs.names_and_shapes(target, trace.provenance), rungs.bits(target, self.reference), judged.rung)
+        margin = max((excess(layer) for run in judged.runs for layer in run.layers), default=float("inf"))
+        failed = {rung.name: rung.detail for rung in found if not rung.passed}
+        return Outcome(frozenset(failed), margin, failed)
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder))
+        rows = [(mutant, bench.try_out(mutant)) for mutant in mutants()]
+    width = max(len(mutant.name) for mutant, _ in rows)
+    sys.stdout.write(f"{'mutant':<{width}}  float64 effect / limit  caught by\n")
+    for mutant, outcome in rows:
+        caught = ", ".join(name for name in (NAMES_AND_SHAPES, BITS, BEHAVIOUR) if name in outcome.caught_by) or "NOTHING"
+        sys.stdout.write(f"{mutant.name:<{width}}  {outcome.margin:22.2g}  {caught}\n")
+    survived = sum(not outcome.caught_by for _, outcome in rows)
+    sys.stdout.write(f"{len(rows)} mutants, {survived} not caught\n")
+    sys.exit(bool(survived))
+
+
+if __name__ == "__main__":
+    main()

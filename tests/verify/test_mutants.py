@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from mutants import MARGIN, Bench, Mutant, mutants, row_pairs
+
+from bort_convert.verify.result import BEHAVIOUR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    return Bench(tmp_path_factory.mktemp("bench"))
+
+
+@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.name)
+def test_each_error_is_caught_by_the_rungs_that_should_see_it(bench: Bench, mutant: Mutant) -> None:
+    outcome = bench.try_out(mutant)
+    assert outcome.caught_by >= mutant.caught_by
+    if BEHAVIOUR in mutant.caught_by:
+        assert outcome.margin >= MARGIN
+
+
+def test_all_pairs_of_rows_with_one_shape_are_swapped() -> None:
+    # In a layer 6 matrices and 10 vectors, outside 2 gammas, 2 betas and the head's bias: 15 + 45 + 10.
+    assert len(list(row_pairs())) == 70
+
+
+def test_what_no_hidden_state_shows_is_seen_by_the_bits_alone(bench: Bench) -> None:
+    (mutant,) = (mutant for mutant in mutants() if mutant.name == "key bias changed")
+    outcome = bench.try_out(mutant)
+    assert outcome.margin < 1
+    assert outcome.details["bits"].startswith(
+        "encoder.transformer_cells.0.attention_cell.proj_key.bias: 24 of 24 values come back with other bits, the first at"
+    )
+
+
+def test_the_unmutated_model_passes_twenty_seeds_in_a_row(bench: Bench) -> None:
+    for seed in range(20):
+        outcome = bench.climb(bench.clean, bench.run(seed))
+        assert not outcome.caught_by
+        assert outcome.margin < 0.2
