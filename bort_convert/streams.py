@@ -20,7 +20,7 @@ PIECE: Final = 4 << 20
 
 _NO_KERNEL_COPY: Final = frozenset(
     code
-    for name in ("ENOSYS", "EXDEV", "EINVAL", "EOPNOTSUPP", "EPERM", "EBADF")
+    for name in ("ENOSYS", "EXDEV", "EINVAL", "EOPNOTSUPP", "ENOTSOCK", "EPERM", "EBADF")
     if (code := getattr(errno, name, None)) is not None
 )
 
@@ -57,8 +57,8 @@ def same_bytes(one: FileRange, other: FileRange) -> bool:
 def copy_range(source: FileRange, target: int) -> None:
     """Copy a range to the current position of the open file `target`.
 
-    On Linux the bytes stay in the kernel (and on file systems that can, they are shared and not copied at all); where
-    the kernel cannot, they are read and written in pieces.
+    On Linux the bytes stay in the kernel (`copy_file_range`, which on some file systems shares them and copies nothing;
+    else `sendfile`); where the kernel cannot, they are read and written in pieces.
     """
     done = _copy_in_kernel(source, target)
     for piece in read_pieces(FileRange(source.descriptor, source.offset + done, source.size - done)):
@@ -73,21 +73,29 @@ def write_all(target: int, data: bytes | memoryview) -> None:
 
 
 def _copy_in_kernel(source: FileRange, target: int) -> int:
-    """Copy as much as `copy_file_range` will; give the number of bytes that it copied."""
-    copy_file_range = getattr(os, "copy_file_range", None)
+    """Copy as much as the kernel will, by the better way first; give the number of bytes that it copied."""
     done = 0
-    while copy_file_range is not None and done < source.size:
+    for copy in (_copy_file_range, _sendfile):
         try:
-            copied = copy_file_range(source.descriptor, target, source.size - done, source.offset + done)
-        except OSError as error:
-            if error.errno in _NO_KERNEL_COPY:
-                break
-            raise
-        if copied == 0:
             # Some file systems give 0 for what they cannot copy; a source that really ended fails in the next read.
-            break
-        done += copied
+            while done < source.size and (copied := copy(source, done, target)):
+                done += copied
+        except OSError as error:
+            if error.errno not in _NO_KERNEL_COPY:
+                raise
     return done
+
+
+def _copy_file_range(source: FileRange, done: int, target: int) -> int:
+    if not hasattr(os, "copy_file_range"):
+        return 0
+    return os.copy_file_range(source.descriptor, target, source.size - done, source.offset + done)
+
+
+def _sendfile(source: FileRange, done: int, target: int) -> int:
+    if not hasattr(os, "sendfile"):
+        return 0
+    return os.sendfile(target, source.descriptor, source.offset + done, source.size - done)
 
 
 def _read_at(descriptor: int, size: int, offset: int) -> bytes:

@@ -25,13 +25,13 @@ def source(tmp_path: Path) -> Iterator[int]:
         yield file.fileno()
 
 
-@pytest.fixture(params=["kernel", "no kernel copy", "no pread"])
+@pytest.fixture(
+    params=[(), ("copy_file_range",), ("copy_file_range", "sendfile"), ("copy_file_range", "sendfile", "pread")]
+)
 def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux, a system without `copy_file_range`, and one that also has no `pread`."""
-    if request.param != "kernel":
-        monkeypatch.delattr(os, "copy_file_range", raising=False)
-    if request.param == "no pread":
-        monkeypatch.delattr(os, "pread", raising=False)
+    """Linux, and systems that lack more and more of its calls."""
+    for call in request.param:
+        monkeypatch.delattr(os, call, raising=False)
 
 
 @pytest.mark.usefixtures("platform")
@@ -66,7 +66,22 @@ def test_where_the_kernel_cannot_copy_the_bytes_go_the_long_way(
     def refuse(*_: object) -> int:
         raise OSError(errno.EXDEV, "another file system")
 
-    monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
+    for call in ("copy_file_range", "sendfile"):
+        monkeypatch.setattr(os, call, refuse, raising=False)
+    with (tmp_path / "target").open("xb", buffering=0) as target:
+        copy_range(FileRange(source, 0, len(BYTES)), target.fileno())
+    assert (tmp_path / "target").read_bytes() == BYTES
+
+
+def test_a_copy_that_stops_half_way_is_finished_by_other_means(
+    source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [100, 0]
+
+    def stop(descriptor: int, target: int, size: int, offset: int) -> int:
+        return os.write(target, os.pread(descriptor, min(size, left.pop(0)), offset))
+
+    monkeypatch.setattr(os, "copy_file_range", stop, raising=False)
     with (tmp_path / "target").open("xb", buffering=0) as target:
         copy_range(FileRange(source, 0, len(BYTES)), target.fileno())
     assert (tmp_path / "target").read_bytes() == BYTES
