@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PIECE: Final = 4 << 20
 """Bytes per read: large enough that calls cost nothing, small enough to hold in memory without a thought."""
@@ -74,15 +74,19 @@ def write_all(target: int, data: bytes | memoryview) -> None:
 
 def _copy_in_kernel(source: FileRange, target: int) -> int:
     """Copy as much as the kernel will, by the better way first; give the number of bytes that it copied."""
-    done = 0
-    for copy in (_copy_file_range, _sendfile):
-        try:
-            # Some file systems give 0 for what they cannot copy; a source that really ended fails in the next read.
-            while done < source.size and (copied := copy(source, done, target)):
-                done += copied
-        except OSError as error:
-            if error.errno not in _NO_KERNEL_COPY:
-                raise
+    done = _copy_by(_copy_file_range, source, 0, target)
+    return _copy_by(_sendfile, source, done, target)
+
+
+def _copy_by(call: Callable[[FileRange, int, int], int], source: FileRange, done: int, target: int) -> int:
+    """Copy on from byte `done` for as long as a system call will; give the byte reached."""
+    try:
+        # Some file systems give 0 for what they cannot copy; a source that really ended fails in the next read.
+        while done < source.size and (copied := call(source, done, target)):
+            done += copied
+    except OSError as error:
+        if error.errno not in _NO_KERNEL_COPY:
+            raise
     return done
 
 

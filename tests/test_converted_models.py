@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 
 from bort_convert.convert import convert
+from bort_convert.loading import load_pretrained
+from bort_convert.params import open_params
+from bort_convert.verify import verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +23,28 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.torch
 
-NAMES = ("bort_1_3_96_96", "bort_2_4_48_64", "bort_3_2_80_32")
+OURS = ("bort_4_8_24_32", "bort_2_3_24_24")
+CORPUS = ("bort_1_3_96_96", "bort_2_4_48_64", "bort_3_2_80_32")
 KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")
+
+
+@pytest.fixture(params=[*OURS, *(pytest.param(name, marks=pytest.mark.shared) for name in CORPUS)])
+def stem(request: pytest.FixtureRequest) -> Path:
+    """A checkpoint without its ending: of ours (MXNet 1.9.1), or of the original code's (MXNet 1.5.0)."""
+    if request.param in OURS:
+        return request.getfixturevalue("fixtures") / str(request.param)
+    return request.getfixturevalue("shared") / "corpus" / "bort" / str(request.param)
+
+
+def read(stem: Path) -> tuple[dict[str, Array], int]:
+    """What the original framework computed, and the number of attention heads."""
+    with np.load(stem.with_name(f"{stem.name}.npz")) as expected:
+        return dict(expected), int(expected["config"][1])
+
+
+def convert_to(stem: Path, spelling: str, target: Path, heads: int) -> Path:
+    convert(stem.with_name(f"{stem.name}{spelling}.params"), target, heads=heads)
+    return target
 
 
 def load(kind: str, folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
@@ -59,72 +82,72 @@ def worst(actual: Any, expected: Array, valid_length: Array) -> float:  # noqa: 
     return float(difference.max())
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("spelling", ["", "-prefix", "-encoder"])
-@pytest.mark.parametrize("case", ["one", "mixed", "full", "short"])
-def test_every_layer_is_the_original_codes(shared: Path, tmp_path: Path, name: str, spelling: str, case: str) -> None:
-    corpus = shared / "corpus" / "bort"
-    with np.load(corpus / f"{name}.npz") as expected:
-        batch = batch_of(expected, case)
-        layers, heads = expected["config"][:2]
-    convert(corpus / f"{name}{spelling}.params", tmp_path / "out", heads=int(heads))
-    model = load("AutoModel", tmp_path / "out")
+@pytest.mark.parametrize("case", ["one", "mixed", "full"])
+def test_every_layer_is_the_original_codes(stem: Path, tmp_path: Path, spelling: str, case: str) -> None:
+    expected, heads = read(stem)
+    batch = batch_of(expected, case)
+    model = load("AutoModel", convert_to(stem, spelling, tmp_path / "out", heads))
     states = run(model, batch, output_hidden_states=True).hidden_states
-    assert len(states) == layers + 1
-    for state, key in zip(states, ["embeddings", *(f"layer{number}" for number in range(layers))], strict=True):
+    keys = ["embeddings", *(f"layer{number}" for number in range(expected["config"][0]))]
+    for state, key in zip(states, keys, strict=True):
         assert worst(state, batch[key], batch["valid_length"]) < 2e-5
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("case", ["one", "mixed", "full", "short"])
-def test_masked_language_model_logits_are_the_original_codes(
-    shared: Path, tmp_path: Path, name: str, case: str
-) -> None:
-    corpus = shared / "corpus" / "bort"
-    with np.load(corpus / f"{name}.npz") as expected:
-        batch = batch_of(expected, case)
-        heads = int(expected["config"][1])
-    convert(corpus / f"{name}.params", tmp_path / "out", heads=heads)
-    model = load("AutoModelForMaskedLM", tmp_path / "out")
-    logits = run(model, batch).logits.numpy()
-    rows = np.arange(len(logits))[:, None]
-    difference = np.abs(logits[rows, batch["masked_positions"]] - batch["mlm_logits"]).max()
-    assert difference < 1e-4
+@pytest.mark.parametrize("case", ["one", "mixed", "full"])
+def test_masked_language_model_logits_are_the_original_codes(stem: Path, tmp_path: Path, case: str) -> None:
+    expected, heads = read(stem)
+    batch = batch_of(expected, case)
+    model = load("AutoModelForMaskedLM", convert_to(stem, "", tmp_path / "out", heads))
+    rows = np.arange(len(batch["input_ids"]))[:, None]
+    logits = run(model, batch).logits.numpy()[rows, batch["masked_positions"]]
+    assert np.abs(logits - batch["mlm_logits"]).max() < 1e-4
     # The head's own epsilon, which a stock config cannot say, explains what is left.
-    model.cls.predictions.transform.LayerNorm.eps = 1e-12
-    exact = run(model, batch).logits.numpy()
-    assert np.abs(exact[rows, batch["masked_positions"]] - batch["mlm_logits"]).max() < 3e-5
+    exact = run(load_pretrained(tmp_path / "out"), batch).logits.numpy()[rows, batch["masked_positions"]]
+    assert np.abs(exact - batch["mlm_logits"]).max() < 3e-5
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("head", ["classifier3", "regression"])
-def test_classifier_logits_are_the_original_codes(shared: Path, tmp_path: Path, name: str, head: str) -> None:
-    corpus = shared / "corpus" / "bort"
-    with np.load(corpus / f"{name}.npz") as expected:
-        batch = batch_of(expected, "mixed")
-        logits, heads = expected[f"{head}.logits"], int(expected["config"][1])
-    convert(corpus / f"{name}-{head}.params", tmp_path / "out", heads=heads)
-    model = load("AutoModelForSequenceClassification", tmp_path / "out")
-    assert np.abs(run(model, batch).logits.numpy() - logits).max() < 1e-5
+def test_classifier_logits_are_the_original_codes(stem: Path, tmp_path: Path, head: str) -> None:
+    expected, heads = read(stem)
+    batch = batch_of(expected, "mixed")
+    model = load("AutoModelForSequenceClassification", convert_to(stem, f"-{head}", tmp_path / "out", heads))
+    assert np.abs(run(model, batch).logits.numpy() - expected[f"{head}.logits"]).max() < 1e-5
 
 
-@pytest.mark.shared
-@pytest.mark.parametrize("name", NAMES)
-def test_half_precision_weights_are_those_of_the_file(shared: Path, tmp_path: Path, name: str) -> None:
+def test_half_precision_weights_are_those_of_the_file(stem: Path, tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
-    corpus = shared / "corpus" / "bort"
-    heads = int(name.split("_")[2])
-    convert(corpus / f"{name}-fp16.params", tmp_path / "half", heads=heads)
-    convert(corpus / f"{name}.params", tmp_path / "single", heads=heads)
-    half = load("AutoModelForMaskedLM", tmp_path / "half").state_dict()
-    single = load("AutoModelForMaskedLM", tmp_path / "single").state_dict()
+    _, heads = read(stem)
+    half = load("AutoModelForMaskedLM", convert_to(stem, "-fp16", tmp_path / "half", heads)).state_dict()
+    single = load("AutoModelForMaskedLM", convert_to(stem, "", tmp_path / "single", heads)).state_dict()
     for key, tensor in single.items():
         assert half[key].dtype == torch.float16
         assert torch.equal(half[key], tensor.to(torch.float16)), key
+
+
+@pytest.mark.mxnet
+def test_half_precision_files_compute_what_gluonnlp_computes_on_their_values(stem: Path, tmp_path: Path) -> None:
+    _, heads = read(stem)
+    out = convert_to(stem, "-fp16", tmp_path / "half", heads)
+    report = verify(stem.with_name(f"{stem.name}-fp16.params"), out)
+    assert report, report.headline
+    assert {run.dtype for run in report.runs} == {"float32", "float64"}
+
+
+@pytest.mark.slow
+def test_a_full_size_bort_loads_with_every_key_in_its_place(full_size: Path, tmp_path: Path) -> None:
+    manifest = convert(full_size, tmp_path / "out")
+    assert manifest.variant == "bort_4_8_768_1024"
+    assert manifest.parameters == 76_208_217
+    assert round((tmp_path / "out" / "model.safetensors").stat().st_size, -5) == 304_800_000
+    model = load("AutoModelForMaskedLM", tmp_path / "out")
+    assert model.num_parameters() == 76_208_217 + 1024  # the row of token types that Bort lacks
+    state = model.state_dict()
+    with open_params(full_size) as params:
+        for name, tensor in manifest.tensors.items():
+            if tensor.sources:
+                assert state[name].numpy().tobytes() == params[tensor.sources[0]].tobytes(), name
 
 
 def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_path: Path) -> None:

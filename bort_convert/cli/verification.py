@@ -103,7 +103,7 @@ def record(source: Path, ref: Path, *, layers: str | None, as_json: bool, quiet:
     outputs = {dtype: sorted(found) for dtype, found in trace.outputs.items()}
     document = {"provenance": dict(trace.provenance), "outputs": outputs}
     names = next(iter(outputs.values()))
-    text = f"{ref}: {len(names)} outputs in {' and '.join(outputs)}, {ref.stat().st_size:,} bytes"
+    text = f"{ref}: {len(names)} outputs in {' and '.join(outputs)}"
     show(document, text, as_json=as_json, quiet=quiet)
 
 

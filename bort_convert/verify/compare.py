@@ -84,7 +84,7 @@ class Difference:
     @property
     def smallest_atol(self) -> float:
         """The smallest absolute tolerance of two digits that passes."""
-        if not self.max_abs > 0:
+        if not 0 < self.max_abs < np.inf:
             return self.max_abs
         step = 10.0 ** (np.floor(np.log10(self.max_abs)) - 1)
         rounded = float(f"{np.ceil(self.max_abs / step) * step:.1e}")
@@ -148,18 +148,19 @@ def measure(
         if bad.any():
             text = f"{np.count_nonzero(bad):,} of {bad.size:,} values of the {side} are not finite, the first"
             return Difference(name, dtype, one.size, problem=text), _index(bad)
-    distance = np.abs(one - other)
-    size = np.linalg.norm(one) * np.linalg.norm(other)
-    found = Difference(
-        name,
-        dtype,
-        count=one.size,
-        max_abs=float(distance.max()),
-        mean_abs=float(distance.mean()),
-        cosine=float(np.vdot(one, other) / size) if size else np.nan,
-        limit=limit.at(float(np.abs(one).max())),
-        floors=floors or {},
-    )
+    with np.errstate(over="ignore", invalid="ignore"):  # a difference may be infinite, and then fails
+        distance = np.abs(one - other)
+        size = np.linalg.norm(one) * np.linalg.norm(other)
+        found = Difference(
+            name,
+            dtype,
+            count=one.size,
+            max_abs=float(distance.max()),
+            mean_abs=float(distance.mean()),
+            cosine=float(np.vdot(one, other) / size) if size else np.nan,
+            limit=limit.at(float(np.abs(one).max())),
+            floors=floors or {},
+        )
     return found, _index(distance)
 
 

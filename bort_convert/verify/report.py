@@ -155,7 +155,7 @@ def _tables(report: Report) -> list[tuple[str, Run]]:
 def _cells(layer: Difference) -> tuple[str, ...]:
     verdict = _verdict(passed=layer.passed)
     if layer.problem or not layer.count:
-        return (label(layer.name), *("-" * 1 for _ in COLUMNS[2:-1]), f"{verdict} {layer.problem}".strip())
+        return (label(layer.name), *("-" * 1 for _ in COLUMNS[1:-1]), f"{verdict} {layer.problem}".strip())
     floors = (f"{layer.floors[side]:.1e}" if side in layer.floors else "-" for side in ("mxnet", "torch"))
     return (
         label(layer.name),

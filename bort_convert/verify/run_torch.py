@@ -157,15 +157,12 @@ def run_target(
 
 
 def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int) -> list[list[int]]:
-    """Sentences as ids, special tokens included, cut to the model's positions; BackendError without a tokenizer."""
+    """Sentences as ids, special tokens included, cut to the model's positions; FormatError without a tokenizer."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(target), local_files_only=True)
         rows = tokenizer(list(sentences), truncation=True, max_length=positions)["input_ids"]
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise BackendError(
-            f"{target}: has no tokenizer that loads ({_first_line(error)}); --text needs one. "
-            "Add it with `bort-convert tokenizer`, or leave --text out"
-        ) from error
+        raise FormatError(f"{target}: the tokenizer cannot be loaded: {_first_line(error)}") from error
     return [list(row) for row in rows]
 
 

@@ -102,7 +102,7 @@ def verify(
         rungs=(shapes, bits, judged.rung),
         runs=judged.runs,
         isolation=judged.isolation,
-        notes=judged.notes,
+        notes=(*_cast_note(target), *judged.notes),
         versions=judged.versions,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
@@ -183,6 +183,13 @@ def is_trace(path: PathLike) -> bool:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
+def _cast_note(target: PathLike) -> tuple[str, ...]:
+    dtype = (manifest_of(target).get("options") or {}).get("dtype")
+    if dtype is None:
+        return ()
+    return (f"conversion.json: the weights were cast to {dtype}; every difference holds that rounding too",)
+
+
 def _as_it_is(trace: Trace) -> Trace:
     return trace
 
@@ -213,12 +220,14 @@ def _sentences(target: PathLike, text: PathLike | None, fit: Fit) -> list[list[i
     """The non-empty lines of a file, as ids."""
     if text is None:
         return []
-    from bort_convert.verify.run_torch import encode  # noqa: PLC0415 - torch is loaded when it is needed
-
+    if not (Path(target) / "tokenizer.json").exists():
+        raise InputError(f"{target}: has no tokenizer.json; add it with `bort-convert tokenizer`, or leave --text out")
     try:
         lines = [line for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{text}: cannot be read as UTF-8 text: {error}") from error
     if not 1 <= len(lines) <= _MAX_SENTENCES:
         raise InputError(f"{text}: {len(lines):,} lines with text, expected 1 to {_MAX_SENTENCES}")
+    from bort_convert.verify.run_torch import encode  # noqa: PLC0415 - torch is loaded when it is needed
+
     return encode(target, lines, fit.plan.dims["positions"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tracemalloc
 import zipfile
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -67,9 +68,9 @@ def test_an_archive_of_nothing_reads_as_nothing(tmp_path: Path) -> None:
 
 
 def test_a_large_deflated_member_reads(tmp_path: Path) -> None:
-    values = np.random.default_rng(0).integers(0, 2, 3 * 2**20).astype("<f4")
+    values = np.random.default_rng(0).integers(0, 200, 5 * 2**19).astype("u1")  # more than two chunks, in and out
     path = tmp_path / "x.params"
-    path.write_bytes(archive(Zipped("w.npy", npy(values.tobytes(), f"({values.size},)"), deflated=True)))
+    path.write_bytes(archive(Zipped("w.npy", npy(values.tobytes(), f"({values.size},)", "'|u1'"), deflated=True)))
     with open_params(path) as file:
         np.testing.assert_array_equal(file["w"], values)
 
@@ -272,6 +273,10 @@ REFUSED_AT_ONCE: dict[str, tuple[bytes, str]] = {
         archive(Zipped("w.npy", W, local=zip64(SIZE, 9))),
         "76 bytes that unpack to 9; expected",
     ),
+    "checksum in front and behind": (
+        archive(Zipped("w.npy", W, streamed=True, local={"crc": 1})),
+        "has CRC-32 0x00000001 and 0 bytes that unpack to 0; expected",
+    ),
     "size nowhere": (
         archive(Zipped("w.npy", W, local={"size": 0xFFFFFFFF, "extra": struct.pack("<HHQ", 1, 8, SIZE)})),
         "76 bytes that unpack to 4,294,967,295; expected",
@@ -400,6 +405,17 @@ def test_damaged_values_are_refused_when_they_are_asked_for(case: str, tmp_path:
             with pytest.raises(FormatError) as caught:
                 read("w")
             assert expected in str(caught.value)
+
+
+def test_a_stream_is_not_unpacked_past_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(stream(deflate_cut(W + bytes(2**26)) + b"\3\0", SIZE))
+    tracemalloc.start()
+    with open_params(path) as file, pytest.raises(FormatError, match="does not unpack to the 76 bytes"):
+        file["w"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
 
 
 def test_a_checksum_is_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,6 +98,7 @@ REFUSED = {
     ),
     "a key missing": (npy(DATA, text="{'descr': '<f4', 'shape': (2,)}"), "expected a dict of descr, fortran_order and"),
     "a key twice": (npy(DATA, text="{'descr': '<f4', 'descr': '<f4', 'shape': (2,)}"), "expected a dict of descr"),
+    "no shape": (npy(DATA, text="{'descr': '<f4', 'descr': '<f4', 'fortran_order': True}"), "expected a dict of descr"),
     "order in words": (npy(DATA, fortran="'False'"), "expected a dict of descr, fortran_order and shape"),
     "shape that is a number": (npy(DATA, shape="(2)"), "expected a dict of descr, fortran_order and shape"),
     "negative shape": (npy(DATA, shape="(-2,)"), "expected a dict of descr, fortran_order and shape"),

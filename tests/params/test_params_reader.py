@@ -90,6 +90,7 @@ def test_views_outlive_the_file(path: Path) -> None:
 
 def test_a_closed_file_keeps_its_header_and_nothing_else(path: Path) -> None:
     file = open_params(path)
+    view = file["a"]  # keeps the map, which must not keep the rest
     file.close()
     file.close()
     assert file.header["a"].shape == (2,)
@@ -97,6 +98,7 @@ def test_a_closed_file_keeps_its_header_and_nothing_else(path: Path) -> None:
     for ask in (lambda: file["a"], lambda: file.pieces("a"), file.fileno):
         with pytest.raises(ValueError, match="closed"):
             ask()
+    assert view.tolist() == [1, 2]
 
 
 def test_a_refused_file_is_closed(tmp_path: Path) -> None:

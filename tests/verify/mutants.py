@@ -121,8 +121,17 @@ def _swaps() -> Iterator[Mutant]:
             for kind in ("weight", "bias")
         ]
         yield Mutant(f"{one} and {other} exchanged, biases too", lambda to, rows=rows: [to.swap_rows(*r) for r in rows])
-    yield Mutant("one gamma and beta exchanged", lambda to: to.swap(f"{ATTENTION}.output.LayerNorm.weight", f"{ATTENTION}.output.LayerNorm.bias"))
-    yield Mutant("proj and ffn_2 exchanged in one layer", lambda to: [to.swap(f"{ATTENTION}.output.dense.{kind}", f"bert.encoder.layer.0.output.dense.{kind}") for kind in ("weight", "bias")])
+    yield Mutant(
+        "one gamma and beta exchanged",
+        lambda to: to.swap(f"{ATTENTION}.output.LayerNorm.weight", f"{ATTENTION}.output.LayerNorm.bias"),
+    )
+    yield Mutant(
+        "proj and ffn_2 exchanged in one layer",
+        lambda to: [
+            to.swap(f"{ATTENTION}.output.dense.{kind}", f"bert.encoder.layer.0.output.dense.{kind}")
+            for kind in ("weight", "bias")
+        ],
+    )
     yield Mutant("two layers permuted", _permute_layers)
 
 
@@ -143,8 +152,19 @@ def _wrong_values() -> Iterator[Mutant]:
     yield Mutant("one bias negated", change(f"{dense}.bias", np.negative))
     yield Mutant("one value of one weight off by one bit", change(f"{dense}.weight", _last_bit), bits)
     yield Mutant("key bias changed", change(f"{ATTENTION}.self.key.bias", lambda bias: bias + 1), bits)
-    yield Mutant("non-zero token-type row", change("bert.embeddings.token_type_embeddings.weight", lambda row: row + np.float32(0.02)))
-    yield Mutant("rounded to float16", lambda to: to.tensors.update({name: array.astype(np.float16).astype(np.float32) for name, array in to.tensors.items()}))
+    yield Mutant(
+        "non-zero token-type row",
+        change(
+            "bert.embeddings.token_type_embeddings.weight",
+            lambda row: row + np.linspace(-0.02, 0.02, row.size, dtype=np.float32),
+        ),
+    )
+    yield Mutant(
+        "rounded to float16",
+        lambda to: to.tensors.update(
+            {name: array.astype(np.float16).astype(np.float32) for name, array in to.tensors.items()}
+        ),
+    )
 
 
 def _wrong_facts() -> Iterator[Mutant]:
@@ -155,7 +175,11 @@ def _wrong_facts() -> Iterator[Mutant]:
         ("num_attention_heads", "heads", 2),
     ):
         yield Mutant(f"config.json: {name} {value}", lambda to, n=name, v=value: to.config.update({n: v}), config)
-        yield Mutant(f"config.json and manifest: {name} {value}", lambda to, n=name, f=fact, v=value: to.both("facts", n, f, v), config)
+        yield Mutant(
+            f"config.json and manifest: {name} {value}",
+            lambda to, n=name, f=fact, v=value: to.both("facts", n, f, v),
+            config,
+        )
     yield Mutant("wrong head epsilon", lambda to: to.manifest["facts"].update(head_layer_norm_eps=1e-5), config)
     yield Mutant("no head epsilon", lambda to: to.manifest["facts"].pop("head_layer_norm_eps"), config)
 
@@ -164,7 +188,9 @@ def _wrong_heads() -> Iterator[Mutant]:
     rng = np.random.default_rng(0)
 
     def drop(to: Converted) -> None:
-        to.tensors = {name.removeprefix("bert."): array for name, array in to.tensors.items() if name.startswith("bert.")}
+        to.tensors = {
+            name.removeprefix("bert."): array for name, array in to.tensors.items() if name.startswith("bert.")
+        }
         to.config["architectures"] = ["BertModel"]
 
     def lose(to: Converted) -> None:
@@ -179,8 +205,12 @@ def _wrong_heads() -> Iterator[Mutant]:
         shape = to.tensors["bert.embeddings.word_embeddings.weight"].shape
         to.tensors[f"{HEAD}.decoder.weight"] = rng.normal(0, 0.02, shape).astype(np.float32)
 
-    yield Mutant("masked-language-model head dropped, backbone saved", drop, frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR}))
-    yield Mutant("masked-language-model head missing from the file", lose, frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR}))
+    yield Mutant(
+        "masked-language-model head dropped, backbone saved", drop, frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+    )
+    yield Mutant(
+        "masked-language-model head missing from the file", lose, frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+    )
     yield Mutant("masked-language-model head random", randomize)
     yield Mutant("output matrix untied and random", untie, frozenset({NAMES_AND_SHAPES}))
 
@@ -231,7 +261,9 @@ def main() -> None:
     width = max(len(mutant.name) for mutant, _ in rows)
     sys.stdout.write(f"{'mutant':<{width}}  float64 effect / limit  caught by\n")
     for mutant, outcome in rows:
-        caught = ", ".join(name for name in (NAMES_AND_SHAPES, BITS, BEHAVIOUR) if name in outcome.caught_by) or "NOTHING"
+        caught = (
+            ", ".join(name for name in (NAMES_AND_SHAPES, BITS, BEHAVIOUR) if name in outcome.caught_by) or "NOTHING"
+        )
         sys.stdout.write(f"{mutant.name:<{width}}  {outcome.margin:22.2g}  {caught}\n")
     survived = sum(not outcome.caught_by for _, outcome in rows)
     sys.stdout.write(f"{len(rows)} mutants, {survived} not caught\n")

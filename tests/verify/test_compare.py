@@ -101,7 +101,7 @@ def test_a_place_in_logits_is_named_by_token_and_vocabulary_row() -> None:
     (run,) = compare(a_trace(float64={"mlm_logits": logits}), {"float64": {"mlm_logits": target}})
     assert run.layers[0].where == {"batch": 0, "token": 2, "vocab": 7}
     labelled = np.zeros((2, 3))
-    (run,) = compare(a_trace(float64={"logits": labelled}), {"float64": {"logits": labelled + [0, 0, 1]}})
+    (run,) = compare(a_trace(float64={"logits": labelled}), {"float64": {"logits": labelled + np.array([0, 0, 1])}})
     assert run.layers[0].where == {"batch": 0, "label": 2}
     attention = np.zeros((2, 3, 1, 3))
     other = attention.copy()
@@ -135,7 +135,9 @@ def test_two_equal_nans_fail_too() -> None:
 
 
 def test_comparing_nothing_fails() -> None:
-    empty = Trace({**a_trace().inputs, "positions": np.zeros((0, 2), np.int64)}, {"float64": {"layer.0": np.ones((0, 2))}}, {})
+    empty = Trace(
+        {**a_trace().inputs, "positions": np.zeros((0, 2), np.int64)}, {"float64": {"layer.0": np.ones((0, 2))}}, {}
+    )
     (run,) = compare(empty, {"float64": {"layer.0": hidden()}})
     assert not run.passed
     assert run.layers[0].problem == "no value was compared"
@@ -166,7 +168,9 @@ def diverging(*names: str) -> Report:
 def test_the_first_line_names_the_layer_and_those_that_inherit_its_error() -> None:
     report = diverging("layer.2", "layer.3", "layer.4")
     isolation = diverging("layer.2").runs[0]
-    line = "FAIL layer 2: max |d| 0.31 at (batch 0, token 0, unit 0), limit 3e-05; first divergence; layers 3-4 inherit it"
+    line = (
+        "FAIL layer 2: max |d| 0.31 at (batch 0, token 0, unit 0), limit 3e-05; first divergence; layers 3-4 inherit it"
+    )
     assert failure_line(report.runs[0], isolation) == f"{line} (float32)"
     assert Report(report.source, report.target, report.rungs, report.runs, isolation).headline == f"{line} (float32)"
     assert report.first_divergence is not None
@@ -196,3 +200,9 @@ def test_a_report_that_passed_says_so() -> None:
     assert report
     assert report.headline == "PASS out is x.params: behaviour"
     assert report.first_divergence is None
+
+
+def test_values_too_far_apart_to_subtract_fail() -> None:
+    found, _ = measure("x", "float64", np.array([1e308]), np.array([-1e308]), Limit(1.0, 0.0))
+    assert found.max_abs == np.inf
+    assert not found.passed

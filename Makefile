@@ -1,0 +1,96 @@
+# Every verb makes the environment that it needs. Needed beforehand: Python, a C compiler and a package index.
+
+PYTHON ?= python3
+JOBS ?= 2
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+SMALL := fixtures/bort_4_8_24_32.params
+FULL := build/full-size/bort_4_8_768_1024.params
+PYTEST := -m pytest -q -n $(JOBS)
+VERSIONS := 3.10 3.11 3.12 3.13
+PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
+# Give `pick` a list of commands and the first and last version wanted: the first that runs, and can make environments.
+pick = $(firstword $(shell for p in $(1); do $$p -c 'import sys, venv, ensurepip; sys.exit(not ($(2)) <= sys.version_info[:2] <= ($(3)))' \
+	>/dev/null 2>&1 && echo $$p && break; done))
+named = $(foreach version,$(1),python$(version) $(wildcard $(PYENV)/versions/$(version).*/bin/python))
+comma := ,
+tuple = $(subst .,$(comma),$(1))
+
+.PHONY: help
+help: ## list these verbs
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+.PHONY: venv venv-numpy2
+venv: .venv/.made ## .venv: the exact versions of constraints.txt, MXNet and torch among them
+venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
+
+.venv/.made: pyproject.toml constraints.txt
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)dev)
+
+.venv-numpy2/.made: pyproject.toml constraints-numpy2.txt
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.10),3$(comma)10,3$(comma)13),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
+
+# MXNet's side stays at numpy 1 (3.10, 3.11); newer Pythons get numpy 2.
+.venv-python3.10/.made .venv-python3.11/.made: CONSTRAINTS := constraints.txt
+.venv-python3.12/.made .venv-python3.13/.made: CONSTRAINTS := constraints-numpy2.txt
+.venv-python%/.made: pyproject.toml constraints.txt constraints-numpy2.txt
+	@$(call install,$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*)),$(@D),$(CONSTRAINTS),dev)
+
+# install: base interpreter, folder, constraints, extras
+define install
+	if [ -z "$(1)" ]; then echo "no Python found for $(2): name one with PYTHON=..." >&2; exit 1; fi; \
+	echo "$(2): $$($(1) -V) ($(1)), $(3), [$(4)]"; \
+	$(1) -m venv $(2) && $(2)/bin/python -m pip install -qq --disable-pip-version-check -c $(3) -e '.[$(4)]' && touch $(2)/.made
+endef
+
+.PHONY: demo
+demo: .venv/.made ## convert a small Bort that GluonNLP wrote, and load it in transformers
+	$(BIN)/bort-convert inspect $(SMALL) --heads 8
+	$(BIN)/bort-convert $(SMALL) build/demo --heads 8 --force
+	$(BIN)/python docs/examples/first_steps.py build/demo
+	@if $(BIN)/bort-convert verify --help >/dev/null 2>&1; then set -x; $(BIN)/bort-convert verify $(SMALL) build/demo; fi
+
+.PHONY: test coverage pythons parity mutants
+test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; then those without MXNet on numpy 2
+	$(BIN)/python $(PYTEST) -m shared
+	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
+
+coverage: .venv/.made $(FULL) ## the tests that need no ../shared, which reach 95 % of the lines
+	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
+
+pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
+	@for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || exit 1; done
+
+python-%:
+	@if [ -z "$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*))" ]; then echo "Python $*: not on this machine, skipped"; \
+	else $(MAKE) --no-print-directory .venv-python$*/.made && .venv-python$*/bin/python $(PYTEST) -m "not torch and not mxnet"; fi
+
+parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare them
+	$(BIN)/python $(PYTEST) -m "torch" tests/test_converted_models.py tests/verify
+
+mutants: .venv/.made ## deliberate conversion errors: each must be caught
+	$(BIN)/python $(PYTEST) tests/verify/test_mutants.py
+
+.PHONY: check format
+check: .venv/.made ## formatting, lint and strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict
+
+format: .venv/.made ## format the code, and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: fixtures full-size
+fixtures: .venv/.made ## have MXNet and GluonNLP write fixtures/ again
+	$(BIN)/python -W ignore fixtures/make_fixtures.py
+
+full-size: $(FULL) ## have GluonNLP write a random Bort of full size (510 MB, in build/)
+$(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
+	$(BIN)/python -W ignore fixtures/make_full_size.py $@
+
+.PHONY: clean
+clean: ## remove what these verbs made
+	rm -rf .venv .venv-numpy2 .venv-python3.* build dist *.egg-info .coverage* .*_cache .hypothesis

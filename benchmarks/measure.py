@@ -1,0 +1,204 @@
+"""Whole processes measured from outside, by the operating system's own accounting: what all benchmarks here share.
+
+Each figure is of a process from its start to its end: wall time by `time.perf_counter`, the rest by `os.wait4`. Cases
+that are compared run in turn, A B C A B C, and what is quoted is the median; a ratio is the median of the ratios within
+each round, so that a machine whose speed drifts slows both sides of it.
+
+This imports nothing but the standard library: a child's peak memory starts with that of the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+BUILD: Final = ROOT / "build"
+WORK: Final = BUILD / "bench"
+RESULTS: Final = BUILD / "bench-results"
+FULL_SIZE: Final = BUILD / "full-size" / "bort_4_8_768_1024.params"
+BORT_CONVERT: Final = shutil.which("bort-convert", path=str(Path(sys.executable).parent)) or "bort-convert"
+BLOCK: Final = 512
+"""Bytes in the blocks that `ru_inblock` counts."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process, from its start to its end.
+
+    Attributes:
+        wall: seconds by the clock.
+        cpu: seconds of all threads, user and system.
+        peak_mb: the largest resident memory (`ru_maxrss`) of the process or of one that it started, in 10**6 bytes.
+        read_mb: what was read from storage and not from the page cache, in 10**6 bytes.
+    """
+
+    wall: float
+    cpu: float
+    peak_mb: float
+    read_mb: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """A command to measure.
+
+    Attributes:
+        before: what has to be done before each run, outside the measurement.
+        rounds: how many rounds it takes part in; 0 for all.
+    """
+
+    name: str
+    command: Sequence[str]
+    before: Callable[[], object] = lambda: None
+    rounds: int = 0
+
+
+@dataclass
+class Result:
+    """What a benchmark found.
+
+    Attributes:
+        tables: Markdown, ready for the page.
+        bars: what issue 6 asks for: the bar, the figure that was measured, and whether it is met.
+        raw: every single run.
+    """
+
+    tables: list[str] = field(default_factory=list)
+    bars: list[tuple[str, str, bool]] = field(default_factory=list)
+    raw: dict[str, Any] = field(default_factory=dict)
+
+    def save(self, name: str) -> None:
+        """Print the tables, and keep all of it as JSON for the page."""
+        RESULTS.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"machine": machine(), **asdict(self)}, indent=1)
+        (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        verdicts = [f"{'met   ' if met else 'MISSED'}  {bar}: {found}" for bar, found, met in self.bars]
+        sys.stdout.write("\n\n".join([*self.tables, "\n".join(verdicts)]) + "\n")
+
+
+def environment() -> dict[str, str]:
+    """The children's environment: two threads, and compiled modules kept as an installed program has them."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(BUILD / "pycache"), "OMP_NUM_THREADS": "2"}
+
+
+def run(command: Sequence[str]) -> Run:
+    """Run a program to its end; what it prints goes to a log.
+
+    Raises:
+        SystemExit: it failed: its name, its exit status and the end of what it printed.
+    """
+    WORK.mkdir(parents=True, exist_ok=True)
+    path = WORK / "last.log"
+    program = shutil.which(command[0]) or command[0]
+    with path.open("wb") as log:
+        actions = [(os.POSIX_SPAWN_DUP2, log.fileno(), 1), (os.POSIX_SPAWN_DUP2, log.fileno(), 2)]
+        start = time.perf_counter()
+        child = os.posix_spawn(program, list(command), environment(), file_actions=actions)
+        _, status, usage = os.wait4(child, 0)
+        wall = time.perf_counter() - start
+    if status:
+        text = path.read_text(encoding="utf-8", errors="replace")[-2000:]
+        sys.exit(f"{' '.join(command)}: status {os.waitstatus_to_exitcode(status)}\n{text}")
+    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, usage.ru_inblock * BLOCK / 1e6)
+
+
+def interleaved(cases: Sequence[Case], rounds: int, *, warm_up: bool = True) -> dict[str, list[Run]]:
+    """Every case once a round, after one round that does not count."""
+    runs: dict[str, list[Run]] = {case.name: [] for case in cases}
+    for number in range(-warm_up, rounds):
+        for case in cases:
+            if number < (case.rounds or rounds):
+                case.before()
+                found = run(case.command)
+                sys.stderr.write(f"{case.name}: {found.wall:.3f} s{' (warm-up)' * (number < 0)}\n")
+                if number >= 0:
+                    runs[case.name].append(found)
+    return runs
+
+
+def middle(runs: Iterable[Run], attribute: str = "wall") -> float:
+    """The median of one figure."""
+    return statistics.median(getattr(found, attribute) for found in runs)
+
+
+def ratio(runs: Sequence[Run], base: Sequence[Run]) -> float:
+    """How many times as long as another case, round by round, and the median of that."""
+    return statistics.median(one.wall / other.wall for one, other in zip(runs, base, strict=False))
+
+
+def excess(runs: Sequence[Run], base: Sequence[Run], factor: float) -> float:
+    """Seconds beyond `factor` times another case, round by round, and the median of that."""
+    return statistics.median(one.wall - factor * other.wall for one, other in zip(runs, base, strict=False))
+
+
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A Markdown table: the first column is text, the others are numbers."""
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def fresh(*paths: Path) -> Callable[[], None]:
+    """Removes what a run will write, and lets the disk finish what earlier runs have left it to do."""
+
+    def remove() -> None:
+        for path in paths:
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.unlink(missing_ok=True)
+        os.sync()
+
+    return remove
+
+
+def full_size() -> Path:
+    """A full-size Bort, 510 MB, written by GluonNLP; made if it is not there."""
+    if not FULL_SIZE.exists():
+        maker = ROOT / "fixtures" / "make_full_size.py"
+        subprocess.run([sys.executable, str(maker), str(FULL_SIZE)], check=True)
+    return warm(FULL_SIZE)
+
+
+def warm(path: Path) -> Path:
+    """Read a file once, so that the page cache has it."""
+    with path.open("rb", buffering=0) as file:
+        while file.read(1 << 22):
+            pass
+    return path
+
+
+def cold(path: Path) -> None:
+    """Have the page cache forget a file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def machine() -> dict[str, str]:
+    """What the figures were measured on."""
+    information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    fields = dict(line.split(":", 1) for line in information.splitlines() if ":" in line)
+    names = {name.strip(): value.strip() for name, value in fields.items()}
+    wanted = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "sha_ni")
+    flags = [flag for flag in wanted if flag in names.get("flags", "").split()]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "processor": f"{names.get('model name', platform.machine())} ({', '.join(flags)})",
+        "cores": str(os.cpu_count()),
+        "memory": f"{memory / 2**30:.0f} GiB",
+        "kernel": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+    }

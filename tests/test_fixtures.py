@@ -1,0 +1,51 @@
+"""The files in fixtures/ are what their script makes, all of them listed, and small."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TOTAL, LARGEST = 2_000_000, 400_000
+
+
+@pytest.mark.mxnet
+def test_making_the_fixtures_again_gives_the_same_bytes(fixtures: Path, tmp_path: Path) -> None:
+    script = fixtures / "make_fixtures.py"
+    subprocess.run([sys.executable, "-W", "ignore", script, tmp_path], check=True, capture_output=True)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == sorted(path.name for path in fixtures.iterdir() if path.suffix in {".params", ".npz"})
+    for name in names:
+        if name.endswith(".params"):
+            assert (fixtures / name).read_bytes() == (tmp_path / name).read_bytes(), name
+        else:
+            assert_same_outputs(fixtures / name, tmp_path / name)
+
+
+def assert_same_outputs(one: Path, other: Path) -> None:
+    """Outputs are sums of floats: another processor may round them in another way."""
+    with np.load(one) as first, np.load(other) as second:
+        assert first.files == second.files
+        for key in first.files:
+            np.testing.assert_allclose(first[key], second[key], rtol=0, atol=2e-5, err_msg=key)
+
+
+def test_the_fixtures_are_small(fixtures: Path) -> None:
+    sizes = {path.name: path.stat().st_size for path in fixtures.iterdir() if path.is_file()}
+    assert sum(sizes.values()) <= TOTAL
+    assert max(sizes.values()) <= LARGEST
+
+
+def test_the_readme_lists_every_file(fixtures: Path) -> None:
+    text = (fixtures / "README.md").read_text("utf-8")
+    for path in fixtures.iterdir():
+        # A Bort's files are listed as NAME.params, NAME-prefix.params, ...
+        suffix = path.stem.partition("-")[2]
+        listed = f"NAME{'-' * bool(suffix)}{suffix}{path.suffix}" if path.stem.startswith("bort_") else path.name
+        assert path.is_dir() or path.name == "README.md" or f"`{listed}`" in text, path.name
