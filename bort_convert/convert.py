@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from bort_convert.casts import Caster
-from bort_convert.dtypes import TensorSpec
+from bort_convert.dtypes import FLOATS, TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
 from bort_convert.family import families
 from bort_convert.fit import Fit, fit
@@ -55,7 +55,7 @@ def convert(
         family: name of the family, where a file fits two.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
-        dtype: "float32", "float16" or "bfloat16", for every tensor; rounded to nearest even.
+        dtype: a floating-point one for every tensor, such as "float16"; rounded to nearest even.
         allow_overflow: let values that are too large for `dtype` become infinite.
         checksums: hash the source and every tensor for the manifest.
         force: replace what stands at `target`.
@@ -68,13 +68,15 @@ def convert(
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
         OutputError: the target cannot be written.
     """
+    if dtype not in {None, *FLOATS}:
+        raise VariantError(f"dtype is {dtype!r}, expected one of {', '.join(FLOATS)}")
     given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads, "dtype": dtype}
     options = {name: value for name, value in given.items() if value is not None}
     caster = Caster(dtype) if dtype else None
     with open_params(source) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
         plan = found.plan.with_dtype(dtype) if dtype else found.plan
-        with new_directory(target, force=force) as folder:
+        with new_directory(target, source=source, force=force) as folder:
             payload = _payload(params, found, caster)
             specs = [spec for step in plan.steps for spec in step.targets]
             weights = folder / WEIGHTS

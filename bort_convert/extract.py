@@ -46,7 +46,7 @@ def extract(
     suffix = Path(target).suffix
     if suffix not in writers:
         raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
-    with open_params(source) as params, new_file(target, force=force) as partial:
+    with open_params(source) as params, new_file(target, source=source, force=force) as partial:
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
         written = writers[suffix](partial, params, specs, progress)
         digests = {**written.stored, **written.made}

@@ -246,3 +246,16 @@ def test_an_archive_of_arrays_as_mxnet_2_writes_them_converts(full: Path, tmp_pa
     np.savez(tmp_path / "two.npz", **tensors_of(full))
     plain = convert(full, tmp_path / "one", heads=8)
     assert convert(tmp_path / "two.npz", tmp_path / "two", heads=8).tensors == plain.tensors
+
+
+def test_a_checkpoint_in_the_target_is_not_thrown_away_even_with_force(full: Path, tmp_path: Path) -> None:
+    source = tmp_path / "bort.params"
+    source.write_bytes(full.read_bytes())
+    with pytest.raises(OutputError, match="holds the source"):
+        convert(source, tmp_path, heads=8, force=True)
+    assert source.read_bytes() == full.read_bytes()
+
+
+def test_a_dtype_that_is_no_floating_point_one_is_refused(full: Path, tmp_path: Path) -> None:
+    with pytest.raises(VariantError, match="dtype is 'int8', expected one of float16, bfloat16, float32, float64"):
+        convert(full, tmp_path / "out", heads=8, dtype="int8")

@@ -9,8 +9,11 @@ from bort_convert.errors import OutputError
 from bort_convert.output import new_directory, new_file
 
 
+SOURCE = Path("somewhere") / "else.params"
+
+
 def build(target: Path, text: str = "new", *, force: bool = False) -> None:
-    with new_directory(target, force=force) as folder:
+    with new_directory(target, source=SOURCE, force=force) as folder:
         (folder / "file").write_text(text)
 
 
@@ -20,7 +23,7 @@ def leftovers(folder: Path) -> list[str]:
 
 def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
     target = tmp_path / "deep" / "out"
-    with new_directory(target) as folder:
+    with new_directory(target, source=SOURCE) as folder:
         (folder / "file").write_text("new")
         assert not target.exists()
         assert folder.parent == target.parent
@@ -36,7 +39,7 @@ def test_a_directory_has_the_permissions_of_any_other(tmp_path: Path) -> None:
 
 def test_nothing_appears_when_the_block_fails(tmp_path: Path) -> None:
     def fail() -> None:
-        with new_directory(tmp_path / "out") as folder:
+        with new_directory(tmp_path / "out", source=SOURCE) as folder:
             (folder / "file").write_text("half")
             raise RuntimeError("in the middle")
 
@@ -84,7 +87,7 @@ def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(
 
 def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
     def race() -> None:
-        with new_directory(tmp_path / "out") as folder:
+        with new_directory(tmp_path / "out", source=SOURCE) as folder:
             (folder / "file").write_text("mine")
             build(tmp_path / "out", "theirs")
 
@@ -111,15 +114,38 @@ def test_what_the_system_refuses_is_one_line_that_names_the_target() -> None:
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "x.npz"
-    with new_file(target) as partial:
+    with new_file(target, source=SOURCE) as partial:
         partial.write_text("new")
         assert not target.exists()
     assert target.read_text() == "new"
-    with pytest.raises(OutputError, match=r"is there already; expected nothing. Pass --force"), new_file(target):
+    with (
+        pytest.raises(OutputError, match=r"is there already; expected nothing. Pass --force"),
+        new_file(target, source=SOURCE),
+    ):
         pass
-    with new_file(target, force=True) as partial:
+    with new_file(target, source=SOURCE, force=True) as partial:
         partial.write_text("newer")
     assert target.read_text() == "newer"
-    with pytest.raises(OutputError, match=r"is a directory; expected a file"), new_file(tmp_path, force=True):
+    with (
+        pytest.raises(OutputError, match=r"is a directory; expected a file"),
+        new_file(tmp_path, source=SOURCE, force=True),
+    ):
         pass
     assert leftovers(tmp_path) == []
+
+
+def test_a_source_is_never_replaced_by_what_is_made_from_it(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    source = folder / "bort.params"
+    source.write_text("years of work")
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    for target in (folder, tmp_path, tmp_path / "link"):
+        with pytest.raises(OutputError, match="holds the source"), new_directory(target, source=source, force=True):
+            pass
+    with pytest.raises(OutputError, match="holds the source"), new_file(source, source=source, force=True):
+        pass
+    assert source.read_text() == "years of work"
+    with new_directory(folder / "out", source=source):
+        pass
+    assert (folder / "out").is_dir()

@@ -160,7 +160,7 @@ def record(
     if sample is not None and sample < 1:
         raise InputError(f"a sample of {sample} positions was asked for, expected at least 1")
     reference = Reference(Path(source), fit, mxnet_python, timeout, progress)
-    with new_file(target, force=force) as partial_file:
+    with new_file(target, source=source, force=force) as partial_file:
         inputs = _inputs(fit, seed=seed, batch=batch, masked=masked)
         trace = run_reference(reference, inputs, dtypes=_dtypes(dtype), attentions=attentions)
         kept = {"layers": layers, "sample": sample, "batch": batch, "masked": masked}

@@ -1,0 +1,53 @@
+"""What the project says of itself in more than one place is the same everywhere."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OWN_VERSIONS = {"numpy", "ml_dtypes"}  # those that differ between numpy 1 and numpy 2
+MXNET_ALONE = {"charset-normalizer", "gluonnlp", "graphviz", "mxnet", "requests", "urllib3"}
+
+
+def pins_of(name: str) -> dict[str, list[str]]:
+    """The lines of a constraint file by package."""
+    pins: dict[str, list[str]] = {}
+    for line in (ROOT / name).read_text("utf-8").splitlines():
+        if line and not line.startswith("#"):
+            assert re.fullmatch(r'[\w.-]+==[\w.]+(; python_version (<|>=) "3\.\d+")?', line), line
+            pins.setdefault(line.partition("==")[0], []).append(line)
+    return pins
+
+
+def test_the_constraint_files_differ_in_numpy_alone() -> None:
+    one, two = pins_of("constraints.txt"), pins_of("constraints-numpy2.txt")
+    assert one.keys() - two.keys() == MXNET_ALONE
+    assert two.keys() <= one.keys()
+    assert {name for name in two if one[name] != two[name]} == OWN_VERSIONS
+
+
+def test_every_dependency_is_pinned_and_has_its_decision_page() -> None:
+    pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs" / "decisions").glob("*.md"))
+    requirements = metadata("bort-convert").get_all("Requires-Dist") or []
+    assert requirements
+    for requirement in requirements:
+        name = re.split(r"[^\w-]", requirement)[0]
+        assert name in pins_of("constraints.txt"), name
+        assert re.search(rf"\b{name}\b", pages), name
+
+
+@pytest.mark.parametrize("name", ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", ".ci/run"])
+def test_the_project_is_complete(name: str) -> None:
+    assert (ROOT / name).is_file()
+
+
+def test_every_verb_in_the_documentation_is_a_target() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for page in ("README.md", "CONTRIBUTING.md", "fixtures/README.md", ".ci/run"):
+        text = (ROOT / page).read_text("utf-8")
+        named = re.findall(r"`make ([a-z0-9 -]+)`|^(?:\$ |exec )make ([a-z0-9 -]+)", text, re.MULTILINE)
+        assert {verb for groups in named for group in groups for verb in group.split()} <= targets, page
