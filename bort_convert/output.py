@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def new_directory(
-    target: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool = False
+    target: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, force: bool = False
 ) -> Iterator[Path]:
     """A directory to fill; when the block ends without an error, it stands at `target`.
 
     Args:
         target: must be absent or an empty directory, unless `force` is given.
-        source: what the output is made from, which must not be replaced by it.
+        source: what the output is made from, if anything: it must not be replaced by it.
         force: replace the directory that stands there.
 
     Raises:
@@ -35,7 +35,7 @@ def new_directory(
     """
     path = Path(target)
     with _system_errors(path):
-        _check_source(path, Path(source))
+        _check_source(path, source)
         _check_directory(path, force=force)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
@@ -51,12 +51,14 @@ def new_directory(
 
 
 @contextlib.contextmanager
-def new_file(target: str | os.PathLike[str], *, source: str | os.PathLike[str], force: bool = False) -> Iterator[Path]:
+def new_file(
+    target: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, force: bool = False
+) -> Iterator[Path]:
     """The name of a file to write; when the block ends without an error, the file stands at `target`.
 
     Args:
         target: must be absent, unless `force` is given.
-        source: what the output is made from, which must not be replaced by it.
+        source: what the output is made from, if anything: it must not be replaced by it.
         force: replace the file that stands there.
 
     Raises:
@@ -64,7 +66,7 @@ def new_file(target: str | os.PathLike[str], *, source: str | os.PathLike[str], 
     """
     path = Path(target)
     with _system_errors(path):
-        _check_source(path, Path(source))
+        _check_source(path, source)
         _check_file(path, force=force)
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
@@ -77,8 +79,8 @@ def new_file(target: str | os.PathLike[str], *, source: str | os.PathLike[str], 
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_source(path: Path, source: Path) -> None:
-    if source.resolve().is_relative_to(path.resolve()):
+def _check_source(path: Path, source: str | os.PathLike[str] | None) -> None:
+    if source is not None and Path(source).resolve().is_relative_to(path.resolve()):
         raise OutputError(f"{path} holds the source, {source}; expected a place beside it. Choose another name")
 
 

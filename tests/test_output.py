@@ -8,7 +8,6 @@ import pytest
 from bort_convert.errors import OutputError
 from bort_convert.output import new_directory, new_file
 
-
 SOURCE = Path("somewhere") / "else.params"
 
 
