@@ -36,7 +36,7 @@ venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 .venv-python3.10/.made .venv-python3.11/.made: CONSTRAINTS := constraints.txt
 .venv-python3.12/.made .venv-python3.13/.made: CONSTRAINTS := constraints-numpy2.txt
 .venv-python%/.made: pyproject.toml constraints.txt constraints-numpy2.txt
-	@$(call install,$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*)),$(@D),$(CONSTRAINTS),dev)
+	@$(call install,$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*)),$(@D),$(CONSTRAINTS),report$(comma)dev)
 
 # install: base interpreter, folder, constraints, extras
 define install
@@ -61,7 +61,8 @@ coverage: .venv/.made $(FULL) ## the tests that need no ../shared, which reach 9
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
-	@for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || exit 1; done
+	@failed=; for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || failed="$$failed $$v"; done; \
+	if [ -n "$$failed" ]; then echo "failed on Python$$failed" >&2; exit 1; fi
 
 python-%:
 	@if [ -z "$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*))" ]; then echo "Python $*: not on this machine, skipped"; \

@@ -37,7 +37,9 @@ def assert_same_outputs(one: Path, other: Path) -> None:
 
 
 def test_the_fixtures_are_small(fixtures: Path) -> None:
-    sizes = {path.name: path.stat().st_size for path in fixtures.iterdir() if path.is_file()}
+    sizes = {
+        path: path.stat().st_size for path in fixtures.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
     assert sum(sizes.values()) <= TOTAL
     assert max(sizes.values()) <= LARGEST
 

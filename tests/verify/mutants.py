@@ -235,8 +235,10 @@ class Bench:
         self.reference = Reference(source, fit_file(source, heads=HEADS))
         self.trace = self.run(0)
 
-    def run(self, seed: int) -> Trace:
-        inputs = default_inputs(self.reference.fit.plan.dims, seed=seed)
+    def run(self, *seeds: int) -> Trace:
+        """The reference's outputs on the default inputs of each seed, one batch behind the other."""
+        batches = [default_inputs(self.reference.fit.plan.dims, seed=seed) for seed in seeds]
+        inputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         return run_reference(self.reference, inputs, dtypes=("float64",))
 
     def try_out(self, mutant: Mutant) -> Outcome:

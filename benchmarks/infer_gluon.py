@@ -1,0 +1,43 @@
+"""A process that runs the original Bort with GluonNLP on MXNet, hybridized; `inference.py` tells it when.
+
+    python benchmarks/infer_gluon.py SOURCE.params
+
+Each line on stdin is a batch and a length; the answer is a line of JSON with the seconds of one forward pass by mode.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
+from gluon_models import BortModel, mx, settle  # noqa: E402 - its folder first
+from make_full_size import PUBLISHED  # noqa: E402
+
+
+def main() -> None:
+    """Load the checkpoint, and answer until stdin ends."""
+    net = BortModel(PUBLISHED, decoder=False)
+    settle(net)
+    net.load_parameters(sys.argv[1], ignore_extra=True)  # the head, which is not run
+    net.collect_params().setattr("grad_req", "null")
+    net.hybridize(static_alloc=True, static_shape=True)
+    for line in sys.stdin:
+        batch, length = map(int, line.split())
+        ids = mx.nd.array(np.random.default_rng(length).integers(5, PUBLISHED.vocab, (batch, length)), dtype="int32")
+        lengths = mx.nd.full((batch,), length)
+        start = time.perf_counter()
+        output = net(ids, lengths)
+        output.wait_to_read()
+        seconds = time.perf_counter() - start
+        sums = float(output.asnumpy()[0, 0].astype(np.float64) @ np.arange(PUBLISHED.units))
+        sys.stdout.write(json.dumps({"seconds": {"gluon": seconds}, "sum": sums}) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

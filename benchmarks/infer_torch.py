@@ -1,0 +1,76 @@
+"""A process that runs the converted Bort and two random BERTs in torch; `inference.py` tells it when.
+
+    python benchmarks/infer_torch.py CONVERTED
+
+Each line on stdin is a batch, a length and the modes to run; the answer is a line of JSON with the seconds of one
+forward pass by mode. Modes are eager, compiled, bfloat16, compiled-bfloat16, bert-base and bert-large.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import time
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+import bort_convert
+
+VOCAB = 50265
+BERTS: dict[str, dict[str, int]] = {
+    "bert-base": {},
+    "bert-large": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    },
+}
+
+
+@cache
+def model_of(mode: str) -> Any:  # noqa: ANN401 - transformers has no types
+    """The model of a mode: encoder and embeddings, without a head."""
+    if mode in BERTS:
+        return transformers.BertModel(transformers.BertConfig(**BERTS[mode]), add_pooling_layer=False).eval()
+    if mode == "eager":
+        return bort_convert.load_pretrained(sys.argv[1]).base_model
+    if mode == "bfloat16":
+        return copy.deepcopy(model_of("eager")).to(torch.bfloat16)
+    return torch.compile(model_of("bfloat16" if mode == "compiled-bfloat16" else "eager"), dynamic=False)
+
+
+def answer(batch: int, length: int, modes: list[str]) -> dict[str, Any]:
+    """One forward pass in each mode: its seconds, and a number that shows whether two models agree."""
+    ids = np.random.default_rng(length).integers(5, VOCAB, (batch, length))
+    whole = torch.from_numpy(ids)
+    few = whole % transformers.BertConfig().vocab_size  # BERT has a smaller vocabulary
+    mask = torch.ones_like(whole)
+    found: dict[str, Any] = {"seconds": {}}
+    for mode in modes:
+        model, given = model_of(mode), few if mode in BERTS else whole
+        start = time.perf_counter()
+        output = model(given, attention_mask=mask)[0]
+        found["seconds"][mode] = time.perf_counter() - start
+        if mode == "eager":
+            found["sum"] = float(output[0, 0].double() @ torch.arange(output.shape[-1], dtype=torch.float64))
+    return found
+
+
+def main() -> None:
+    """Answer until stdin ends."""
+    torch.set_num_threads(2)
+    with torch.inference_mode():
+        for line in sys.stdin:
+            batch, length, *modes = line.split()
+            sys.stdout.write(json.dumps(answer(int(batch), int(length), modes)) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

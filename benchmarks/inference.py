@@ -1,0 +1,146 @@
+"""What the conversion is for: the converted Bort in torch, the original in MXNet, and two BERTs, on the same inputs.
+
+    python benchmarks/inference.py
+
+One forward pass of embeddings and encoder, no head, two threads, all positions valid. Either framework has a process of
+its own; they take turns, and wait while the other computes. A compiled model is compiled before it is measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from measure import BORT_CONVERT, WORK, Result, environment, fresh, full_size, run
+from measure import table as markdown
+
+SETTINGS = [(batch, length) for batch in (1, 8) for length in (16, 128, 512)]
+OURS = ("eager", "compiled", "bfloat16", "compiled-bfloat16")
+BERTS = ("bert-base", "bert-large")
+MODES = ("gluon", *OURS, *BERTS)
+TITLES = ("MXNet", "torch eager", "compiled", "bfloat16", "compiled bfloat16", "BERT-base", "BERT-large")
+QUIET = 0.3
+"""Seconds between turns: threads that wait for work by spinning have stopped by then."""
+TOLERANCE = 1e-4
+CLAIM = 7.9
+
+
+class Worker:
+    """A process that answers one line with another."""
+
+    def __init__(self, script: str, path: Path) -> None:
+        command = [sys.executable, str(Path(__file__).with_name(script)), str(path)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
+
+    def ask(self, *words: object) -> dict[str, Any]:
+        """The answer to a line, after a moment of quiet."""
+        time.sleep(QUIET)
+        if self.process.stdin is None or self.process.stdout is None:
+            raise ValueError
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"{self.process.args!r}: ended with status {self.process.wait()}")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def close(self) -> None:
+        """Let it end."""
+        if self.process.stdin:
+            self.process.stdin.close()
+        self.process.wait()
+
+
+def main() -> None:
+    """Measure, print, keep."""
+    source, out = full_size(), WORK / "out"
+    fresh(out)()
+    run([BORT_CONVERT, str(source), str(out), "--quiet"])
+    gluon, torch = Worker("infer_gluon.py", source), Worker("infer_torch.py", out)
+    times = {setting: measure(gluon, torch, *setting) for setting in SETTINGS}
+    gluon.close()
+    torch.close()
+    shutil.rmtree(WORK)
+    Result(tables(times), bars(times), {f"{batch}x{length}": times[batch, length] for batch, length in times}).save(
+        "inference"
+    )
+
+
+def measure(gluon: Worker, torch: Worker, batch: int, length: int) -> dict[str, list[float]]:
+    """Seconds of every mode at one setting, in turn; more rounds where they are short."""
+    reference, ours = gluon.ask(batch, length), torch.ask(batch, length, *OURS)
+    if not math.isclose(reference["sum"], ours["sum"], rel_tol=TOLERANCE, abs_tol=1):
+        sys.exit(f"{batch} x {length}: MXNet gives {reference['sum']}, torch {ours['sum']}; they do not agree")
+    found: dict[str, list[float]] = {mode: [] for mode in MODES}
+    tokens = batch * length
+    rounds, few = (15, 5) if tokens <= 128 else (7, 3) if tokens <= 1024 else (3, 1)  # noqa: PLR2004 - tokens
+    if few > 1:
+        torch.ask(batch, length, *BERTS)
+    for number in range(rounds):
+        found["gluon"].append(gluon.ask(batch, length)["seconds"]["gluon"])
+        for mode in (*OURS, *(BERTS if number < few else ())):
+            found[mode].append(torch.ask(batch, length, mode)["seconds"][mode])
+    sys.stderr.write(f"{batch} x {length}: {json.dumps({mode: statistics.median(found[mode]) for mode in MODES})}\n")
+    return found
+
+
+def tables(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[str]:
+    """Milliseconds, how many times as fast as MXNet, and how many times as fast as each BERT."""
+    names = {setting: f"{setting[0]} x {setting[1]}" for setting in times}
+    milliseconds = [
+        [names[setting], *(f"{1e3 * statistics.median(found[mode]):,.0f}" for mode in MODES)]
+        for setting, found in times.items()
+    ]
+    against_mxnet = [
+        [names[setting], *(f"{faster(found, mode, 'gluon'):.2f}" for mode in OURS)] for setting, found in times.items()
+    ]
+    against_bert = [
+        [names[setting], *(f"{faster(found, mode, bert):.1f}" for bert in BERTS for mode in ("eager", "gluon"))]
+        for setting, found in times.items()
+    ]
+    return [
+        markdown(["batch x length, ms", *TITLES], milliseconds),
+        markdown(["times as fast as MXNet", *TITLES[1:5]], against_mxnet),
+        markdown(
+            ["Bort is faster by", *(f"{side}, {bert}" for bert in TITLES[5:] for side in ("torch", "MXNet"))],
+            against_bert,
+        ),
+    ]
+
+
+def faster(found: dict[str, list[float]], mode: str, other: str) -> float:
+    """How many times as fast a mode is as another, round by round, and the median of that."""
+    return statistics.median(theirs / ours for ours, theirs in zip(found[mode], found[other], strict=False))
+
+
+def bars(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[tuple[str, str, bool]]:
+    """What issue 6 asks of inference, and the paper's claim."""
+    eager = {setting: faster(found, "eager", "gluon") for setting, found in times.items()}
+    slower = [f"{batch} x {length} ({eager[batch, length]:.2f})" for batch, length in eager if eager[batch, length] < 1]
+    worst = f"{min(eager.values()):.2f} to {max(eager.values()):.2f} times as fast"
+    claim = [faster(found, "eager", "bert-large") for found in times.values()]
+    return [
+        (
+            "the converted Bort in torch (eager, float32) is not slower than the original in MXNet",
+            worst + (f"; slower at {', '.join(slower)}" if slower else ""),
+            not slower,
+        ),
+        (
+            f"the paper: Bort is {CLAIM} times as fast as BERT-large on a CPU",
+            f"{min(claim):.1f} to {max(claim):.1f} times, both in torch eager",
+            max(claim) >= CLAIM,
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()
