@@ -53,16 +53,6 @@ def test_every_fixture_agrees_with_live_gluonnlp(source: Path, tmp_path: Path) -
     assert_parity(verify(source, tmp_path / "out"))
 
 
-@pytest.mark.mxnet
-@pytest.mark.slow
-def test_a_full_size_bort_agrees_with_live_gluonnlp(full_size: Path, tmp_path: Path) -> None:
-    convert(full_size, tmp_path / "out")
-    report = verify(full_size, tmp_path / "out")
-    assert_parity(report)
-    assert {layer.name for layer in report.layers} == {"embeddings", *(f"layer.{n}" for n in range(4)), "mlm_logits"}
-    assert report.peak_mb < 6000
-
-
 def test_a_wrong_head_is_seen_by_the_recorded_reference(tmp_path: Path) -> None:
     convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", heads=4)
     report = verify(FIXTURES / "traces" / "bort_2_3_24_24.safetensors", tmp_path / "out")

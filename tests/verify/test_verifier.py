@@ -98,6 +98,14 @@ def test_a_small_trace_is_enough_to_find_an_error(bort: Path, converted: Path, c
     assert report.headline.endswith("; first divergence; mlm_logits differs too (float64)")
 
 
+def test_a_sample_of_every_layer_is_not_taken_for_a_whole_trace(bort: Path, copy: Path, tmp_path: Path) -> None:
+    record(bort, tmp_path / "t", heads=4, sample=7)
+    spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
+    report = verify(tmp_path / "t", copy)
+    assert report.isolation is None
+    assert report.headline.endswith("; first divergence; layer 2 and mlm_logits differ too (float64)")
+
+
 def test_the_layer_at_fault_stands_in_the_first_line(bort: Path, copy: Path) -> None:
     spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
     report = verify(bort, copy)

@@ -1,0 +1,262 @@
+"""What a conversion costs, counted and not timed, so that a regression shows on a machine of any speed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bort_convert import convert, inspect, open_params, streams
+from bort_convert.params.cursor import Cursor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GENERATE = Path(__file__).parent.parent / "benchmarks" / "generate.py"
+MB = 10**6
+PIECE = 4 << 20
+SIZES = (60, 210)
+HEAVY = {"torch", "transformers", "mxnet", "gluonnlp", "matplotlib", "rich", "safetensors", "tokenizers", "ml_dtypes"}
+READS, COPIES = ("read", "pread", "readv", "preadv"), ("copy_file_range", "sendfile")
+MODES = {"default": {}, "no checksums": {"checksums": False}, "float16": {"dtype": "float16"}}
+FLAGS = {"default": [], "no checksums": ["--no-checksums"], "float16": ["--dtype", "float16"]}
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux counts of a process")
+
+# Peak memory starts with that of the process that starts another: a small one stands between pytest and the program.
+LAUNCHER = """
+import json, os, sys
+_, status, usage = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ), 0)
+print(json.dumps([os.waitstatus_to_exitcode(status), usage.ru_maxrss * 1024, usage.ru_inblock * 512]))
+"""
+MODULES = """
+import atexit, sys
+atexit.register(lambda: print("MODULES", *{name.partition(".")[0] for name in sys.modules}))
+from bort_convert.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def borts(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Random Borts, by their size in MB."""
+    folder = tmp_path_factory.mktemp("borts")
+    return {size: generated(folder, size) for size in SIZES}
+
+
+def generated(folder: Path, size: int) -> Path:
+    path = folder / f"{size}.params"
+    subprocess.run([sys.executable, str(GENERATE), str(path), str(size)], check=True)
+    return path
+
+
+def measured(*arguments: object) -> tuple[int, int]:
+    """Peak resident bytes of `bort-convert`, and the bytes that it had the disk read."""
+    command = [sys.executable, "-m", "bort_convert", *map(str, arguments)]
+    launched = [sys.executable, "-I", "-S", "-c", LAUNCHER, *command]
+    output = subprocess.run(launched, check=True, stdout=subprocess.PIPE).stdout
+    status, peak, read = json.loads(output.splitlines()[-1])
+    assert status == 0
+    return peak, read
+
+
+class Calls:
+    """Counts what goes through the system's calls, from any thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        for name in (*READS, *COPIES, "write"):
+            if hasattr(os, name):
+                monkeypatch.setattr(os, name, self._counted(name, getattr(os, name)))
+
+    def _counted(self, name: str, call: Callable[..., int | bytes]) -> Callable[..., int | bytes]:
+        def counted(*arguments: object) -> int | bytes:
+            result = call(*arguments)
+            with self._lock:
+                self.calls[name] += 1
+                self.bytes[name] += result if isinstance(result, int) else len(result)
+            return result
+
+        return counted
+
+    def sum_of(self, names: tuple[str, ...]) -> int:
+        return sum(self.bytes[name] for name in names)
+
+
+def system_io() -> Counter[str]:
+    """What the kernel has counted of this process: bytes by reads and writes of any kind, from any library."""
+    lines = Path("/proc/self/io").read_text("ascii").splitlines()
+    return Counter({name: int(value) for name, value in (line.split(": ") for line in lines)})
+
+
+def values_of(path: Path) -> int:
+    """Bytes of all tensors but the one that is written once."""
+    with open_params(path) as params:
+        return sum(info.nbytes for name, info in params.header.items() if name != "decoder.3.weight")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_a_default_conversion_reads_each_byte_once_and_copies_each_value_once(
+    borts: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = borts[60]
+    size, values = source.stat().st_size, values_of(source)
+    calls = Calls(monkeypatch)
+    convert(source, tmp_path / "out", heads=8)
+    monkeypatch.undo()
+    weights = (tmp_path / "out" / "model.safetensors").stat().st_size
+    assert calls.sum_of(READS) == size
+    assert calls.sum_of(COPIES) == values
+    assert calls.sum_of((*COPIES, "write")) == weights
+    assert calls.bytes["write"] < 20_000
+
+
+def test_without_checksums_nothing_is_read_but_the_tied_pair(
+    borts: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = borts[60]
+    with open_params(source) as params:
+        tied = params.header["decoder.3.weight"].nbytes
+    calls = Calls(monkeypatch)
+    convert(source, tmp_path / "out", heads=8, checksums=False)
+    assert calls.sum_of(READS) == 2 * tied
+    assert calls.sum_of(COPIES) == values_of(source)
+
+
+def test_a_cast_reads_each_value_once_more_and_writes_half(
+    borts: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = borts[60]
+    values = values_of(source)
+    calls = Calls(monkeypatch)
+    convert(source, tmp_path / "out", heads=8, dtype="float16")
+    assert calls.sum_of(READS) == source.stat().st_size + values
+    assert calls.sum_of(COPIES) == 0
+    assert calls.bytes["write"] == pytest.approx(values / 2, abs=20_000)
+
+
+@linux
+@pytest.mark.parametrize("mode", MODES)
+def test_the_kernel_counts_no_other_bytes(borts: dict[int, Path], tmp_path: Path, mode: str) -> None:
+    options: Any = MODES[mode]
+    source = borts[60]
+    convert(source, tmp_path / "first", heads=8, **options)  # what is imported late is there now
+    values, size = values_of(source), source.stat().st_size
+    before = system_io()
+    convert(source, tmp_path / "out", heads=8, **options)
+    used = system_io() - before
+    written = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
+    read = values + (2 * (size - values) if mode == "no checksums" else size)
+    assert used["rchar"] <= read + MB // 10
+    assert used["wchar"] == pytest.approx(written, abs=1000)
+
+
+def test_system_calls_grow_with_tensors_and_with_pieces(
+    borts: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for size, source in borts.items():
+        tensors = len(inspect(source).arrays)
+        pieces = -(-source.stat().st_size // PIECE)
+        with monkeypatch.context() as patch:
+            calls = Calls(patch)
+            convert(source, tmp_path / str(size), heads=8)
+        assert calls.calls["copy_file_range"] + calls.calls["sendfile"] <= tensors
+        assert sum(calls.calls[name] for name in READS) <= pieces
+        assert calls.calls["write"] <= 3
+
+
+@linux
+@pytest.mark.parametrize("mode", FLAGS)
+def test_peak_memory_is_small_and_the_same_for_any_size(borts: dict[int, Path], tmp_path: Path, mode: str) -> None:
+    peaks = {}
+    for size, source in borts.items():
+        peaks[size], _ = measured(source, tmp_path / str(size), "--heads", 8, "--quiet", *FLAGS[mode])
+        shutil.rmtree(tmp_path / str(size))
+    assert max(peaks.values()) <= 80 * MB
+    assert max(peaks.values()) - min(peaks.values()) <= 8 * MB
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", FLAGS)
+def test_peak_memory_is_small_at_two_gigabytes(tmp_path: Path, mode: str) -> None:
+    source = generated(tmp_path, 2200)
+    peak, _ = measured(source, tmp_path / "out", "--heads", 8, "--quiet", *FLAGS[mode])
+    shutil.rmtree(tmp_path / "out")
+    source.unlink()
+    assert peak <= 80 * MB
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["inspect", "SOURCE"], ["SOURCE", "OUT", "--heads", "8"]], ids=" ".join
+)
+def test_a_command_imports_only_what_it_uses(fixtures: Path, tmp_path: Path, arguments: list[str]) -> None:
+    places = {"SOURCE": str(fixtures / "bort_4_8_24_32.params"), "OUT": str(tmp_path / "out")}
+    command = [sys.executable, "-c", MODULES, *(places.get(word, word) for word in arguments)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    imported = set(output.splitlines()[-1].split()[1:])
+    assert {"bort_convert", "click", "numpy"} <= imported
+    assert not imported & HEAVY
+
+
+@pytest.mark.parametrize(
+    "missing", [(), ("copy_file_range",), ("copy_file_range", "sendfile"), ("copy_file_range", "sendfile", "pread")]
+)
+@pytest.mark.parametrize("mode", MODES)
+def test_every_way_of_copying_gives_the_same_bytes(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, missing: tuple[str, ...]
+) -> None:
+    options: Any = MODES[mode]
+    source = fixtures / "bort_4_8_24_32.params"
+    convert(source, tmp_path / "expected", heads=8, **options)
+    for call in missing:
+        monkeypatch.delattr(os, call, raising=False)
+    monkeypatch.setattr(streams, "PIECE", 1024)
+    convert(source, tmp_path / "out", heads=8, **options)
+    assert digests(tmp_path / "out") == digests(tmp_path / "expected")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_large_conversion_gives_the_same_bytes_again_and_by_the_long_way(
+    borts: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    options: Any = MODES[mode]
+    for name in ("first", "again"):
+        convert(borts[60], tmp_path / name, heads=8, **options)
+    for call in ("copy_file_range", "sendfile", "pread"):
+        monkeypatch.delattr(os, call, raising=False)
+    convert(borts[60], tmp_path / "long", heads=8, **options)
+    assert digests(tmp_path / "first") == digests(tmp_path / "again") == digests(tmp_path / "long")
+
+
+def test_inspect_looks_at_headers_and_names_alone(borts: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    take = Cursor.take
+    monkeypatch.setattr(Cursor, "take", lambda self, count, what: seen.append(count) or take(self, count, what))
+    inspect(borts[210], heads=8)
+    assert 0 < sum(seen) < 10_000
+
+
+@linux
+def test_inspect_has_the_disk_read_less_than_a_megabyte(borts: dict[int, Path]) -> None:
+    source = borts[210]
+    measured("inspect", source, "--heads", 8)  # what is imported is in the page cache now
+    with source.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    _, read = measured("inspect", source, "--heads", 8)
+    assert read < MB
