@@ -71,8 +71,24 @@ python-%:
 parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare them
 	$(BIN)/python $(PYTEST) -m "torch" tests/test_converted_models.py tests/verify
 
-mutants: .venv/.made ## deliberate conversion errors: each must be caught
-	$(BIN)/python $(PYTEST) tests/verify/test_mutants.py
+mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
+	$(BIN)/python tests/verify/mutants.py
+
+.PHONY: original bench
+original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7
+	@if [ -z "$(ORIGINAL)" ]; then echo "Python 3.7: not on this machine, skipped"; else \
+	$(MAKE) --no-print-directory .venv-original/.made && $(BIN)/bort-convert $(SMALL) build/original --heads 8 --force --quiet && \
+	$(BIN)/bort-convert verify $(SMALL) build/original --mxnet-python .venv-original/bin/python && \
+	BORT_CONVERT_ORIGINAL_PYTHON=$(CURDIR)/.venv-original/bin/python $(BIN)/python $(PYTEST) tests/verify/test_live.py; fi
+
+ORIGINAL = $(firstword $(shell for p in $(call named,3.7); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done))
+.venv-original/.made:
+	$(ORIGINAL) -m venv $(@D)
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check numpy==1.16.2 mxnet==1.5.0 gluonnlp==0.8.3
+	@touch $@
+
+bench: .venv/.made $(FULL) ## measure everything against cp and the original route; writes docs/performance.md
+	$(BIN)/python benchmarks/run_all.py
 
 .PHONY: check format
 check: .venv/.made ## formatting, lint and strict types
@@ -94,4 +110,4 @@ $(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
 
 .PHONY: clean
 clean: ## remove what these verbs made
-	rm -rf .venv .venv-numpy2 .venv-python3.* build dist *.egg-info .coverage* .*_cache .hypothesis
+	rm -rf .venv .venv-numpy2 .venv-original .venv-python3.* build dist *.egg-info .coverage* .*_cache .hypothesis
