@@ -246,7 +246,12 @@ def test_a_large_conversion_gives_the_same_bytes_again_and_by_the_long_way(
 def test_inspect_looks_at_headers_and_names_alone(borts: dict[int, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     take = Cursor.take
-    monkeypatch.setattr(Cursor, "take", lambda self, count, what: seen.append(count) or take(self, count, what))
+
+    def counted(cursor: Cursor, count: int, what: str) -> bytes:
+        seen.append(count)
+        return take(cursor, count, what)
+
+    monkeypatch.setattr(Cursor, "take", counted)
     inspect(borts[210], heads=8)
     assert 0 < sum(seen) < 10_000
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import ConvertError, FormatError
 from bort_convert.output import new_file
 from bort_convert.verify import rungs
-from bort_convert.verify.behaviour import Judged, Limits, chosen_dtypes, judge
+from bort_convert.verify.behaviour import Judged, Limits, judge
 from bort_convert.verify.directory import manifest_of
 from bort_convert.verify.inputs import BATCH, MASKED, InputError, default_inputs
-from bort_convert.verify.live import TIMEOUT, Reference, fit_file, provenance, run_reference
+from bort_convert.verify.live import TIMEOUT, Reference, fit_file, run_reference
 from bort_convert.verify.memory import peak_mb
 from bort_convert.verify.result import BEHAVIOUR, Report, Rung
-from bort_convert.verify.trace import DTYPES, Trace, load_trace, sampled, save_trace
+from bort_convert.verify.subject import Subject, recorded, running
+from bort_convert.verify.trace import DTYPES, Trace, sampled, save_trace
 
 if TYPE_CHECKING:
     import os
@@ -82,24 +82,17 @@ def verify(
     if is_trace(reference):
         if text is not None:
             raise ConvertError(f"{reference}: a recorded trace brings its own inputs; leave --text out, or record anew")
-        trace = load_trace(reference)
-        source, bits = trace.provenance, rungs.digests(target, trace.provenance)
-        dtypes = chosen_dtypes(trace, _dtypes(dtype), Path(reference).name, all_needed=dtype != BOTH)
-        run: Callable[[], Trace] = partial(_as_it_is, trace)
+        subject = recorded(reference, target, _dtypes(dtype), all_needed=dtype != BOTH)
     else:
         live = Reference(Path(reference), _fit_as_converted(reference, target, heads), mxnet_python, timeout, progress)
-        source, bits, dtypes = provenance(live), rungs.bits(target, live), _dtypes(dtype)
         inputs = _inputs(live.fit, seed=seed, batch=batch, sentences=_sentences(target, text, live.fit))
-        run = partial(run_reference, live, inputs, dtypes=dtypes, attentions=attentions)
-    shapes = rungs.names_and_shapes(target, source)
-    if rungs.same_sizes(target, source):
-        judged = judge(run(), target, dtypes, limits=Limits(atol, rtol), device=device, progress=progress)
-    else:
-        judged = Judged(Rung(BEHAVIOUR, passed=False, detail="not run: config.json has other sizes than the source"))
+        subject = running(live, target, inputs, _dtypes(dtype), attentions=attentions)
+    shapes = rungs.names_and_shapes(target, subject.provenance)
+    judged = _behaviour(subject, target, Limits(atol, rtol), device, progress)
     return Report(
         source=Path(reference).name,
         target=Path(target).name,
-        rungs=(shapes, bits, judged.rung),
+        rungs=(shapes, subject.bits, judged.rung),
         runs=judged.runs,
         isolation=judged.isolation,
         notes=(*_cast_note(target), *judged.notes),
@@ -190,8 +183,13 @@ def _cast_note(target: PathLike) -> tuple[str, ...]:
     return (f"conversion.json: the weights were cast to {dtype}; every difference holds that rounding too",)
 
 
-def _as_it_is(trace: Trace) -> Trace:
-    return trace
+def _behaviour(
+    subject: Subject, target: PathLike, limits: Limits, device: str, progress: Callable[[str], None]
+) -> Judged:
+    """The third rung; a directory of other sizes fails it without a run."""
+    if not rungs.same_sizes(target, subject.provenance):
+        return Judged(Rung(BEHAVIOUR, passed=False, detail="not run: config.json has other sizes than the source"))
+    return judge(subject.run(), target, subject.dtypes, limits=limits, device=device, progress=progress)
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:
