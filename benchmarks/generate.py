@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final
 
 import numpy as np
+import numpy.typing as npt
 
 LAYERS, POSITIONS = 4, 512
 PIECE: Final = 1 << 20
@@ -56,7 +57,7 @@ def generate(path: Path, nbytes: int) -> None:
             file.write(struct.pack("<Q", len(name)) + name.encode())
 
 
-def _write(file: IO[bytes], shape: tuple[int, ...], noise: np.ndarray) -> None:
+def _write(file: IO[bytes], shape: tuple[int, ...], noise: npt.NDArray[np.float32]) -> None:
     """One dense version 2 record on the CPU, of float32."""
     file.write(struct.pack(f"<Iii{len(shape)}qiii", 0xF993FAC9, 0, len(shape), *shape, 1, 0, 0))
     left = prod(shape)

@@ -18,16 +18,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from measure import BORT_CONVERT, WORK, Result, environment, fresh, full_size, run
+from measure import ATTEMPTS, BORT_CONVERT, DISTURBED, WORK, Result, environment, fresh, full_size, run
 from measure import table as markdown
 
 SETTINGS = [(batch, length) for batch in (1, 8) for length in (16, 128, 512)]
-OURS = ("eager", "compiled", "bfloat16", "compiled-bfloat16")
+OURS = ("eager", "compiled", "bfloat16")
 BERTS = ("bert-base", "bert-large")
 MODES = ("gluon", *OURS, *BERTS)
-TITLES = ("MXNet", "torch eager", "compiled", "bfloat16", "compiled bfloat16", "BERT-base", "BERT-large")
+TITLES = ("MXNet", "torch eager", "compiled", "bfloat16", "BERT-base", "BERT-large")
 QUIET = 0.3
 """Seconds between turns: threads that wait for work by spinning have stopped by then."""
+LONG = 4.0
+"""Seconds of a pass that is not made again."""
 TOLERANCE = 1e-4
 CLAIM = 7.9
 
@@ -52,6 +54,16 @@ class Worker:
             sys.exit(f"{self.process.args!r}: ended with status {self.process.wait()}")
         found: dict[str, Any] = json.loads(line)
         return found
+
+    def time(self, mode: str, *words: object) -> float:
+        """Seconds of a pass that others left alone, or of the one that they disturbed least."""
+        best = (math.inf, math.inf)
+        for _ in range(ATTEMPTS):
+            found = self.ask(*words)
+            best = min(best, (found["others"], found["seconds"][mode]))
+            if best[0] < DISTURBED or best[1] > LONG:
+                break
+        return best[1]
 
     def close(self) -> None:
         """Let it end."""
@@ -82,13 +94,13 @@ def measure(gluon: Worker, torch: Worker, batch: int, length: int) -> dict[str, 
         sys.exit(f"{batch} x {length}: MXNet gives {reference['sum']}, torch {ours['sum']}; they do not agree")
     found: dict[str, list[float]] = {mode: [] for mode in MODES}
     tokens = batch * length
-    rounds, few = (15, 5) if tokens <= 128 else (7, 3) if tokens <= 1024 else (3, 1)  # noqa: PLR2004 - tokens
+    rounds, few = (15, 5) if tokens <= 128 else (5, 2) if tokens <= 1024 else (3, 1)  # noqa: PLR2004 - tokens
     if few > 1:
         torch.ask(batch, length, *BERTS)
     for number in range(rounds):
-        found["gluon"].append(gluon.ask(batch, length)["seconds"]["gluon"])
+        found["gluon"].append(gluon.time("gluon", batch, length))
         for mode in (*OURS, *(BERTS if number < few else ())):
-            found[mode].append(torch.ask(batch, length, mode)["seconds"][mode])
+            found[mode].append(torch.time(mode, batch, length, mode))
     sys.stderr.write(f"{batch} x {length}: {json.dumps({mode: statistics.median(found[mode]) for mode in MODES})}\n")
     return found
 
@@ -109,9 +121,9 @@ def tables(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[str]:
     ]
     return [
         markdown(["batch x length, ms", *TITLES], milliseconds),
-        markdown(["times as fast as MXNet", *TITLES[1:5]], against_mxnet),
+        markdown(["times as fast as MXNet", *TITLES[1:4]], against_mxnet),
         markdown(
-            ["Bort is faster by", *(f"{side}, {bert}" for bert in TITLES[5:] for side in ("torch", "MXNet"))],
+            ["Bort is faster by", *(f"{side}, {bert}" for bert in TITLES[4:] for side in ("torch", "MXNet"))],
             against_bert,
         ),
     ]

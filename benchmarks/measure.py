@@ -2,7 +2,8 @@
 
 Each figure is of a process from its start to its end: wall time by `time.perf_counter`, the rest by `os.wait4`. Cases
 that are compared run in turn, A B C A B C, and what is quoted is the median; a ratio is the median of the ratios within
-each round, so that a machine whose speed drifts slows both sides of it.
+each round, so that a machine whose speed drifts slows both sides of it. A run during which other programs were busy is
+made again, a few times at most, and the least disturbed one counts.
 
 This imports nothing but the standard library: a child's peak memory starts with that of the process that started it.
 """
@@ -32,6 +33,10 @@ FULL_SIZE: Final = BUILD / "full-size" / "bort_4_8_768_1024.params"
 BORT_CONVERT: Final = shutil.which("bort-convert", path=str(Path(sys.executable).parent)) or "bort-convert"
 BLOCK: Final = 512
 """Bytes in the blocks that `ru_inblock` counts."""
+DISTURBED: Final = 0.2
+"""Processors that others may use during a run that counts at once."""
+ATTEMPTS: Final = 5
+"""How often a disturbed run is made at most."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +48,14 @@ class Run:
         cpu: seconds of all threads, user and system.
         peak_mb: the largest resident memory (`ru_maxrss`) of the process or of one that it started, in 10**6 bytes.
         read_mb: what was read from storage and not from the page cache, in 10**6 bytes.
+        others: processors that other programs kept busy meanwhile, on average.
     """
 
     wall: float
     cpu: float
     peak_mb: float
     read_mb: float
+    others: float
 
 
 @dataclass(frozen=True)
@@ -106,33 +113,60 @@ def run(command: Sequence[str]) -> Run:
     program = shutil.which(command[0]) or command[0]
     with path.open("wb") as log:
         actions = [(os.POSIX_SPAWN_DUP2, log.fileno(), 1), (os.POSIX_SPAWN_DUP2, log.fileno(), 2)]
-        start = time.perf_counter()
+        busy, start = busy_seconds(), time.perf_counter()
         child = os.posix_spawn(program, list(command), environment(), file_actions=actions)
         _, status, usage = os.wait4(child, 0)
         wall = time.perf_counter() - start
+        busy = busy_seconds() - busy
     if status:
         text = path.read_text(encoding="utf-8", errors="replace")[-2000:]
         sys.exit(f"{' '.join(command)}: status {os.waitstatus_to_exitcode(status)}\n{text}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, usage.ru_inblock * BLOCK / 1e6)
+    cpu = usage.ru_utime + usage.ru_stime
+    others = max(busy - cpu, 0.0) / wall
+    return Run(wall, cpu, usage.ru_maxrss * 1024 / 1e6, usage.ru_inblock * BLOCK / 1e6, others)
 
 
-def interleaved(cases: Sequence[Case], rounds: int, *, warm_up: bool = True) -> dict[str, list[Run]]:
+def busy_seconds() -> float:
+    """Seconds that all processors have worked since the start of the system, for programs and for the kernel."""
+    with Path("/proc/stat").open(encoding="ascii") as file:
+        user, nice, system, _idle, _waiting, interrupts, soft, steal = map(int, file.readline().split()[1:9])
+    ticks = user + nice + system + interrupts + soft + steal
+    return float(ticks / os.sysconf("SC_CLK_TCK"))
+
+
+def interleaved(
+    cases: Sequence[Case], rounds: int, *, warm_up: bool = True, attempts: int = ATTEMPTS
+) -> dict[str, list[Run]]:
     """Every case once a round, after one round that does not count."""
     runs: dict[str, list[Run]] = {case.name: [] for case in cases}
     for number in range(-warm_up, rounds):
         for case in cases:
             if number < (case.rounds or rounds):
-                case.before()
-                found = run(case.command)
-                sys.stderr.write(f"{case.name}: {found.wall:.3f} s{' (warm-up)' * (number < 0)}\n")
+                found = least_disturbed(case, 1 if number < 0 else attempts)
+                sys.stderr.write(f"{case.name}: {found.wall:.3f} s, others {found.others:.2f}\n")
                 if number >= 0:
                     runs[case.name].append(found)
     return runs
 
 
+def least_disturbed(case: Case, attempts: int) -> Run:
+    """A run that others left alone, or the one that they disturbed least."""
+    best: Run | None = None
+    for _ in range(attempts):
+        case.before()
+        found = run(case.command)
+        if best is None or found.others < best.others:
+            best = found
+        if best.others < DISTURBED:
+            break
+    if best is None:
+        raise ValueError(attempts)
+    return best
+
+
 def middle(runs: Iterable[Run], attribute: str = "wall") -> float:
     """The median of one figure."""
-    return statistics.median(getattr(found, attribute) for found in runs)
+    return statistics.median(float(getattr(found, attribute)) for found in runs)
 
 
 def ratio(runs: Sequence[Run], base: Sequence[Run]) -> float:
@@ -173,7 +207,11 @@ def full_size() -> Path:
 
 
 def warm(path: Path) -> Path:
-    """Read a file once, so that the page cache has it."""
+    """Have the page cache hold a file as it does after reading it from the disk: in pieces of up to 2 MB.
+
+    After writing it the pieces are small, and a process that maps the file has fewer bytes of it resident.
+    """
+    cold(path)
     with path.open("rb", buffering=0) as file:
         while file.read(1 << 22):
             pass

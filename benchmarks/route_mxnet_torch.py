@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 np.bool = bool  # type: ignore[attr-defined] # mxnet 1.9.1 asks for it
+import bort_convert  # noqa: E402
 import mxnet as mx  # noqa: E402 - numpy first
 import torch  # noqa: E402
 import transformers  # noqa: E402
-
-import bort_convert  # noqa: E402
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from measure import BORT_CONVERT, WORK, Case, Result, fresh, interleaved, middle, ratio, run, warm
+from measure import ATTEMPTS, BORT_CONVERT, WORK, Case, Result, fresh, interleaved, middle, ratio, run, warm
 from measure import table as markdown
 
 if TYPE_CHECKING:
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
 SIZES = {50: 5, 200: 5, 500: 5, 2_000: 3, 10_000: 1}
 """Megabytes -> rounds."""
+FEW = 3
+"""Rounds up to which a disturbed run is not made again: it takes too long."""
 NEEDED, SPARE = 2.2, 5e9
 """Times the source's size that a measurement takes on the disk, and the bytes that stay free."""
-MEMORY_MB = 80 * 1.048576
+MEMORY_MB = 80
 CP, CHECKED, PLAIN, HALF = "`cp`", "default", "`--no-checksums`", "`--dtype float16`"
 CONVERSIONS = (CHECKED, PLAIN, HALF)
 
@@ -76,7 +78,7 @@ def measure(size: int, rounds: int) -> dict[str, list[Run]]:
             Case(PLAIN, [*convert, "--no-checksums"], clear),
             Case(HALF, [*convert, "--dtype", "float16"], clear),
         ]
-        return interleaved(cases, rounds, warm_up=rounds > 1)
+        return interleaved(cases, rounds, warm_up=rounds > 1, attempts=ATTEMPTS if rounds > FEW else 1)
     finally:
         shutil.rmtree(WORK)
 

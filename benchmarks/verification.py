@@ -1,6 +1,6 @@
 """Seconds and memory of `bort-convert verify` at full size: all three rungs, both frameworks, both precisions.
 
-    python benchmarks/verification.py
+python benchmarks/verification.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,101 @@
+"""Run every benchmark and write docs/performance.md from what they found.
+
+    python benchmarks/run_all.py [--page]
+
+With --page nothing is measured: the page is written from the results of earlier runs, in build/bench-results.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from measure import RESULTS, ROOT
+from measure import table as markdown
+
+SECTIONS = {
+    "conversion": "Conversion",
+    "sizes": "Size",
+    "verification": "Verification",
+    "inference": "Inference",
+}
+WORDS = {
+    "conversion": """\
+The source is in the page cache, the target is absent and the disk idle before each run. A Bort of 510 MB gives 305 MB
+of safetensors, because the matrix that the output layer is tied to stands in the source twice; `cp` writes all 510 MB.
+A conversion ends with its output on the disk (`fsync`), and `cp` does not: the second `cp` does what is comparable.""",
+    "sizes": """\
+Generated Borts: the layers are the published ones, the vocabulary makes up the size. The largest has tensors beyond
+2 GB and offsets beyond 4 GB. From some GB on all of them, `cp` too, wait for the disk; the largest was run once.""",
+    "verification": """\
+All three rungs: names and shapes, bits, and every layer in both frameworks. MXNet runs in a process of its own.""",
+    "inference": """\
+One forward pass of embeddings and encoder, without a head, in float32 unless the title says bfloat16; two threads; all
+positions valid, and both sides are given the mask. MXNet is hybridized with static memory, a compiled model has been
+compiled before. BERT-base and BERT-large have random weights and run in torch eager. Before each setting is measured,
+the last hidden states of both frameworks are checked to agree. The last table is about the architecture: how many times
+as fast as that BERT the same Bort is; the paper's figure is 7.9 for BERT-large on a CPU, its sizes are not known.""",
+}
+WRITTEN = """\
+Written by `make bench` (`benchmarks/run_all.py`) from what it measured on the machine below. What can be counted
+instead of timed is guarded by `tests/test_performance.py`."""
+READING = """\
+Each figure is of whole processes, by `time.perf_counter` and by what the operating system itself has counted (`wait4`).
+Cases take turns, A B C A B C; figures are medians, and a ratio is the median of the ratios within each round, so it
+need not be the quotient of two medians. A run that other programs disturbed was made again, five times at most; the
+column *others* says how many processors they used during the runs that count. Peak memory is the largest resident
+memory of one process, mapped pages included, in millions of bytes; no figure is below the 20 MB of the process that
+measures."""
+PACKAGES = ("bort-convert", "numpy", "torch", "transformers", "mxnet", "gluonnlp")
+
+
+def main() -> None:
+    """Measure unless told not to, and write the page."""
+    if "--page" not in sys.argv[1:]:
+        for name in SECTIONS:
+            subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
+    found = {name: json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8")) for name in SECTIONS}
+    page = ROOT / "docs" / "performance.md"
+    page.write_text(page_of(found), encoding="utf-8")
+    sys.stdout.write(f"{page.relative_to(ROOT)}\n")
+
+
+def page_of(found: dict[str, Any]) -> str:
+    """The page, from the results of every benchmark."""
+    bars = [bar for each in found.values() for bar in each["bars"]]
+    missed = sum(not met for _, _, met in bars)
+    verdict = f"{len(bars) - missed} of {len(bars)} are met." if missed else "All are met."
+    parts = [
+        "# Performance",
+        WRITTEN,
+        "## Against the goals",
+        f"The bars were set before the measurement. {verdict}",
+        markdown_bars(bars),
+        "## The machine",
+        machine_of(found),
+        "## How to read the figures",
+        READING,
+    ]
+    for name, title in SECTIONS.items():
+        parts += [f"## {title}", WORDS[name], *found[name]["tables"]]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_bars(bars: list[tuple[str, str, bool]]) -> str:
+    """A table of the bars, with figures as text."""
+    lines = [f"| {bar} | {figure} | {'met' if met else '**missed**'} |" for bar, figure, met in bars]
+    return "\n".join(["| goal | measured | |", "| --- | --- | --- |", *lines])
+
+
+def machine_of(found: dict[str, Any]) -> str:
+    """What it was measured on and with."""
+    described = next(iter(found.values()))["machine"] | {name: version(name) for name in PACKAGES}
+    return markdown(["", ""], described.items()).replace("---:", "---")
+
+
+if __name__ == "__main__":
+    main()
