@@ -35,6 +35,8 @@ BLOCK: Final = 512
 """Bytes in the blocks that `ru_inblock` counts."""
 DISTURBED: Final = 0.2
 """Processors that others may use during a run that counts at once."""
+MOMENT: Final = 0.25
+"""Seconds that short work is repeated for."""
 ATTEMPTS: Final = 5
 """How often a disturbed run is made at most."""
 
@@ -162,6 +164,21 @@ def least_disturbed(case: Case, attempts: int) -> Run:
     if best is None:
         raise ValueError(attempts)
     return best
+
+
+def timed(work: Callable[[], object]) -> dict[str, float]:
+    """Seconds of a piece of work in this process, the median of as many turns as a moment holds, and who else was busy.
+
+    The system counts processor time in hundredths of a second: of one short turn it could not tell.
+    """
+    turns: list[float] = []
+    busy, own = busy_seconds(), time.process_time()
+    while sum(turns) < MOMENT:
+        start = time.perf_counter()
+        work()
+        turns.append(time.perf_counter() - start)
+    own = time.process_time() - own
+    return {"seconds": statistics.median(turns), "others": max(busy_seconds() - busy - own, 0.0) / sum(turns)}
 
 
 def middle(runs: Iterable[Run], attribute: str = "wall") -> float:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from bort_convert.errors import FormatError
+from bort_convert.params.filebytes import FileBytes
 
 if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable
 
-    Data: TypeAlias = mmap.mmap | bytearray
+    Data: TypeAlias = FileBytes | bytearray
 
 WIDEST = 80  # characters of a file's own text in a message
 
@@ -50,7 +51,7 @@ class Span:
     """A stretch of bytes: a whole file, or one member of an archive where it stands.
 
     Attributes:
-        data: the mapped file, or unpacked bytes.
+        data: an open file, or unpacked bytes.
         start: index in `data` of the first byte.
         stop: index behind the last byte.
         label: how messages name it; bytes in messages count from `start`.
@@ -67,6 +68,11 @@ class Span:
     def size(self) -> int:
         """The number of bytes."""
         return self.stop - self.start
+
+    @property
+    def buffer(self) -> mmap.mmap | bytearray:
+        """`data` as something that arrays can be views of; FormatError where the system cannot map it."""
+        return self.data.mapped if isinstance(self.data, FileBytes) else self.data
 
     def checked(self) -> Span:
         """The span itself, once its guard let it pass."""

@@ -101,7 +101,7 @@ class Piece:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
         span = self.source()
-        flat = np.frombuffer(span.data, numpy_dtype(self.dtype), math.prod(self.shape), span.start + self.start)
+        flat = np.frombuffer(span.buffer, numpy_dtype(self.dtype), math.prod(self.shape), span.start + self.start)
         if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:
             first = int(wrong[0])
             found = int(flat.view(np.uint8)[first])

@@ -98,7 +98,7 @@ class Seal:
         if self._verified:
             return
         self._span.guard()
-        with memoryview(self._span.data) as view, view[self._span.start : self._span.stop] as stored:
+        with memoryview(self._span.buffer) as view, view[self._span.start : self._span.stop] as stored:
             found = zlib.crc32(stored)
         check_crc(self._span, found, self._crc)
         self._verified = True

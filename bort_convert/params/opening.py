@@ -1,21 +1,17 @@
-"""The way to the bytes: a regular file, mapped; inside an archive that only wraps a `.params` file, that member.
-
-The map is private and copy-on-write: arrays are writeable views (PyTorch takes them without a warning), and the file
-stays as it is. A file that is larger than memory is mapped read-only. The map lives as long as any view does.
-"""
+"""The way to the bytes: a regular file; inside an archive that only wraps a `.params` file, that member."""
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import stat
 import tempfile
 from typing import IO, TYPE_CHECKING
 
 from bort_convert.errors import FormatError
 from bort_convert.params.cursor import Span
+from bort_convert.params.filebytes import FileBytes
 
 if TYPE_CHECKING:
+    import contextlib
     from pathlib import Path
 
     from bort_convert.params.member import Member
@@ -47,20 +43,18 @@ def opened(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
         raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
 
 
-def mapped(stack: contextlib.ExitStack, file: IO[bytes], label: str) -> Span:
-    """All bytes of an open file.
+def bytes_of(stack: contextlib.ExitStack, file: IO[bytes], label: str) -> Span:
+    """All bytes of an open file, until the stack is closed.
 
     Raises:
-        FormatError: it is empty, or the system refuses to map it.
+        FormatError: it is empty.
     """
-    if not file.seek(0, 2):
+    size = file.seek(0, 2)
+    if not size:
         raise FormatError(f"{label}: an empty file (0 bytes). Expected an MXNet .params file; fetch it again")
-    try:
-        data = _map(file.fileno())
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{label}: cannot be mapped into memory ({_reason(error)})") from error
-    stack.callback(_close, data)
-    return Span(data, 0, len(data), label)
+    data = FileBytes(file.fileno(), size, label)
+    stack.callback(data.close)
+    return Span(data, 0, size, label)
 
 
 def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member) -> tuple[IO[bytes], Span]:
@@ -82,19 +76,7 @@ def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member) -> t
         unpacked.flush()
     except OSError as error:
         raise FormatError(f"{member.span.label}: cannot be unpacked ({_reason(error)})") from error
-    return unpacked, mapped(stack, unpacked, member.span.label)
-
-
-def _map(descriptor: int) -> mmap.mmap:
-    try:
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_COPY)
-    except OSError:  # a file larger than the memory that the system can promise for copies
-        return mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
-
-
-def _close(data: mmap.mmap) -> None:
-    with contextlib.suppress(BufferError):  # views still stand on it: it goes when the last of them goes
-        data.close()
+    return unpacked, bytes_of(stack, unpacked, member.span.label)
 
 
 def _reason(error: Exception) -> str:

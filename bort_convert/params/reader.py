@@ -11,11 +11,12 @@ from typing import IO, TYPE_CHECKING
 
 from bort_convert.params.archive import read_members
 from bort_convert.params.cursor import counted, shown
+from bort_convert.params.filebytes import FileBytes
 from bort_convert.params.info import tensor_label
 from bort_convert.params.listfile import read_list
 from bort_convert.params.npy import read_npy
 from bort_convert.params.npz import read_npz, single_params
-from bort_convert.params.opening import mapped, opened, unwrapped
+from bort_convert.params.opening import bytes_of, opened, unwrapped
 from bort_convert.params.sniff import sniff
 from bort_convert.params.sparse import check_indices, densify
 
@@ -48,7 +49,7 @@ def open_params(
     path = Path(path)
     with contextlib.ExitStack() as stack:
         file = opened(stack, path)
-        span = mapped(stack, file, str(path))
+        span = bytes_of(stack, file, str(path))
         size, note = span.size, ""
         if sniff(span) == "zip":
             member = single_params(span, read_members(span, allow_trailing=allow_trailing))
@@ -57,6 +58,8 @@ def open_params(
                 file, span = unwrapped(stack, file, member)
         contents = _contents(span, allow_trailing=allow_trailing)
         records, doubled = _by_name(span, contents, allow_duplicates=allow_duplicates)
+        if isinstance(span.data, FileBytes):
+            span.data.walked()
         contents = replace(contents, note="; ".join(filter(None, (note, contents.note, doubled))))
         return ParamsFile(path, size, contents, records, file=file, resources=stack.pop_all())
 

@@ -17,7 +17,7 @@ import pytest
 from params_files import V1, V2, V3, f32, list_file, record, u64
 
 from bort_convert.errors import FormatError
-from bort_convert.params import open_params, opening
+from bort_convert.params import filebytes, open_params
 
 LIST = list_file(record(f32(1, 2), (2,)))
 SYMBOL = json.dumps({"nodes": [{"op": "null", "name": "data"}], "arg_nodes": [0]})
@@ -140,9 +140,10 @@ def test_what_the_system_refuses_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(opening.mmap, "mmap", refuse)
-    with pytest.raises(FormatError, match=r"x\.params: cannot be mapped into memory \(Permission denied\)"):
-        open_params(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(filebytes.mmap, "mmap", refuse)
+        with open_params(path) as params, pytest.raises(FormatError, match="cannot be mapped into memory"):
+            params[next(iter(params))]
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(FormatError, match=r"x\.params: cannot be opened \(Permission denied\)"):
         open_params(path)

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bort_convert.errors import FormatError
+from bort_convert.params import filebytes, open_params, save_params
+from bort_convert.params.filebytes import FileBytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BYTES = bytes(range(256)) * 64
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Iterator[FileBytes]:
+    (tmp_path / "x").write_bytes(BYTES)
+    with (tmp_path / "x").open("rb") as file:
+        found = FileBytes(file.fileno(), len(BYTES), "x")
+        yield found
+        found.close()
+
+
+@pytest.mark.parametrize("lacking", [(), ("pread", "posix_fadvise")])
+def test_any_stretch_is_read_whatever_was_read_before(
+    data: FileBytes, monkeypatch: pytest.MonkeyPatch, lacking: tuple[str, ...]
+) -> None:
+    for call in lacking:
+        monkeypatch.delattr(os, call, raising=False)
+    assert len(data) == len(BYTES)
+    for start, stop in [(0, 4), (4, 8), (4090, 4100), (0, 9000), (8999, 9001), (2, 2), (16000, 20000), (20000, 20001)]:
+        assert data[start:stop] == BYTES[start:stop]
+    data.walked()
+    assert data.mapped[:] == BYTES
+
+
+def test_a_file_that_became_shorter_is_an_error_that_says_so(data: FileBytes, tmp_path: Path) -> None:
+    os.truncate(tmp_path / "x", 10)
+    assert data[0:10] == BYTES[:10]
+    with pytest.raises(FormatError) as caught:
+        data[8:12]
+    assert str(caught.value) == (
+        "x: the file ended at byte 10 while it was read; it had 16,384 bytes when it was opened. "
+        "Is something writing to it?"
+    )
+
+
+def test_a_walk_over_the_headers_maps_nothing_and_reads_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_params(tmp_path / "x.params", {f"w{number}": np.zeros((512, 512), np.float32) for number in range(8)})
+    read: list[int] = []
+    real = os.pread
+
+    def counted(descriptor: int, count: int, offset: int) -> bytes:
+        read.append(count)
+        return real(descriptor, count, offset)
+
+    def refuse(_: int) -> None:
+        raise AssertionError("mapped")
+
+    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(filebytes, "_map", refuse)
+    with open_params(tmp_path / "x.params") as params:
+        assert len(params.header) == 8
+    assert sum(read) <= 10 * filebytes.BLOCK
