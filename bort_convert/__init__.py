@@ -22,6 +22,7 @@ from bort_convert.loading import load_pretrained
 from bort_convert.manifest import Manifest
 from bort_convert.params import ParamsFile, TensorInfo, open_params, save_params
 from bort_convert.verify import Report, Trace, record, verify, verify_published
+from bort_convert.version import __version__
 
 __all__ = [
     "BackendError",
@@ -37,6 +38,7 @@ __all__ = [
     "TensorInfo",
     "Trace",
     "VariantError",
+    "__version__",
     "convert",
     "extract",
     "families",

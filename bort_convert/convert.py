@@ -16,7 +16,7 @@ from bort_convert.fit import Fit, fit
 from bort_convert.manifest import FILE_NAME, Manifest, Tensor
 from bort_convert.output import new_directory
 from bort_convert.params import ParamsFile, open_params
-from bort_convert.streams import FileRange, same_bytes
+from bort_convert.streams import FileRange
 from bort_convert.weights import Written, payload_of, write_weights
 
 if TYPE_CHECKING:
@@ -79,11 +79,11 @@ def convert(
         with new_directory(target, source=source, force=force) as folder:
             payload = _payload(params, found, caster)
             specs = [spec for step in plan.steps for spec in step.targets]
-            weights = folder / WEIGHTS
+            tied = [(found.names[name], found.names[original]) for name, original in plan.twins]
             written = write_weights(
-                weights, params, specs, payload, framework="pt", checksums=checksums, progress=progress
+                folder / WEIGHTS, params, specs, payload, tied=tied, checksums=checksums, progress=progress
             )
-            _check_twins(params, found, written)
+            _check_tied(params, written)
             if caster and not allow_overflow:
                 caster.check()
             manifest = _manifest(found, plan, written, options)
@@ -139,35 +139,23 @@ def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Callable[
     return payload
 
 
-def _check_twins(params: ParamsFile, found: Fit, written: Written) -> None:
-    """Make sure that tensors which were written once really are equal, bit for bit.
+def _check_tied(params: ParamsFile, written: Written) -> None:
+    """Refuse tensors that were written once and are not equal, bit for bit.
 
     Raises:
-        MappingError: they are not: how many values differ, and where the first one stands.
+        MappingError: how many values differ, and where the first one stands.
     """
     problems = []
-    for twin, original in found.plan.twins:
-        one, other = found.names[twin], found.names[original]
-        if not _equal(params, one, other, written.stored):
-            first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
-            different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
-            count, position = np.count_nonzero(different), tuple(int(axis[0]) for axis in np.nonzero(different))
-            problems.append(
-                f"{printable(one)}: differs from {printable(other)} in {count:,} of {first.size:,} values, first at "
-                f"{position}; expected no difference, because the receiving model ties them"
-            )
+    for one, other in written.unequal:
+        first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
+        different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
+        count, position = np.count_nonzero(different), tuple(int(axis[0]) for axis in np.nonzero(different))
+        problems.append(
+            f"{printable(one)}: differs from {printable(other)} in {count:,} of {first.size:,} values, first at "
+            f"{position}; expected no difference, because the receiving model ties them"
+        )
     if problems:
         raise MappingError("tensors that are written once are not equal:", problems)
-
-
-def _equal(params: ParamsFile, one: str, other: str, digests: Mapping[str, str]) -> bool:
-    """Whether two tensors of one dtype and shape hold the same bytes, by what costs least."""
-    if one in digests and other in digests:
-        return digests[one] == digests[other]
-    first, second = payload_of(params, one), payload_of(params, other)
-    if isinstance(first, FileRange) and isinstance(second, FileRange):
-        return same_bytes(first, second)
-    return params[one].tobytes() == params[other].tobytes()
 
 
 def _manifest(found: Fit, plan: Plan, written: Written, options: dict[str, Fact]) -> Manifest:

@@ -31,7 +31,7 @@ def sha256_of(whole: FileRange, parts: Mapping[str, FileRange]) -> tuple[str, di
             end = position + len(piece)
             while waiting and waiting[-1][0] < end:
                 start, stop, name = waiting.pop()
-                digests[name].update(memoryview(piece)[max(start - position, 0) : stop - position])
+                digests[name].update(piece[max(start - position, 0) : stop - position])
                 if stop > end:
                     waiting.append((end, stop, name))
                     break

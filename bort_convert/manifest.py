@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from math import prod
 from typing import TYPE_CHECKING, Final
+
+from bort_convert.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,7 +93,7 @@ class Manifest:
             name: {key: value for key, value in asdict(self.tensors[name]).items() if value != ""}
             for name in sorted(self.tensors)
         }
-        document = {"bort_convert": version("bort-convert"), **asdict(self), "parameters": self.parameters}
+        document = {"bort_convert": __version__, **asdict(self), "parameters": self.parameters}
         return {**document, "tensors": tensors}
 
     def to_json(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.digests import sha256_of
 from bort_convert.manifest import Source
-from bort_convert.streams import FileRange
+from bort_convert.streams import FileRange, same_bytes
 from bort_convert.tensorfile import write_tensors
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ class Written:
         source: the file that they came from.
         stored: SHA-256 of every tensor that stands in the source as it is, by its name there.
         made: SHA-256 of every target that was written from an array and not copied, by its name.
+        unequal: those of the tied pairs that do not hold the same bytes.
     """
 
     source: Source
     stored: Mapping[str, str]
     made: Mapping[str, str]
+    unequal: tuple[tuple[str, str], ...] = ()
 
 
 def payload_of(params: ParamsFile, name: str) -> FileRange | Array:
@@ -50,7 +52,8 @@ def write_weights(
     specs: Sequence[TensorSpec],
     payload: Callable[[str], FileRange | Iterable[Array]],
     *,
-    framework: str,
+    framework: str = "pt",
+    tied: Sequence[tuple[str, str]] = (),
     checksums: bool = True,
     progress: Callable[[int, int], None],
 ) -> Written:
@@ -62,6 +65,7 @@ def write_weights(
         specs: what to write.
         payload: the values of a name, as `write_tensors` takes them.
         framework: "pt" or "np"; older releases of transformers refuse a file that does not say which.
+        tied: pairs of names in the source, of one dtype and shape, that should hold the same bytes.
         checksums: whether to hash at all; without, every digest is "" or absent.
         progress: told from time to time the bytes written and the bytes to write.
     """
@@ -74,11 +78,10 @@ def write_weights(
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write_tensors, path, specs, payload, metadata={"format": framework}, advance=advance)
-        if not checksums:
-            writing.result()
-            return Written(Source(params.path.name, params.size), {}, {})
-        source, stored = describe_source(params)
-        return Written(source, stored, writing.result())
+        source, stored = describe_source(params) if checksums else (Source(params.path.name, params.size), {})
+        unequal = tuple(pair for pair in tied if not _equal(params, *pair, stored))
+        made = writing.result()
+        return Written(source, stored, made if checksums else {}, unequal)
 
 
 def describe_source(params: ParamsFile) -> tuple[Source, dict[str, str]]:
@@ -100,3 +103,13 @@ def describe_source(params: ParamsFile) -> tuple[Source, dict[str, str]]:
             unpacked = FileRange(params.fileno(), 0, os.fstat(params.fileno()).st_size)
             _, digests = sha256_of(unpacked, {name: FileRange(params.fileno(), *part) for name, part in parts.items()})
     return Source(params.path.name, params.size, sha256), digests
+
+
+def _equal(params: ParamsFile, one: str, other: str, digests: Mapping[str, str]) -> bool:
+    """Whether two tensors of one dtype and shape hold the same bytes, by what costs least."""
+    if one in digests and other in digests:
+        return digests[one] == digests[other]
+    first, second = payload_of(params, one), payload_of(params, other)
+    if isinstance(first, FileRange) and isinstance(second, FileRange):
+        return same_bytes(first, second)
+    return params[one].tobytes() == params[other].tobytes()

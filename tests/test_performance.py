@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 GENERATE = Path(__file__).parent.parent / "benchmarks" / "generate.py"
 MB = 10**6
-PIECE = 4 << 20
 SIZES = (60, 210)
 HEAVY = {"torch", "transformers", "mxnet", "gluonnlp", "matplotlib", "rich", "safetensors", "tokenizers", "ml_dtypes"}
 READS, COPIES = ("read", "pread", "readv", "preadv"), ("copy_file_range", "sendfile")
@@ -185,7 +184,7 @@ def test_system_calls_grow_with_tensors_and_with_pieces(
 ) -> None:
     for size, source in borts.items():
         tensors = len(inspect(source).arrays)
-        pieces = -(-source.stat().st_size // PIECE)
+        pieces = -(-source.stat().st_size // streams.PIECE)
         with monkeypatch.context() as patch:
             calls = Calls(patch)
             convert(source, tmp_path / str(size), heads=8)
@@ -240,7 +239,8 @@ def test_a_command_imports_only_what_it_uses(fixtures: Path, tmp_path: Path, arg
 
 
 @pytest.mark.parametrize(
-    "missing", [(), ("copy_file_range",), ("copy_file_range", "sendfile"), ("copy_file_range", "sendfile", "pread")]
+    "missing",
+    [(), ("copy_file_range",), ("copy_file_range", "sendfile"), ("copy_file_range", "sendfile", "pread", "preadv")],
 )
 @pytest.mark.parametrize("mode", MODES)
 def test_every_way_of_copying_gives_the_same_bytes(
@@ -263,7 +263,7 @@ def test_a_large_conversion_gives_the_same_bytes_again_and_by_the_long_way(
     options: Any = MODES[mode]
     for name in ("first", "again"):
         convert(borts[60], tmp_path / name, heads=8, **options)
-    for call in ("copy_file_range", "sendfile", "pread"):
+    for call in ("copy_file_range", "sendfile", "pread", "preadv"):
         monkeypatch.delattr(os, call, raising=False)
     convert(borts[60], tmp_path / "long", heads=8, **options)
     assert digests(tmp_path / "first") == digests(tmp_path / "again") == digests(tmp_path / "long")

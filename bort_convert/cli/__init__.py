@@ -3,12 +3,13 @@
 import click
 from click_default_group import DefaultGroup
 
+from bort_convert import __version__
 from bort_convert.cli.checkpoints import convert, extract, families, inspect
 from bort_convert.cli.verification import record, verify
 
 
 @click.group(cls=DefaultGroup, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="bort-convert", prog_name="bort-convert")
+@click.version_option(__version__, prog_name="bort-convert")
 def main() -> None:
     r"""Bring GluonNLP (MXNet) checkpoints to PyTorch.
 

@@ -1,0 +1,3 @@
+"""The version, here and nowhere else; reading it from the installed package's metadata would cost each start 15 ms."""
+
+__version__ = "0.1.0"
