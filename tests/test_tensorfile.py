@@ -150,6 +150,10 @@ def file_of(header: object, data: bytes = b"12345678") -> bytes:
 BAD = {
     "empty": (b"", "the header length at byte 0 is 0; the file has 0 bytes"),
     "header longer than the file": ((2**62).to_bytes(8, "little") + b"{}", "header length at byte 0 is 4,611,686,018"),
+    "header beyond the end": (
+        (1000).to_bytes(8, "little") + b"{}",
+        "header length at byte 0 is 1,000; the file has 10",
+    ),
     "no JSON": (file_of(b"{"), "the header is not what safetensors writes"),
     "no UTF-8": (file_of(b'{"\xff":1}'), "the header is not what safetensors writes"),
     "a list": (file_of([1]), "the header is not what safetensors writes"),
