@@ -14,11 +14,10 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
-from measure import ATTEMPTS, BORT_CONVERT, DISTURBED, WORK, Result, environment, fresh, full_size, run
+from measure import ATTEMPTS, BORT_CONVERT, DISTURBED, WORK, Result, environment, fresh, full_size, run, wait_for_quiet
 from measure import table as markdown
 
 SETTINGS = [(batch, length) for batch in (1, 8) for length in (16, 128, 512)]
@@ -26,8 +25,6 @@ OURS = ("eager", "compiled", "bfloat16")
 BERTS = ("bert-base", "bert-large")
 MODES = ("gluon", *OURS, *BERTS)
 TITLES = ("MXNet", "torch eager", "compiled", "bfloat16", "BERT-base", "BERT-large")
-QUIET = 0.3
-"""Seconds between turns: threads that wait for work by spinning have stopped by then."""
 LONG = 4.0
 """Seconds of a pass that is not made again."""
 TOLERANCE = 1e-4
@@ -43,8 +40,7 @@ class Worker:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
 
     def ask(self, *words: object) -> dict[str, Any]:
-        """The answer to a line, after a moment of quiet."""
-        time.sleep(QUIET)
+        """The answer to a line."""
         if self.process.stdin is None or self.process.stdout is None:
             raise ValueError
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -59,6 +55,7 @@ class Worker:
         """Seconds of a pass that others left alone, or of the one that they disturbed least."""
         best = (math.inf, math.inf)
         for _ in range(ATTEMPTS):
+            wait_for_quiet()
             found = self.ask(*words)[mode]
             best = min(best, (found["others"], found["seconds"]))
             if best[0] < DISTURBED or best[1] > LONG:

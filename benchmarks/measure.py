@@ -2,8 +2,8 @@
 
 Each figure is of a process from its start to its end: wall time by `time.perf_counter`, the rest by `os.wait4`. Cases
 that are compared run in turn, A B C A B C, and what is quoted is the median; a ratio is the median of the ratios within
-each round, so that a machine whose speed drifts slows both sides of it. A run during which other programs were busy is
-made again, a few times at most, and the least disturbed one counts.
+each round, so that a machine whose speed drifts slows both sides of it. A run waits a moment for other programs to be
+idle; if they were busy all the same it is made again, a few times at most, and the least disturbed one counts.
 
 This imports nothing but the standard library: a child's peak memory starts with that of the process that started it.
 """
@@ -37,6 +37,8 @@ DISTURBED: Final = 0.2
 """Processors that others may use during a run that counts at once."""
 MOMENT: Final = 0.25
 """Seconds that short work is repeated for."""
+PATIENCE: Final = 2.0
+"""Seconds to wait for the others at most, before a run."""
 ATTEMPTS: Final = 5
 """How often a disturbed run is made at most."""
 
@@ -128,6 +130,16 @@ def run(command: Sequence[str]) -> Run:
     return Run(wall, cpu, usage.ru_maxrss * 1024 / 1e6, usage.ru_inblock * BLOCK / 1e6, others)
 
 
+def wait_for_quiet() -> None:
+    """Wait until other programs leave the processors alone, but no longer than `PATIENCE`."""
+    end = time.perf_counter() + PATIENCE
+    while time.perf_counter() < end:
+        busy = busy_seconds()
+        time.sleep(MOMENT)
+        if busy_seconds() - busy < DISTURBED * MOMENT:
+            return
+
+
 def busy_seconds() -> float:
     """Seconds that all processors have worked since the start of the system, for programs and for the kernel."""
     with Path("/proc/stat").open(encoding="ascii") as file:
@@ -156,6 +168,7 @@ def least_disturbed(case: Case, attempts: int) -> Run:
     best: Run | None = None
     for _ in range(attempts):
         case.before()
+        wait_for_quiet()
         found = run(case.command)
         if best is None or found.others < best.others:
             best = found

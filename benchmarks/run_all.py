@@ -46,10 +46,10 @@ instead of timed is guarded by `tests/test_performance.py`."""
 READING = """\
 Each figure is of whole processes, by `time.perf_counter` and by what the operating system itself has counted (`wait4`).
 Cases take turns, A B C A B C; figures are medians, and a ratio is the median of the ratios within each round, so it
-need not be the quotient of two medians. A run that other programs disturbed was made again, five times at most; the
-column *others* says how many processors they used during the runs that count. Peak memory is the largest resident
-memory of one process, mapped pages included, in millions of bytes; no figure is below the 20 MB of the process that
-measures."""
+need not be the quotient of two medians. A run waits a moment for other programs to be idle; one that they disturbed all
+the same was made again, five times at most, and the least disturbed counts. The column *others* says how many
+processors they used during the runs that count. Peak memory is the largest resident memory of one process, mapped pages
+included, in millions of bytes; no figure is below the 20 MB of the process that measures."""
 PACKAGES = ("bort-convert", "numpy", "torch", "transformers", "mxnet", "gluonnlp")
 
 
