@@ -146,7 +146,7 @@ def bars(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[tuple[str
         (
             f"the paper: Bort is {CLAIM} times as fast as BERT-large on a CPU",
             f"{min(claim):.1f} to {max(claim):.1f} times, both in torch eager",
-            max(claim) >= CLAIM,
+            min(claim) >= CLAIM,
         ),
     ]
 
