@@ -64,8 +64,6 @@ def _pipeline(
     vocabulary: Vocabulary, ids: Mapping[str, int], merges: Sequence[str], *, roberta_pairs: bool
 ) -> dict[str, Any]:
     roles = vocabulary.roles
-    bos, eos = roles["bos_token"], roles["eos_token"]
-    between = [eos, eos] if roberta_pairs else [eos]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "version": "1.0",
@@ -86,12 +84,7 @@ def _pipeline(
         ],
         "normalizer": None,
         "pre_tokenizer": byte_level,
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [*_special(bos), _text("A"), *_special(eos)],
-            "pair": [*_special(bos), _text("A"), *_special(*between), _text("B"), *_special(eos)],
-            "special_tokens": {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (bos, eos)},
-        },
+        "post_processor": _template(ids, roles["bos_token"], roles["eos_token"], roberta_pairs=roberta_pairs),
         "decoder": byte_level,
         # GluonNLP has <unk> for each byte that a vocabulary lacks; the published one lacks none.
         "model": {
@@ -101,6 +94,17 @@ def _pipeline(
             "vocab": ids,
             "merges": merges,
         },
+    }
+
+
+def _template(ids: Mapping[str, int], bos: str, eos: str, *, roberta_pairs: bool) -> dict[str, Any]:
+    """What stands around a text, and between the texts of a pair."""
+    between = [eos, eos] if roberta_pairs else [eos]
+    return {
+        "type": "TemplateProcessing",
+        "single": [*_special(bos), _text("A"), *_special(eos)],
+        "pair": [*_special(bos), _text("A"), *_special(*between), _text("B"), *_special(eos)],
+        "special_tokens": {token: {"id": token, "ids": [ids[token]], "tokens": [token]} for token in (bos, eos)},
     }
 
 
