@@ -1,10 +1,13 @@
 """Brings GluonNLP (MXNet) checkpoints to PyTorch.
 
-`convert` does the main job and `verify` proves it; `record` keeps a reference for later proofs; `open_params` and
-`save_params` read and write the files of a framework that is gone; `inspect`, `extract`, `families` and
-`load_pretrained` serve migration scripts. Importing this imports neither MXNet nor torch.
+`convert` does the main job and `verify` proves it; `record` keeps a reference for later proofs; `check` compares a
+directory with what was written, `add_tokenizer` completes it; `open_params` and `save_params` read and write the files
+of a framework that is gone; `inspect`, `extract`, `families` and `load_pretrained` serve migration scripts. Importing
+this imports neither MXNet nor torch.
 """
 
+from bort_convert.bundle import add_tokenizer
+from bort_convert.check import Check, check
 from bort_convert.convert import convert
 from bort_convert.errors import (
     BackendError,
@@ -26,6 +29,7 @@ from bort_convert.version import __version__
 
 __all__ = [
     "BackendError",
+    "Check",
     "ConvertError",
     "FormatError",
     "Inspection",
@@ -39,6 +43,8 @@ __all__ = [
     "Trace",
     "VariantError",
     "__version__",
+    "add_tokenizer",
+    "check",
     "convert",
     "extract",
     "families",

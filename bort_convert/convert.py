@@ -3,32 +3,46 @@
 from __future__ import annotations
 
 import json
-import os
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
-from bort_convert.casts import Caster
-from bort_convert.dtypes import FLOATS, TensorSpec
-from bort_convert.errors import MappingError, VariantError, printable
+from bort_convert import config
+from bort_convert.bundle import finish, write_tokenizer
+from bort_convert.card import FILE_NAME as CARD
+from bort_convert.dtypes import TensorSpec
+from bort_convert.errors import ParityError, VariantError
 from bort_convert.family import families
 from bort_convert.fit import Fit, fit
-from bort_convert.manifest import FILE_NAME, Manifest, Tensor
-from bort_convert.output import new_directory
+from bort_convert.output import new_directory, write_text
 from bort_convert.params import ParamsFile, open_params
-from bort_convert.streams import FileRange
-from bort_convert.weights import Written, payload_of, write_weights
+from bort_convert.shards import DEFAULT_SIZE, size_in_bytes
+from bort_convert.tokenizer import find_tokenizer
+from bort_convert.transfer import transfer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    import os
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from bort_convert.dtypes import Array
     from bort_convert.family import Fact
-    from bort_convert.plan import Plan, Step
+    from bort_convert.manifest import Manifest
+    from bort_convert.tokenizer import Tokenizer
 
-WEIGHTS: Final = "model.safetensors"
-CONFIG: Final = "config.json"
+
+class Proof(Protocol):
+    """What a verification found, as `bort_convert.verify` gives it."""
+
+    @property
+    def passed(self) -> bool:
+        """The verdict."""
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
+
+    @property
+    def summary(self) -> Mapping[str, object]:
+        """For the manifest and the model card."""
 
 
 def convert(
@@ -38,9 +52,18 @@ def convert(
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    vocab: str | os.PathLike[str] | None = None,
+    bpe_ranks: str | os.PathLike[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    roberta_pairs: bool = False,
+    labels: Sequence[str] | None = None,
+    problem_type: str | None = None,
     dtype: str | None = None,
     allow_overflow: bool = False,
+    max_shard_size: str = DEFAULT_SIZE,
+    license: str | None = None,  # noqa: A002 - the Hub's word for it
     checksums: bool = True,
+    verify: Callable[[str | os.PathLike[str], Path], Proof] | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Manifest:
@@ -55,41 +78,66 @@ def convert(
         family: name of the family, where a file fits two.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
+        vocab: GluonNLP's vocabulary, a JSON file, for the tokenizer; by default the one that GluonNLP keeps in
+            `$MXNET_HOME/models` or `~/.mxnet/models`, if it is there.
+        bpe_ranks: GluonNLP's BPE ranks, a text file; the same default.
+        tokenizer: a directory with a RoBERTa tokenizer, or its name on the Hub, in place of those two.
+        roberta_pairs: two `</s>` between the segments of a pair, as RoBERTa has it, in place of Bort's one.
+        labels: names of a classifier's outputs, in their order.
+        problem_type: what a classifier does, "regression" or "single_label_classification" or
+            "multi_label_classification"; by default a regression where it has one output, else one label of many.
         dtype: a floating-point one for every tensor, such as "float16"; rounded to nearest even.
         allow_overflow: let values that are too large for `dtype` become infinite.
+        max_shard_size: of each file of weights, such as "2GB"; past it there are more of them, and an index.
+        license: the checkpoint's licence by its name on the Hub, for the model card.
         checksums: hash the source and every tensor for the manifest.
+        verify: run on the source and the finished directory before that takes its place, such as
+            `bort_convert.verify`; what it finds goes into the model card.
         force: replace what stands at `target`.
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        FormatError: the source cannot be read.
+        FormatError: the source or a file of the vocabulary cannot be read.
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
             model ties are not equal, or values do not fit into `dtype`.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
+        ParityError: `verify` did not pass; nothing was written.
         OutputError: the target cannot be written.
     """
-    if dtype not in {None, *FLOATS}:
-        raise VariantError(f"dtype is {dtype!r}, expected one of {', '.join(FLOATS)}")
-    given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads, "dtype": dtype}
-    options = {name: value for name, value in given.items() if value is not None}
-    caster = Caster(dtype) if dtype else None
+    limit = size_in_bytes(max_shard_size)
+    options = _given(
+        family=family,
+        variant=variant,
+        heads=heads,
+        roberta_pairs=roberta_pairs or None,
+        labels=",".join(labels or ()) or None,
+        problem_type=problem_type,
+        dtype=dtype,
+        max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
+        license=license,
+    )
     with open_params(source) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
-        plan = found.plan.with_dtype(dtype) if dtype else found.plan
+        receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
+        files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
+        words = _tokenizer(found, roberta_pairs=roberta_pairs, **files)
         with new_directory(target, source=source, force=force) as folder:
-            payload = _payload(params, found, caster)
-            specs = [spec for step in plan.steps for spec in step.targets]
-            tied = [(found.names[name], found.names[original]) for name, original in plan.twins]
-            written = write_weights(
-                folder / WEIGHTS, params, specs, payload, tied=tied, checksums=checksums, progress=progress
+            written = transfer(
+                folder,
+                params,
+                found,
+                limit=limit,
+                dtype=dtype,
+                allow_overflow=allow_overflow,
+                checksums=checksums,
+                progress=progress,
             )
-            _check_tied(params, written)
-            if caster and not allow_overflow:
-                caster.check()
-            manifest = _manifest(found, plan, written, options)
-            config = found.config | {"dtype": specs[0].dtype}
-            write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
-            write_text(folder / FILE_NAME, manifest.to_json())
+            write_text(folder / config.FILE_NAME, json.dumps(receiving, indent=2, sort_keys=True) + "\n")
+            if words:
+                write_tokenizer(folder, words)
+            manifest = finish(folder, replace(written, options=options, tokenizer=words.sources if words else {}))
+            if verify:
+                manifest = _proved(verify(source, folder), folder, manifest)
     return manifest
 
 
@@ -112,83 +160,26 @@ def fit_source(
     return fit(header, [known[family]] if family else known.values(), variant=variant, heads=heads)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 and have the system write it down."""
-    with path.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Callable[[str], FileRange | Iterable[Array]]:
-    """Gives the values of a target by its name: copied where that is all there is to do."""
-    steps = {spec.name: (step, number) for step in found.plan.steps for number, spec in enumerate(step.targets)}
-
-    def payload(name: str) -> FileRange | Iterable[Array]:
-        step, number = steps[name]
-        sources = [found.names[source] for source in step.sources]
-        made: FileRange | Array
-        if step.copied:
-            made = payload_of(params, sources[0])
-        else:
-            made = step.op.forward(*(params[source] for source in sources))[number]
-        if caster and caster.dtype != step.targets[number].dtype:
-            return caster.pieces(name, made, step.targets[number].dtype)
-        return made if isinstance(made, FileRange) else [made]
-
-    return payload
-
-
-def _check_tied(params: ParamsFile, written: Written) -> None:
-    """Refuse tensors that were written once and are not equal, bit for bit.
-
-    Raises:
-        MappingError: how many values differ, and where the first one stands.
-    """
-    problems = []
-    for one, other in written.unequal:
-        first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
-        different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
-        count, position = np.count_nonzero(different), tuple(int(axis[0]) for axis in np.nonzero(different))
-        problems.append(
-            f"{printable(one)}: differs from {printable(other)} in {count:,} of {first.size:,} values, first at "
-            f"{position}; expected no difference, because the receiving model ties them"
-        )
-    if problems:
-        raise MappingError("tensors that are written once are not equal:", problems)
-
-
-def _manifest(found: Fit, plan: Plan, written: Written, options: dict[str, Fact]) -> Manifest:
-    names = found.names
-    tensors = {
-        spec.name: Tensor(
-            sources=tuple(names[name] for name in step.sources),
-            op=type(step.op).__name__.lower(),
-            dtype=spec.dtype,
-            shape=spec.shape,
-            sha256=_digest(step, spec.name, written, names),
-            why=step.why,
-        )
-        for step in plan.steps
-        for spec in step.targets
-    }
-    return Manifest(
-        source=written.source,
-        family=found.family.name,
-        table=found.table.title,
-        variant=found.variant,
-        architecture=found.architecture,
-        dims=plan.dims,
-        facts=found.facts,
-        options=options,
-        tied={names[name]: names[original] for name, original in plan.twins},
-        left_out={names[name]: step.why for step in plan.steps if not step.targets for name in step.sources},
-        tensors=tensors,
+def _tokenizer(found: Fit, *, roberta_pairs: bool, **files: str | os.PathLike[str] | None) -> Tokenizer | None:
+    """The tokenizer whose vocabulary is as large as the checkpoint's; None where there is none to be found."""
+    dims = found.plan.dims
+    return find_tokenizer(
+        size=dims["vocab"], max_length=dims["positions"], roberta_pairs=roberta_pairs, absent=lambda _: None, **files
     )
 
 
-def _digest(step: Step, target: str, written: Written, names: Mapping[str, str]) -> str:
-    """Of a target that was made, its own; of one that was copied, its source's; "" where nothing was hashed."""
-    if target in written.made or not step.sources:
-        return written.made.get(target, "")
-    return written.stored.get(names[step.sources[0]], "")
+def _given(**options: Fact | None) -> dict[str, Fact]:
+    """The options that were given."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _proved(proof: Proof, folder: Path, manifest: Manifest) -> Manifest:
+    """Put what a verification found into the manifest and the model card.
+
+    Raises:
+        ParityError: it did not pass.
+    """
+    if not proof.passed:
+        raise ParityError(f"{proof.headline}. Nothing was written")
+    (folder / CARD).unlink()
+    return finish(folder, replace(manifest, parity=proof.summary))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from bort_convert.check import Check
     from bort_convert.family import Family
     from bort_convert.fit import Fit
     from bort_convert.inspection import Inspection
@@ -36,19 +37,25 @@ def inspection_text(found: Inspection) -> str:
     return "\n".join([*lines, "", *_columns(("NAME", "SHAPE", "DTYPE"), rows), "", f"{found.misfit}"])
 
 
-def conversion_text(manifest: Manifest, target: Path, files: Sequence[str]) -> str:
+def conversion_text(manifest: Manifest, target: Path) -> str:
     """What a conversion did, and what to do next."""
     variant = manifest.variant or "a size that was not published"
     lines = [
         f"{target}: {manifest.architecture} from {manifest.family} ({manifest.table}, {variant})",
         f"  {len(manifest.tensors):,} tensors, {manifest.parameters:,} parameters from the checkpoint",
-        f"  files: {', '.join(files)}",
+        f"  files: {', '.join(sorted((*manifest.files, 'conversion.json')))}",
     ]
     lines += [
         f"  {printable(twin)} equals {printable(name)}: tied, written once" for twin, name in manifest.tied.items()
     ]
     lines += [f"  {name}: made up, {tensor.why}" for name, tensor in manifest.tensors.items() if not tensor.sources]
     lines += [f"  {printable(name)}: left out, {why}" for name, why in manifest.left_out.items()]
+    lines += [
+        f"  {run['dtype']}: largest difference from the original {run['max_abs']:.1e} in {run['output']}"
+        for run in manifest.parity.get("runs", ())
+    ]
+    if not manifest.tokenizer:
+        lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
     loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}")'])
 
@@ -57,6 +64,20 @@ def extraction_text(manifest: Manifest, target: Path) -> str:
     """What an extraction wrote."""
     lines = [f"{target}: {len(manifest.tensors):,} arrays, {manifest.parameters:,} numbers from {manifest.source.name}"]
     return "\n".join([*lines, *(f"  {printable(name)}: left out, {why}" for name, why in manifest.left_out.items())])
+
+
+def check_text(found: Check, target: Path) -> str:
+    """What a check found."""
+    if found:
+        return f"{target}: {found.files:,} files and {found.tensors:,} tensors are as they were written"
+    count = len(found.problems)
+    return "\n".join([f"{target}: {count:,} problem{'s' * (count != 1)}", *(f"  {line}" for line in found.problems)])
+
+
+def tokenizer_text(manifest: Manifest, target: Path) -> str:
+    """What a tokenizer was made from, and how it is loaded."""
+    sources = " and ".join(printable(name) for name in manifest.tokenizer)
+    return f'{target}: a tokenizer from {sources}\nLoad it with transformers.AutoTokenizer.from_pretrained("{target}")'
 
 
 def families_text(families: Iterable[Family]) -> str:

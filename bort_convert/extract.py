@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,9 @@ def extract(
     suffix = Path(target).suffix
     if suffix not in writers:
         raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
-    with open_params(source) as params, new_file(target, source=source, force=force) as partial:
+    with open_params(source) as params, new_file(target, source=source, force=force) as file:
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
-        written = writers[suffix](partial, params, specs, progress)
+        written = writers[suffix](file, params, specs, progress)
         digests = {**written.stored, **written.made}
         return Manifest(
             source=written.source,
@@ -62,7 +63,8 @@ def extract(
 def _write_safetensors(
     path: Path, params: ParamsFile, specs: Sequence[TensorSpec], progress: Callable[[int, int], None]
 ) -> Written:
-    return write_weights(path, params, specs, lambda name: payload_of(params, name), framework="np", progress=progress)
+    payload = partial(payload_of, params)
+    return write_weights({path: specs}, params, payload, framework="np", progress=progress)
 
 
 def _write_npz(

@@ -42,14 +42,10 @@ class Fit:
 
     @property
     def config(self) -> dict[str, object]:
-        """The receiving model's config.json."""
+        """What the receiving model's config.json says of every such file: sizes, facts and constants."""
         values: dict[str, object] = {**self.facts, **self.plan.dims}
         config: dict[str, object] = {"architectures": [self.architecture]}
         config |= {key.name: values[key.source] if key.source else key.constant for key in self.family.config}
-        if "labels" in self.plan.dims:
-            labels = {str(number): f"LABEL_{number}" for number in range(self.plan.dims["labels"])}
-            config["id2label"] = labels
-            config["label2id"] = {label: int(number) for number, label in labels.items()}
         return config
 
 

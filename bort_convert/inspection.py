@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
+from bort_convert.config import config_of
 from bort_convert.convert import fit_source
 from bort_convert.errors import ConvertError, MappingError, VariantError
 from bort_convert.params import TensorInfo, open_params
@@ -100,7 +101,7 @@ def _fit_dict(fit: Fit) -> dict[str, object]:
         "architecture": fit.architecture,
         "dims": dict(fit.plan.dims),
         "facts": dict(fit.facts),
-        "config": fit.config,
+        "config": config_of(fit),
         "tied": {fit.names[name]: fit.names[original] for name, original in fit.plan.twins},
         "steps": [
             {

@@ -1,15 +1,18 @@
-"""The manifest: what was converted, how, and the SHA-256 of every tensor, as data and as `conversion.json`.
+"""The manifest: what was converted, how, and the SHA-256 of every tensor and file, as data and as `conversion.json`.
 
-The same input and options give the same bytes: it holds no time and no path.
+The same input and options give the same bytes: it holds no time and no path. Its last entry is the SHA-256 of the
+document without that entry, so that a change of the manifest shows too.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from bort_convert.errors import FormatError
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:
@@ -68,6 +71,10 @@ class Manifest:
         tied: second names in the source of tensors that were written once -> the first name.
         left_out: names in the source that nothing was written for -> the reason.
         tensors: by name in the target.
+        tokenizer: the files that the tokenizer was made from, with the SHA-256 of each.
+        parity: what `verify` found before the directory took its place; empty where it was not asked for.
+        files: SHA-256 of every other file of the directory; of a safetensors file, that of its header.
+        version: of the bort_convert that converted.
     """
 
     source: Source
@@ -81,6 +88,10 @@ class Manifest:
     options: Mapping[str, Fact] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    tokenizer: Mapping[str, str] = field(default_factory=dict)
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    version: str = __version__
 
     @property
     def parameters(self) -> int:
@@ -93,9 +104,34 @@ class Manifest:
             name: {key: value for key, value in asdict(self.tensors[name]).items() if value != ""}
             for name in sorted(self.tensors)
         }
-        document = {"bort_convert": __version__, **asdict(self), "parameters": self.parameters}
-        return {**document, "tensors": tensors}
+        known = asdict(self)
+        document = {"bort_convert": known.pop("version"), **known, "parameters": self.parameters, "tensors": tensors}
+        return {**document, "sha256": hashlib.sha256(_text(document).encode()).hexdigest()}
 
     def to_json(self) -> str:
         """The text of `conversion.json`."""
-        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+        return _text(self.to_dict())
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """The manifest of a directory that was converted earlier.
+
+        Raises:
+            FormatError: the text is not what `to_json` gives.
+        """
+        try:
+            document = json.loads(text)
+            document["version"] = document["bort_convert"]
+            known = {name: document[name] for name in cls.__dataclass_fields__}
+            source = Source(**known.pop("source"))
+            tensors = {
+                name: Tensor(**{"sha256": "", **entry, **{key: tuple(entry[key]) for key in ("sources", "shape")}})
+                for name, entry in known.pop("tensors").items()
+            }
+            return cls(source=source, tensors=tensors, **known)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise FormatError(f"{FILE_NAME}: is not what a conversion writes: {error!r}. Convert again") from error
+
+
+def _text(document: Mapping[str, object]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

@@ -79,6 +79,14 @@ def new_file(
             shutil.rmtree(folder, ignore_errors=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 and have the system write it down."""
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _check_source(path: Path, source: str | os.PathLike[str] | None) -> None:
     if source is not None and Path(source).resolve().is_relative_to(path.resolve()):
         raise OutputError(f"{path} holds the source, {source}; expected a place beside it. Choose another name")

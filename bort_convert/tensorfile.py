@@ -117,6 +117,7 @@ class TensorFile(Mapping[str, Array]):
     Attributes:
         header: name -> `TensorSpec`, in the order of the values in the file.
         metadata: the strings under `__metadata__`.
+        offsets: name -> the byte in the file where its values begin.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class TensorFile(Mapping[str, Array]):
         metadata: Mapping[str, str],
     ) -> None:
         self._mapped: mmap.mmap | None = mapped
-        self._offsets = offsets
+        self.offsets = offsets
         self.header = header
         self.metadata = metadata
 
@@ -135,7 +136,7 @@ class TensorFile(Mapping[str, Array]):
         spec = self.header[name]
         if self._mapped is None:
             raise ValueError(f"{name}: the file is closed")
-        flat = np.frombuffer(self._mapped, numpy_dtype(spec.dtype), prod(spec.shape), self._offsets[name])
+        flat = np.frombuffer(self._mapped, numpy_dtype(spec.dtype), prod(spec.shape), self.offsets[name])
         return flat.reshape(spec.shape)
 
     def __iter__(self) -> Iterator[str]:

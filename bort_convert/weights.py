@@ -1,4 +1,4 @@
-"""From an open `.params` file to a safetensors file: bytes copied on one thread, hashed on others."""
+"""From an open `.params` file to safetensors files: bytes copied on one thread, hashed on others."""
 
 from __future__ import annotations
 
@@ -47,9 +47,8 @@ def payload_of(params: ParamsFile, name: str) -> FileRange | Array:
 
 
 def write_weights(
-    path: Path,
+    files: Mapping[Path, Sequence[TensorSpec]],
     params: ParamsFile,
-    specs: Sequence[TensorSpec],
     payload: Callable[[str], FileRange | Iterable[Array]],
     *,
     framework: str = "pt",
@@ -57,27 +56,32 @@ def write_weights(
     checksums: bool = True,
     progress: Callable[[int, int], None],
 ) -> Written:
-    """Write a safetensors file.
+    """Write safetensors files.
 
     Args:
-        path: the file, which must not exist.
+        files: what to write, by the path of the file, which must not exist.
         params: the source.
-        specs: what to write.
         payload: the values of a name, as `write_tensors` takes them.
         framework: "pt" or "np"; older releases of transformers refuse a file that does not say which.
         tied: pairs of names in the source, of one dtype and shape, that should hold the same bytes.
         checksums: whether to hash at all; without, every digest is "" or absent.
         progress: told from time to time the bytes written and the bytes to write.
     """
-    total, done = sum(spec.nbytes for spec in specs), 0
+    total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
 
     def advance(nbytes: int) -> None:
         nonlocal done
         done += nbytes
         progress(done, total)
 
+    def write() -> dict[str, str]:
+        made: dict[str, str] = {}
+        for path, specs in files.items():
+            made |= write_tensors(path, specs, payload, metadata={"format": framework}, advance=advance)
+        return made
+
     with ThreadPoolExecutor(1) as pool:
-        writing = pool.submit(write_tensors, path, specs, payload, metadata={"format": framework}, advance=advance)
+        writing = pool.submit(write)
         source, stored = describe_source(params) if checksums else (Source(params.path.name, params.size), {})
         unequal = tuple(pair for pair in tied if not _equal(params, *pair, stored))
         made = writing.result()

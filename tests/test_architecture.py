@@ -34,14 +34,20 @@ ROOMS = {
     "version": "",
     "manifest": "family version",
     "weights": "params tensorfile streams digests manifest",
-    "convert": "params tensorfile streams weights casts plan family fit manifest output",
+    "shards": "",
+    "card": "manifest",
+    "bundle": "manifest card output streams tokenizer",
+    "config": "fit",
+    "transfer": "params streams weights casts plan fit manifest output shards",
+    "convert": "params family fit config tokenizer output transfer bundle card shards manifest",
     "extract": "params weights manifest output",
-    "inspection": "params plan family fit convert",
+    "inspection": "params plan family fit config convert",
     "verify": "params tensorfile output manifest family fit convert",
+    "check": "bundle digests streams tensorfile manifest verify",
     "loading": "verify",
-    "__init__": "params family manifest convert extract inspection loading verify version",
-    "display": "ops family fit manifest inspection",
-    "cli": "__init__ display verify",
+    "__init__": "params family manifest convert extract inspection loading bundle check verify version",
+    "display": "ops family fit manifest inspection check",
+    "cli": "__init__ display verify config shards",
     "__main__": "cli",
 }
 # Inside verify: comparing knows nothing of running, and reporting nothing of either framework.
@@ -134,10 +140,10 @@ def import_faults(module: str, tree: ast.Module) -> list[str]:
 
 
 def lines_of(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
-    """How long a function is, less its docstring."""
+    """How long a function is, less its docstring and its parameters: one with many options is not longer for it."""
     first = node.body[0]
     docstring = first if ast.get_docstring(node) is not None else None
-    length = (node.end_lineno or 0) - node.lineno + 1
+    length = (node.end_lineno or 0) - first.lineno + 1
     return length - ((docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0)
 
 
@@ -200,7 +206,7 @@ def test_every_room_and_rule_is_about_something_that_exists() -> None:
         ("ops", "\n" * 251, "ops has 251 lines, more than 250"),
         ("families.bort", "\n" * 101, "families.bort has 101 lines, more than 100"),
         ("families.bort", "def f(): ...", "families.bort has a function, f; a family is a table"),
-        ("ops", "class A:\n  def f(self):\n    'd'\n" + "    f()\n" * 40, "ops.f has 41 lines, more than 40"),
+        ("ops", "class A:\n  def f(self):\n    'd'\n" + "    f()\n" * 41, "ops.f has 41 lines, more than 40"),
     ],
 )
 def test_each_rule_can_fail(module: str, source: str, fault: str) -> None:

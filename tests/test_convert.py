@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_every_tensor_is_its_source_bit_for_bit_and_nothing_is_lost(full: Path, tmp_path: Path) -> None:
     manifest = convert(full, tmp_path / "out", heads=8)
-    assert sorted(files(tmp_path / "out")) == ["config.json", "conversion.json", "model.safetensors"]
+    assert sorted(files(tmp_path / "out")) == ["README.md", "config.json", "conversion.json", "model.safetensors"]
     source = tensors_of(full)
     used = set(manifest.tied)
     with open_tensors(tmp_path / "out" / "model.safetensors") as target:

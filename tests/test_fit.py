@@ -59,11 +59,9 @@ def test_an_encoder_becomes_the_bare_model_under_its_own_names() -> None:
 
 
 @pytest.mark.parametrize("labels", [1, 3])
-def test_a_classifier_has_its_labels_in_the_config(labels: int) -> None:
+def test_a_classifier_is_known_with_its_number_of_labels(labels: int) -> None:
     found = fit_bort(classifier(**RELEASED | {"labels": labels}))
     assert (found.architecture, found.table.title) == ("BertForSequenceClassification", "classifier")
-    assert found.config["id2label"] == {str(number): f"LABEL_{number}" for number in range(labels)}
-    assert found.config["label2id"] == {f"LABEL_{number}": number for number in range(labels)}
 
 
 def test_a_classifier_without_dropout_has_other_numbers() -> None:

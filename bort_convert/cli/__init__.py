@@ -5,6 +5,7 @@ from click_default_group import DefaultGroup
 
 from bort_convert import __version__
 from bort_convert.cli.checkpoints import convert, extract, families, inspect
+from bort_convert.cli.directories import check, tokenizer
 from bort_convert.cli.verification import record, verify
 
 
@@ -21,5 +22,5 @@ def main() -> None:
     """
 
 
-for command in (convert, inspect, extract, verify, record, families):
+for command in (convert, inspect, extract, verify, record, check, tokenizer, families):
     main.add_command(command)

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import click
 
 import bort_convert
 from bort_convert import display
-from bort_convert.cli.shared import FORCE, JSON, OUT, QUIET, SOURCE, Command, progress, show, table_options
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from bort_convert.cli.shared import (
+    FORCE,
+    JSON,
+    MXNET_PYTHON,
+    OUT,
+    QUIET,
+    SOURCE,
+    Command,
+    progress,
+    show,
+    table_options,
+    teller,
+    tokenizer_options,
+)
+from bort_convert.config import PROBLEM_TYPES
+from bort_convert.shards import DEFAULT_SIZE
 
 
 @click.command(cls=Command)
 @SOURCE
 @OUT
 @table_options
-@FORCE
+@tokenizer_options
+@click.option("--labels", help="Names of a classifier's outputs in their order: a,b,c, or a file with one a line.")
+@click.option("--problem-type", type=click.Choice(PROBLEM_TYPES), help="What a classifier does; else by its outputs.")
 @click.option(
     "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Write every tensor in this dtype."
 )
 @click.option("--allow-overflow", is_flag=True, help="Let values that are too large for --dtype become infinite.")
+@click.option("--max-shard-size", default=DEFAULT_SIZE, show_default=True, help="Of each file of weights.")
+@click.option("--license", metavar="NAME", help="The checkpoint's licence, as the Hub spells it, for the model card.")
+@click.option("--verify", is_flag=True, help="Prove the conversion as `verify` does; without a proof write nothing.")
+@MXNET_PYTHON
 @click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
+@FORCE
 @JSON
 @QUIET
 def convert(
@@ -34,6 +55,9 @@ def convert(
     family: str | None,
     variant: str | None,
     heads: int | None,
+    labels: str | None,
+    verify: bool,
+    mxnet_python: str | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -47,10 +71,13 @@ def convert(
     if dry_run:
         _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=True)
         return
+    if labels is not None:
+        options["labels"] = _labels(labels)
+    if verify:
+        options["verify"] = partial(bort_convert.verify, mxnet_python=mxnet_python, progress=teller(shown=not quiet))
     with progress("Converting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.convert(source, out, progress=told, **table, **options)
-    files = sorted(path.name for path in out.iterdir())
-    show(manifest.to_dict(), display.conversion_text(manifest, out, files), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict(), display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -92,6 +119,17 @@ def families(*, as_json: bool) -> None:
         for family in known.values()
     ]
     show({"families": listed}, display.families_text(known.values()), as_json=as_json, quiet=False)
+
+
+def _labels(given: str) -> list[str]:
+    """The lines of a file where there is one of that name, else what stands between commas."""
+    path = Path(given)
+    if not path.is_file():
+        return [label.strip() for label in given.split(",")]
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.BadParameter(f"{path} cannot be read as UTF-8 text: {error}", param_hint="--labels") from error
 
 
 def _show_inspection(found: bort_convert.Inspection, *, as_json: bool, quiet: bool, must_fit: bool) -> None:

@@ -25,6 +25,9 @@ SOURCE = click.argument("source", type=click.Path(path_type=Path))
 OUT = click.argument("out", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; everything else goes to stderr.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+MXNET_PYTHON = click.option(
+    "--mxnet-python", metavar="PATH", help="An interpreter that has mxnet and gluonnlp; by default this one."
+)
 FORCE = click.option("--force", is_flag=True, help="Replace what is already there.")
 
 
@@ -69,6 +72,19 @@ def table_options(function: Function) -> Function:
         function
     )
     return click.option("--family", type=known, help="The family, where a file fits two.")(function)
+
+
+def tokenizer_options(function: Function) -> Function:
+    """The options of every command that writes a tokenizer."""
+    file = click.Path(path_type=Path)
+    for option in (
+        click.option("--roberta-pairs", is_flag=True, help="Two </s> between the segments of a pair; Bort has one."),
+        click.option("--tokenizer", metavar="DIR_OR_HUB_ID", help="A RoBERTa tokenizer, in place of those two files."),
+        click.option("--bpe-ranks", type=file, help="GluonNLP's BPE ranks; by default those in its model cache."),
+        click.option("--vocab", type=file, help="GluonNLP's vocabulary; by default the one in its model cache."),
+    ):
+        function = option(function)
+    return function
 
 
 def show(document: object, text: str, *, as_json: bool, quiet: bool) -> None:

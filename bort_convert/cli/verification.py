@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import bort_convert
-from bort_convert.cli.shared import FORCE, JSON, QUIET, SOURCE, Command, show, table_options, teller
+from bort_convert.cli.shared import FORCE, JSON, MXNET_PYTHON, QUIET, SOURCE, Command, show, table_options, teller
 from bort_convert.errors import ParityError
 from bort_convert.verify.report import to_dict, to_text, write_report
 
@@ -22,9 +22,6 @@ DTYPE = click.option(
 SEED = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the default inputs.")
 BATCH = click.option("--batch", type=click.IntRange(min=1), help="Rows of the default inputs.")
 ATTENTIONS = click.option("--attentions", is_flag=True, help="Include attention probabilities.")
-MXNET_PYTHON = click.option(
-    "--mxnet-python", metavar="PATH", help="An interpreter that has mxnet and gluonnlp; by default this one."
-)
 TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that MXNet may take.")
 
 

@@ -36,10 +36,10 @@ LANGUAGE_MODEL = (
     *BACKBONE,
     *optional(
         HEAD,
+        rename("decoder.3.bias", "cls.predictions.bias", "vocab", prefixed=f"{EMBEDDING}_bias"),
         linear("decoder.0", "cls.predictions.transform.dense", "units units", prefixed="[~model#_]dense#"),
         norm("decoder.2", "cls.predictions.transform.LayerNorm", "units", prefixed="[~model#_]~layernorm#"),
         same("decoder.3.weight", original="word_embed.0.weight", dims="vocab units", why="the output layer is tied"),
-        rename("decoder.3.bias", "cls.predictions.bias", "vocab", prefixed=f"{EMBEDDING}_bias"),
     ),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.verify.compare import place
 
@@ -96,6 +96,19 @@ class Report:
             rung = next(iter(failed.values()), Rung("nothing", passed=False, detail="nothing was verified"))
             return f"FAIL {rung.name}: {_first_line(rung.detail)}"
         return f"PASS {self.target} is {self.source}: {', '.join(rung.name for rung in self.rungs)}"
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a manifest keeps of it: the rungs, the largest difference in each precision, and what ran."""
+        worst = [(run.dtype, max(run.layers, key=excess)) for run in self.runs if run.layers]
+        return {
+            "rungs": {rung.name: rung.detail for rung in self.rungs},
+            "runs": [
+                {"dtype": dtype, "output": label(layer.name), "max_abs": layer.max_abs, "limit": layer.limit}
+                for dtype, layer in worst
+            ],
+            "versions": dict(self.versions),
+        }
 
 
 def excess(difference: Difference) -> float:

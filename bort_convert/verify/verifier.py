@@ -84,7 +84,7 @@ def verify(
             raise ConvertError(f"{reference}: a recorded trace brings its own inputs; leave --text out, or record anew")
         subject = recorded(reference, target, _dtypes(dtype), all_needed=dtype != BOTH)
     else:
-        live = Reference(Path(reference), _fit_as_converted(reference, target, heads), mxnet_python, timeout, progress)
+        live = Reference(Path(reference), fit_as_converted(reference, target, heads), mxnet_python, timeout, progress)
         inputs = _inputs(live.fit, seed=seed, batch=batch, sentences=_sentences(target, text, live.fit))
         subject = running(live, target, inputs, _dtypes(dtype), attentions=attentions)
     shapes = rungs.names_and_shapes(target, subject.provenance)
@@ -198,7 +198,7 @@ def _dtypes(dtype: str) -> tuple[str, ...]:
     return DTYPES if dtype == BOTH else (dtype,)
 
 
-def _fit_as_converted(source: PathLike, target: PathLike, heads: int | None) -> Fit:
+def fit_as_converted(source: PathLike, target: PathLike, heads: int | None = None) -> Fit:
     """What a source is, with the choices that its conversion was given."""
     options = manifest_of(target).get("options") or {}
     choices: dict[str, Any] = {name: options.get(name) for name in ("family", "variant", "heads")}

@@ -1,0 +1,127 @@
+"""What stands in a converted directory beside the weights: tokenizer, model card and manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from bort_convert import card, manifest
+from bort_convert.errors import FormatError
+from bort_convert.manifest import Manifest
+from bort_convert.output import new_directory, write_text
+from bort_convert.streams import FileRange, read_pieces
+from bort_convert.tokenizer import find_tokenizer
+
+if TYPE_CHECKING:
+    from bort_convert.tokenizer import Tokenizer
+
+WEIGHTS: Final = ".safetensors"
+
+
+def finish(folder: Path, written: Manifest) -> Manifest:
+    """Write the manifest of a directory that has all else, and a model card if it has none; give the manifest."""
+    written = replace(written, files=_digests(folder))
+    if not (folder / card.FILE_NAME).exists():
+        write_text(folder / card.FILE_NAME, card.card_text(written))
+        written = replace(written, files=_digests(folder))
+    write_text(folder / manifest.FILE_NAME, written.to_json())
+    return written
+
+
+def read_manifest(target: str | os.PathLike[str]) -> Manifest:
+    """The manifest of a converted directory.
+
+    Raises:
+        FormatError: there is none, or it is damaged.
+    """
+    path = Path(target) / manifest.FILE_NAME
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except FormatError as error:
+        raise FormatError(f"{target}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: cannot be read: {error}. Is {target} a converted directory?") from error
+
+
+def add_tokenizer(
+    target: str | os.PathLike[str],
+    *,
+    vocab: str | os.PathLike[str] | None = None,
+    bpe_ranks: str | os.PathLike[str] | None = None,
+    tokenizer: str | os.PathLike[str] | None = None,
+    roberta_pairs: bool = False,
+) -> Manifest:
+    """Give a converted directory its tokenizer, in place of the one that it has, if any.
+
+    The directory is replaced whole or not at all; weights are linked, not copied. A model card that was edited stays.
+
+    Args:
+        target: a converted directory.
+        vocab: see `convert`.
+        bpe_ranks: see `convert`.
+        tokenizer: see `convert`.
+        roberta_pairs: see `convert`.
+
+    Raises:
+        FormatError: the directory or a file of the vocabulary cannot be read, or none was found.
+        OutputError: the directory cannot be written.
+    """
+    known = read_manifest(target)
+    reasons: list[str] = []
+    found = find_tokenizer(
+        size=known.dims["vocab"],
+        max_length=known.dims["positions"],
+        vocab=vocab,
+        bpe_ranks=bpe_ranks,
+        tokenizer=tokenizer,
+        roberta_pairs=roberta_pairs,
+        absent=reasons.append,
+    )
+    if found is None:
+        raise FormatError(f"no vocabulary was given: {reasons[0]}")
+    with new_directory(target, force=True) as folder:
+        for path in _others(Path(target)):
+            if path.name != card.FILE_NAME or file_digest(path) != known.files.get(path.name):
+                _link(path, folder / path.name)
+        write_tokenizer(folder, found)
+        return finish(folder, replace(known, tokenizer=found.sources))
+
+
+def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
+    """Write a tokenizer's files, in place of those that stand there."""
+    for name, text in tokenizer.files.items():
+        (folder / name).unlink(missing_ok=True)
+        write_text(folder / name, text)
+
+
+def file_digest(path: Path) -> str:
+    """The SHA-256 of a file; of a safetensors file, that of its length and header: its tensors have digests each."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if path.suffix == WEIGHTS:
+            size = min(size, 8 + int.from_bytes(file.read(8), "little"))
+        for piece in read_pieces(FileRange(file.fileno(), 0, size)):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {path.name: file_digest(path) for path in _others(folder)}
+
+
+def _others(folder: Path) -> list[Path]:
+    """Every file but the manifest, in order."""
+    return sorted(path for path in folder.iterdir() if path.name != manifest.FILE_NAME)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Another name for a file; a copy where the file system has no such thing."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,48 @@
+"""The commands that work on converted directories: check and tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+import bort_convert
+from bort_convert import display
+from bort_convert.cli.shared import JSON, OUT, QUIET, Command, progress, show, tokenizer_options
+from bort_convert.errors import ParityError
+
+
+@click.command(cls=Command)
+@OUT
+@click.option("--source", type=click.Path(path_type=Path), help="The checkpoint: compare every tensor with it too.")
+@JSON
+@QUIET
+@click.pass_context
+def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: bool, quiet: bool) -> None:
+    """Compare every file and tensor of OUT, a converted directory, with what was written.
+
+    One changed byte in any file, a missing file and an extra one are found and named; the exit code is 1 then.
+    """
+    with progress("Checking", shown=not (quiet or as_json)) as told:
+        found = bort_convert.check(out, source=source, progress=told)
+    show({"passed": bool(found), **asdict(found)}, display.check_text(found, out), as_json=as_json, quiet=quiet)
+    if not found:
+        if quiet or as_json:
+            click.echo(display.check_text(found, out), err=True)
+        ctx.exit(ParityError.exit_code)
+
+
+@click.command(cls=Command)
+@OUT
+@tokenizer_options
+@JSON
+@QUIET
+def tokenizer(out: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
+    """Give OUT, a converted directory, its tokenizer, in place of one that it has.
+
+    It is made from GluonNLP's vocabulary and BPE ranks, or from a RoBERTa tokenizer.
+    """
+    manifest = bort_convert.add_tokenizer(out, **options)
+    show(manifest.to_dict(), display.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)
