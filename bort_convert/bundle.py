@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bort_convert.tokenizer import Tokenizer
 
 WEIGHTS: Final = ".safetensors"
+_PAIRS: Final = "roberta_pairs"
 
 
 def finish(folder: Path, written: Manifest) -> Manifest:
@@ -88,7 +89,9 @@ def add_tokenizer(
             if path.name != card.FILE_NAME or file_digest(path) != known.files.get(path.name):
                 _link(path, folder / path.name)
         write_tokenizer(folder, found)
-        return finish(folder, replace(known, tokenizer=found.sources))
+        options = {name: value for name, value in known.options.items() if name != _PAIRS}
+        options |= {_PAIRS: True} if roberta_pairs else {}
+        return finish(folder, replace(known, tokenizer=found.sources, options=options))
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:

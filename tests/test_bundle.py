@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+import bort_convert
+from bort_convert import bundle
+from bort_convert.cli import main
+from bort_convert.errors import FormatError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def out(fixtures: Path, tmp_path: Path) -> Path:
+    bort_convert.convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def words(fixtures: Path) -> dict[str, Path]:
+    """A vocabulary as large as the small Bort's."""
+    return {"vocab": fixtures / "tiny.vocab", "bpe_ranks": fixtures / "tiny_ranks.txt"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_tokenizer_added_later_gives_the_directory_that_it_would_have_been(
+    out: Path, words: dict[str, Path], fixtures: Path, tmp_path: Path
+) -> None:
+    weights = (out / "model.safetensors").stat()
+    manifest = bort_convert.add_tokenizer(out, **words)
+    bort_convert.convert(fixtures / "bort_4_8_24_32.params", tmp_path / "at once", heads=8, **words)  # type: ignore[arg-type]
+    assert contents(out) == contents(tmp_path / "at once")
+    assert set(manifest.tokenizer) == {"tiny.vocab", "tiny_ranks.txt"}
+    assert (out / "model.safetensors").stat().st_ino == weights.st_ino, "the weights are linked, not copied"
+    assert bort_convert.check(out)
+    assert bort_convert.add_tokenizer(out, **words) == manifest
+    assert contents(out) == contents(tmp_path / "at once")
+
+
+def test_pairs_can_be_changed_later(out: Path, words: dict[str, Path]) -> None:
+    bort_convert.add_tokenizer(out, **words)
+    one = json.loads((out / "tokenizer.json").read_text("utf-8"))["post_processor"]
+    bort_convert.add_tokenizer(out, roberta_pairs=True, **words)
+    two = json.loads((out / "tokenizer.json").read_text("utf-8"))["post_processor"]
+    assert len(two["pair"]) == len(one["pair"]) + 1
+    assert bundle.read_manifest(out).options["roberta_pairs"] is True
+    bort_convert.add_tokenizer(out, **words)
+    assert "roberta_pairs" not in bundle.read_manifest(out).options
+    assert bort_convert.check(out)
+
+
+def test_a_card_that_was_edited_stays_as_it_is(out: Path, words: dict[str, Path]) -> None:
+    (out / "README.md").write_text("mine\n")
+    bort_convert.add_tokenizer(out, **words)
+    assert (out / "README.md").read_text() == "mine\n"
+    assert bort_convert.check(out)
+
+
+def test_a_vocabulary_of_another_size_changes_nothing(
+    out: Path, words: dict[str, Path], fixtures: Path, tmp_path: Path
+) -> None:
+    before = contents(out)
+    document = json.loads(words["vocab"].read_text("utf-8"))
+    document["idx_to_token"].append("one more")
+    document["token_to_idx"]["one more"] = 120
+    (tmp_path / "larger.vocab").write_text(json.dumps(document))
+    with pytest.raises(FormatError, match="121 tokens, expected 120, the rows of the word embedding"):
+        bort_convert.add_tokenizer(out, vocab=tmp_path / "larger.vocab", bpe_ranks=words["bpe_ranks"])
+    assert contents(out) == before
+    with pytest.raises(FormatError, match="120 tokens, expected 90"):
+        bort_convert.convert(fixtures / "bort_2_3_24_24.params", tmp_path / "other", heads=3, **words)  # type: ignore[arg-type]
+    assert not (tmp_path / "other").exists()
+
+
+def test_without_a_vocabulary_the_conversion_says_how_to_add_it_later(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MXNET_HOME", str(tmp_path / "nothing"))
+    out = tmp_path / "out"
+    done = CliRunner().invoke(main, [str(fixtures / "bort_4_8_24_32.params"), str(out), "--heads", "8"])
+    assert done.exit_code == 0
+    assert f"no tokenizer: add one with bort-convert tokenizer {out} --vocab FILE --bpe-ranks FILE\n" in done.stdout
+    failed = CliRunner().invoke(main, ["tokenizer", str(out)])
+    assert failed.exit_code == 3
+    assert "pass --vocab" in failed.stderr
+    words = ["--vocab", str(fixtures / "tiny.vocab"), "--bpe-ranks", str(fixtures / "tiny_ranks.txt")]
+    added = CliRunner().invoke(main, ["tokenizer", str(out), *words])
+    assert (added.exit_code, added.stdout.split("\n")[0]) == (
+        0,
+        f"{out}: a tokenizer from tiny.vocab and tiny_ranks.txt",
+    )
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '"text"', '{"bort_convert": "0.1.0"}', "\udcff"])
+def test_a_manifest_that_is_none_is_named(content: str, out: Path) -> None:
+    (out / "conversion.json").write_text(content, errors="surrogateescape")
+    with pytest.raises(FormatError, match=r"conversion\.json"):
+        bort_convert.add_tokenizer(out)
+
+
+def test_a_manifest_comes_back_as_it_was_written(out: Path, fixtures: Path) -> None:
+    manifest = bort_convert.convert(fixtures / "bort_4_8_24_32.params", out, heads=8, force=True)
+    assert bundle.read_manifest(out) == manifest
+
+
+def test_labels_come_from_a_list_or_a_file(fixtures: Path, tmp_path: Path) -> None:
+    source, out = str(fixtures / "bort_4_8_24_32-classifier3.params"), tmp_path / "out"
+    (tmp_path / "labels.txt").write_text("no, thanks\n maybe\n\nyes\n")
+    for given, expected in (("no, maybe ,yes", "no"), (str(tmp_path / "labels.txt"), "no, thanks")):
+        options = ["--heads", "8", "--labels", given, "--force"]
+        assert CliRunner().invoke(main, [source, str(out), *options]).exit_code == 0
+        config = json.loads((out / "config.json").read_text("utf-8"))
+        assert config["id2label"] == {"0": expected, "1": "maybe", "2": "yes"}
+    wrong = CliRunner().invoke(main, [source, str(out), "--heads", "8", "--labels", "a,b", "--force"])
+    assert (wrong.exit_code, "expected 3, one for each output" in wrong.stderr) == (3, True)
