@@ -62,7 +62,7 @@ def convert(
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        FormatError: the source cannot be read.
+        FormatError: the source cannot be read, or changed while it was read.
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
             model ties are not equal, or values do not fit into `dtype`.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
@@ -73,7 +73,7 @@ def convert(
     given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads, "dtype": dtype}
     options = {name: value for name, value in given.items() if value is not None}
     caster = Caster(dtype) if dtype else None
-    with open_params(source) as params:
+    with open_params(source, mapped=False) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
         plan = found.plan.with_dtype(dtype) if dtype else found.plan
         with new_directory(target, source=source, force=force) as folder:
@@ -90,6 +90,7 @@ def convert(
             config = found.config | {"dtype": specs[0].dtype}
             write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
             write_text(folder / FILE_NAME, manifest.to_json())
+            params.check_unchanged()
     return manifest
 
 

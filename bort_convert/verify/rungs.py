@@ -67,7 +67,7 @@ def bits(target: str | os.PathLike[str], reference: Reference) -> Rung:
     problems: list[str] = []
     returned: set[str] = set()
     nbytes = 0
-    with open_weights(target) as weights, open_params(reference.path) as params:
+    with open_weights(target) as weights, open_params(reference.path, mapped=False) as params:
         try:
             for name, found in plan.revert(weights):
                 expected = params[names[name]]
