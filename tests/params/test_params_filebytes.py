@@ -69,3 +69,15 @@ def test_a_walk_over_the_headers_maps_nothing_and_reads_little(tmp_path: Path, m
     with open_params(tmp_path / "x.params") as params:
         assert len(params.header) == 8
     assert sum(read) <= 10 * filebytes.BLOCK
+
+
+def test_a_file_that_is_not_mapped_and_became_shorter_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+    save_params(tmp_path / "x.params", {"w": np.zeros(5000, np.float32)})
+    with open_params(tmp_path / "x.params", mapped=False) as params:
+        kept = params["w"]
+        kept += 1
+        assert params["w"].sum() == 0
+        os.truncate(tmp_path / "x.params", 9000)
+        with pytest.raises(FormatError, match="the file ended at byte 9,000 while it was read; it had 20,0"):
+            params["w"]
+    assert kept.sum() == 5000
