@@ -37,6 +37,7 @@ STOPPED = """
 import os, signal, sys, time
 import click
 from bort_convert.cli.interrupts import Program
+from bort_convert.output import new_directory
 
 @click.group(cls=Program)
 def main(): ...
