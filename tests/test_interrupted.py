@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import kills
 import pytest
 
-from bort_convert import convert, digests, extract, streams
+from bort_convert import convert, digests, extract, open_params, streams
 from bort_convert.cli.interrupts import SIGNALS, Interrupted, interruptible
 from bort_convert.errors import ConvertError, FormatError, OutputError
+from bort_convert.weights import describe_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,6 +324,13 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
     message = refused(source, out, lambda told: convert(source, out, heads=8, progress=told, **WAYS[way]), fault)
     if "opened a second time" not in message:  # the hashing thread had not come to that yet
         assert message.startswith(f"{source}: {FAULTS[fault]}")
+
+
+def test_a_source_that_was_moved_before_it_is_hashed_is_refused(source: Path) -> None:
+    with open_params(source, mapped=False) as params:
+        source.rename(source.with_suffix(".moved"))
+        with pytest.raises(FormatError, match=r"cannot be opened a second time \(No such file .*\)\. Was it moved"):
+            describe_source(params)
 
 
 def test_an_old_directory_outlives_a_new_one_that_fails(source: Path, tmp_path: Path) -> None:

@@ -96,3 +96,12 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(
     monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
     with (tmp_path / "target").open("xb", buffering=0) as target, pytest.raises(OSError, match="no space left"):
         copy_range(FileRange(source, 0, 10), target.fileno())
+
+
+def test_what_cannot_be_read_is_an_error_of_the_source(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(FormatError, match="the source cannot be read at byte 7: Is a directory"):
+            next(read_pieces(FileRange(descriptor, 7, 1)))
+    finally:
+        os.close(descriptor)
