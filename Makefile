@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 JOBS ?= 2
+KILLS ?= 200
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
@@ -57,7 +58,7 @@ demo: .venv/.made ## convert a small Bort that GluonNLP wrote, and load it in tr
 	$(BIN)/python docs/examples/first_steps.py build/demo
 	@if $(BIN)/bort-convert verify --help >/dev/null 2>&1; then set -x; $(BIN)/bort-convert verify $(SMALL) build/demo; fi
 
-.PHONY: test coverage oldest pythons parity mutants
+.PHONY: test coverage oldest pythons parity mutants kills
 test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
@@ -82,6 +83,9 @@ parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare th
 
 mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
 	$(BIN)/python tests/verify/mutants.py
+
+kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards
+	$(BIN)/python tests/kills.py $(KILLS)
 
 .PHONY: original bench
 original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7

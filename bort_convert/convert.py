@@ -97,7 +97,7 @@ def convert(
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        FormatError: the source or a file of the vocabulary cannot be read.
+        FormatError: the source or a file of the vocabulary cannot be read, or the source changed while it was read.
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
             model ties are not equal, or values do not fit into `dtype`.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
@@ -116,7 +116,7 @@ def convert(
         max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
         license=license,
     )
-    with open_params(source) as params:
+    with open_params(source, mapped=False) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
         receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
         files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
@@ -136,6 +136,7 @@ def convert(
             if words:
                 write_tokenizer(folder, words)
             manifest = finish(folder, replace(written, options=options, tokenizer=words.sources if words else {}))
+            params.check_unchanged()
             if verify:
                 manifest = _proved(verify(source, folder), folder, manifest)
     return manifest

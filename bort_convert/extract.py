@@ -40,16 +40,17 @@ def extract(
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        FormatError: the source cannot be read.
+        FormatError: the source cannot be read, or changed while it was read.
         OutputError: the target cannot be written, or its format cannot hold what the source holds.
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
     suffix = Path(target).suffix
     if suffix not in writers:
         raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
-    with open_params(source) as params, new_file(target, source=source, force=force) as file:
+    with open_params(source, mapped=False) as params, new_file(target, source=source, force=force) as file:
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
         written = writers[suffix](file, params, specs, progress)
+        params.check_unchanged()
         digests = {**written.stored, **written.made}
         return Manifest(
             source=written.source,

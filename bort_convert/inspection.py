@@ -82,7 +82,7 @@ def inspect(
     Raises:
         FormatError: the file cannot be read.
     """
-    with open_params(source) as params:
+    with open_params(source, mapped=False) as params:
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:

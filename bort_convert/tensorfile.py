@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Mapping
-from math import prod
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from bort_convert.dtypes import Array, TensorSpec, itemsize, numpy_dtype
 from bort_convert.errors import FormatError, OutputError
-from bort_convert.streams import PIECE, FileRange, copy_range, write_all
+from bort_convert.streams import PIECE, FileRange, copy_range, read_into, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -95,7 +94,8 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
         FormatError: the file cannot be opened or breaks a rule of the format: which one, where, and what was expected.
     """
     try:
-        with Path(path).open("rb") as file:
+        with ExitStack() as stack:
+            file = stack.enter_context(Path(path).open("rb"))
             size = os.fstat(file.fileno()).st_size
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")
@@ -105,14 +105,14 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
                     f"at most {_MAX_HEADER:,}. Not a safetensors file, or cut short?"
                 )
             header, metadata = _parse_header(f"{path}", file.read(length), size - 8 - length)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            stack.pop_all()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return TensorFile(mapped, header, {name: 8 + length + begin for name, begin in _begins(header)}, metadata)
+    return TensorFile(file, header, {name: 8 + length + begin for name, begin in _begins(header)}, metadata)
 
 
 class TensorFile(Mapping[str, Array]):
-    """An open file: a mapping from names to arrays, which are read-only views of the mapped file.
+    """An open file: a mapping from names to arrays, each read anew when it is asked for.
 
     Attributes:
         header: name -> `TensorSpec`, in the order of the values in the file.
@@ -122,22 +122,26 @@ class TensorFile(Mapping[str, Array]):
 
     def __init__(
         self,
-        mapped: mmap.mmap,
+        file: IO[bytes],
         header: Mapping[str, TensorSpec],
         offsets: Mapping[str, int],
         metadata: Mapping[str, str],
     ) -> None:
-        self._mapped: mmap.mmap | None = mapped
-        self.offsets = offsets
-        self.header = header
-        self.metadata = metadata
+        self._file = file
+        self.header, self.offsets, self.metadata = header, offsets, metadata
 
     def __getitem__(self, name: str) -> Array:
         spec = self.header[name]
-        if self._mapped is None:
+        if self._file.closed:
             raise ValueError(f"{name}: the file is closed")
-        flat = np.frombuffer(self._mapped, numpy_dtype(spec.dtype), prod(spec.shape), self.offsets[name])
-        return flat.reshape(spec.shape)
+        array = np.empty(spec.shape, numpy_dtype(spec.dtype))
+        found = read_into(array.reshape(-1).view(np.uint8).data, self._file.fileno(), self.offsets[name])
+        if found < spec.nbytes:
+            raise FormatError(f"{self._file.name}: {name!r} ends after {found:,} of {spec.nbytes:,} bytes: cut short?")
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.header  # a Mapping would read the array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.header)
@@ -154,8 +158,8 @@ class TensorFile(Mapping[str, Array]):
         self.close()
 
     def close(self) -> None:
-        """Forget the mapped file; it stays mapped for as long as a view of it lives."""
-        self._mapped = None
+        """Close the file; arrays stay as they are."""
+        self._file.close()
 
 
 def _header(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
@@ -193,7 +197,7 @@ def _check_size(spec: TensorSpec, size: int) -> None:
 
 
 def _pieces(array: Array) -> Iterator[memoryview]:
-    """The little-endian C-order bytes of an array, in pieces: a view of a mapped file is never copied whole."""
+    """The little-endian C-order bytes of an array, in pieces: one that has them so is not copied."""
     flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
     for start in range(0, flat.size, PIECE):
         yield flat[start : start + PIECE].data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 import traceback
 from pathlib import Path
@@ -51,6 +52,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run the command; a `ConvertError` becomes a message on stderr, and JSON on stdout if asked for."""
+        logging.getLogger("bort_convert").setLevel(logging.ERROR if ctx.params.get("quiet") else logging.WARNING)
         try:
             return super().invoke(ctx)
         except ConvertError as error:

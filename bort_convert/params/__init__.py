@@ -135,6 +135,8 @@ Limits that no sane file meets: 32 dimensions; a sparse array reads as dense up 
 that is more; an archive unpacks to 64 MiB, or 100 times its size; a `.npy` header of 4,096 bytes.
 
 The file is mapped and must keep its bytes while it is open or a view of it lives: cutting it short ends the process.
+With `mapped=False` arrays are read when they are asked for, and a file that was cut short is a FormatError: everything
+else in the package opens files so. `ParamsFile.check_unchanged` tells whether the file is still the one that it was.
 """
 
 from bort_convert.params.info import TensorInfo

@@ -94,14 +94,21 @@ class Piece:
         """Bytes of the values."""
         return math.prod(self.shape) * itemsize(self.dtype)
 
+    def check(self, label: str) -> None:
+        """Checks what `load` would; values are looked at only where something about them can be wrong."""
+        if self.dtype == "bool":
+            self.load(label)
+        else:
+            self.source()
+
     def load(self, label: str) -> Array:
-        """The values, as a view of the source's bytes (misaligned where the file has them so).
+        """The values, as a view of the source's bytes (misaligned where the file has them so) where it is mapped.
 
         Raises:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
         span = self.source()
-        flat = np.frombuffer(span.buffer, numpy_dtype(self.dtype), math.prod(self.shape), span.start + self.start)
+        flat = np.frombuffer(span.view(self.start, self.nbytes), numpy_dtype(self.dtype))
         if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:
             first = int(wrong[0])
             found = int(flat.view(np.uint8)[first])
