@@ -15,9 +15,10 @@ from bort_convert.family import families
 from bort_convert.fit import Fit, fit
 from bort_convert.manifest import FILE_NAME, Manifest, Tensor
 from bort_convert.output import new_directory
-from bort_convert.params import ParamsFile, open_params
+from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.streams import FileRange
-from bort_convert.weights import Written, payload_of, write_weights
+from bort_convert.values import check_finite
+from bort_convert.weights import Written, payload_of, survey_values, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,6 +41,8 @@ def convert(
     heads: int | None = None,
     dtype: str | None = None,
     allow_overflow: bool = False,
+    strict: bool = False,
+    max_arrays: int = MAX_ARRAYS,
     checksums: bool = True,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -57,6 +60,8 @@ def convert(
         heads: attention heads, for a size that was never published.
         dtype: a floating-point one for every tensor, such as "float16"; rounded to nearest even.
         allow_overflow: let values that are too large for `dtype` become infinite.
+        strict: refuse NaN and infinite values, before anything is written.
+        max_arrays: see `open_params`.
         checksums: hash the source and every tensor for the manifest.
         force: replace what stands at `target`.
         progress: told from time to time the bytes written and the bytes to write.
@@ -64,7 +69,7 @@ def convert(
     Raises:
         FormatError: the source cannot be read.
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
-            model ties are not equal, or values do not fit into `dtype`.
+            model ties are not equal, or values do not fit into `dtype`, or `strict` refuses them.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
         OutputError: the target cannot be written.
     """
@@ -73,8 +78,10 @@ def convert(
     given: dict[str, Fact | None] = {"family": family, "variant": variant, "heads": heads, "dtype": dtype}
     options = {name: value for name, value in given.items() if value is not None}
     caster = Caster(dtype) if dtype else None
-    with open_params(source) as params:
+    with open_params(source, max_arrays=max_arrays) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
+        if strict:
+            check_finite(survey_values(params))
         plan = found.plan.with_dtype(dtype) if dtype else found.plan
         with new_directory(target, source=source, force=force) as folder:
             payload = _payload(params, found, caster)

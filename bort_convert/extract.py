@@ -14,7 +14,7 @@ from bort_convert.dtypes import BFLOAT16, TensorSpec
 from bort_convert.errors import OutputError
 from bort_convert.manifest import Manifest, Tensor
 from bort_convert.output import new_file
-from bort_convert.params import ParamsFile, open_params
+from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.weights import Written, describe_source, payload_of, write_weights
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def extract(
     target: str | os.PathLike[str],
     *,
     force: bool = False,
+    max_arrays: int = MAX_ARRAYS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Manifest:
     """Write the arrays of any `.params` file, of any family or none, to one file.
@@ -36,6 +37,7 @@ def extract(
         source: a `.params` file, or an archive that holds one.
         target: a name that ends in `.safetensors` or `.npz`.
         force: replace what stands at `target`.
+        max_arrays: see `open_params`.
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
@@ -46,7 +48,10 @@ def extract(
     suffix = Path(target).suffix
     if suffix not in writers:
         raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
-    with open_params(source) as params, new_file(target, source=source, force=force) as partial:
+    with (
+        open_params(source, max_arrays=max_arrays) as params,
+        new_file(target, source=source, force=force) as partial,
+    ):
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
         written = writers[suffix](partial, params, specs, progress)
         digests = {**written.stored, **written.made}

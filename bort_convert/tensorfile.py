@@ -36,7 +36,7 @@ CODES: Final = {
     "int32": "I32", "uint32": "U32", "float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64",
 }  # fmt: skip
 _NAMES: Final = {code: name for name, code in CODES.items()}
-_MAX_HEADER: Final = 100 << 20
+_MAX_HEADER: Final = 4 << 20  # 30,000 tensors; Python's objects for JSON take some 20 times its bytes
 _METADATA: Final = "__metadata__"
 
 

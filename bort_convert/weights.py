@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from bort_convert.digests import sha256_of
 from bort_convert.manifest import Source
-from bort_convert.streams import FileRange, same_bytes
+from bort_convert.streams import FileRange, flat_arrays, same_bytes
 from bort_convert.tensorfile import write_tensors
+from bort_convert.values import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array, TensorSpec
     from bort_convert.params import ParamsFile
+    from bort_convert.values import Values
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,15 @@ def payload_of(params: ParamsFile, name: str) -> FileRange | Array:
     if info.storage == "dense" and info.offset is not None:
         return FileRange(params.fileno(), info.offset, info.nbytes)
     return array
+
+
+def survey_values(params: ParamsFile) -> dict[str, Values]:
+    """What the values of every array are like, by name; at most a piece of a dense one is in memory."""
+    found = {}
+    for name in params:
+        info = params.header[name]
+        found[name] = survey(flat_arrays(payload_of(params, name), str(info.dtype)), info.shape)
+    return found
 
 
 def write_weights(

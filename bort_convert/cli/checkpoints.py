@@ -8,7 +8,8 @@ import click
 
 import bort_convert
 from bort_convert import display
-from bort_convert.cli.shared import FORCE, JSON, OUT, QUIET, SOURCE, Command, progress, show, table_options
+from bort_convert.cli.shared import FORCE, JSON, MAX_ARRAYS, OUT, QUIET, SOURCE, Command, progress, show, table_options
+from bort_convert.values import check_finite
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Write every tensor in this dtype."
 )
 @click.option("--allow-overflow", is_flag=True, help="Let values that are too large for --dtype become infinite.")
+@click.option("--strict", is_flag=True, help="Refuse NaN and infinite values.")
+@MAX_ARRAYS
 @click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
 @JSON
@@ -34,6 +37,8 @@ def convert(
     family: str | None,
     variant: str | None,
     heads: int | None,
+    strict: bool,
+    max_arrays: int,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -43,12 +48,13 @@ def convert(
 
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
-    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads}
+    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "max_arrays": max_arrays}
     if dry_run:
-        _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=True)
+        found = bort_convert.inspect(source, values=strict, **table)
+        _show_inspection(found, as_json=as_json, quiet=quiet, must_fit=True)
         return
     with progress("Converting", shown=not (quiet or as_json)) as told:
-        manifest = bort_convert.convert(source, out, progress=told, **table, **options)
+        manifest = bort_convert.convert(source, out, strict=strict, progress=told, **table, **options)
     files = sorted(path.name for path in out.iterdir())
     show(manifest.to_dict(), display.conversion_text(manifest, out, files), as_json=as_json, quiet=quiet)
 
@@ -56,23 +62,26 @@ def convert(
 @click.command(cls=Command)
 @SOURCE
 @table_options
+@click.option("--values", is_flag=True, help="Read every value: range, mean, and how many are NaN or infinite.")
+@MAX_ARRAYS
 @JSON
 @QUIET
-def inspect(source: Path, *, as_json: bool, quiet: bool, **table: Any) -> None:  # noqa: ANN401
+def inspect(source: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
     """Show what is inside SOURCE, which family it is, and what a conversion would write."""
-    _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=False)
+    _show_inspection(bort_convert.inspect(source, **options), as_json=as_json, quiet=quiet, must_fit=False)
 
 
 @click.command(cls=Command)
 @SOURCE
 @OUT
 @FORCE
+@MAX_ARRAYS
 @JSON
 @QUIET
-def extract(source: Path, out: Path, *, force: bool, as_json: bool, quiet: bool) -> None:
+def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: bool, quiet: bool) -> None:
     """Write the arrays of any .params file to OUT, a .safetensors or .npz file, names and values as they are."""
     with progress("Extracting", shown=not (quiet or as_json)) as told:
-        manifest = bort_convert.extract(source, out, force=force, progress=told)
+        manifest = bort_convert.extract(source, out, force=force, max_arrays=max_arrays, progress=told)
     show(manifest.to_dict(), display.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
@@ -95,6 +104,8 @@ def families(*, as_json: bool) -> None:
 
 
 def _show_inspection(found: bort_convert.Inspection, *, as_json: bool, quiet: bool, must_fit: bool) -> None:
-    if must_fit and found.misfit:
-        raise found.misfit
+    if must_fit:
+        if found.misfit:
+            raise found.misfit
+        check_finite(found.values)
     show(found.to_dict(), display.inspection_text(found), as_json=as_json, quiet=quiet)

@@ -25,6 +25,13 @@ SOURCE = click.argument("source", type=click.Path(path_type=Path))
 OUT = click.argument("out", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; everything else goes to stderr.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+MAX_ARRAYS = click.option(
+    "--max-arrays",
+    type=click.IntRange(min=1),
+    default=bort_convert.MAX_ARRAYS,
+    show_default=True,
+    help="Refuse a file of more arrays.",
+)
 FORCE = click.option("--force", is_flag=True, help="Replace what is already there.")
 
 

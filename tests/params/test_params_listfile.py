@@ -103,7 +103,7 @@ def test_records_without_dimensions_are_none_when_the_file_works_out_only_so(tmp
     with open_params(path) as file:
         assert [info.storage for info in file.header.values()] == ["none", "dense", "none"]
         assert {name: array.tolist() for name, array in file.items()} == {"b": [1, 2]}
-        assert file.note == "version 2 records of no dimensions are read as arrays without a value"
+        assert file.note == "version 2 records without dimensions are read as arrays without a value"
 
 
 def test_a_scalar_of_version_3_is_a_scalar_in_any_reading(tmp_path: Path) -> None:
