@@ -125,7 +125,8 @@ This reader
 -----------
 `open_params` refuses, with the place and the reason, everything that is not as above. What MXNet accepts and it does
 not: trailing bytes and repeated names (`allow_trailing`, `allow_duplicates`), sparse indices out of place, wrong
-bools. What it accepts and MXNet does not: version 2 scalars, versions 2 and 3 side by side, old "none" records.
+bools, members whose names lead out of their archive. What it accepts and MXNet does not: version 2 scalars, versions 2
+and 3 side by side, old "none" records.
 
 What opening sees: all headers, all names, the shapes of sparse arrays, the structure of an archive, and the checksum
 of a `.params` file inside one. What is checked when an array is asked for: sparse indices, bools, the checksum of its

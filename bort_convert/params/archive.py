@@ -7,6 +7,7 @@ bytes of a member are not read through `zipfile`, so that arrays can be views of
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from dataclasses import replace
@@ -107,6 +108,10 @@ def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
     name = info.orig_filename
     label = f"{span.label}: member {shown(name)}"
     here = replace(span, label=label)
+    if name.startswith("/") or ".." in re.split(r"[/\\]", name):
+        raise here.error(
+            "a path that leads out of the archive; expected a name without .. between slashes, nor a slash in front"
+        )
     if info.flag_bits & ENCRYPTED:
         raise here.error("encrypted; expected plain bytes. Unpack the archive with its password first")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
