@@ -74,6 +74,10 @@ parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare th
 mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
 	$(BIN)/python tests/verify/mutants.py
 
+.PHONY: damage
+damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes
+	BORT_CONVERT_EVERY_PLACE=1 $(BIN)/python $(PYTEST) tests/test_cuts.py
+
 .PHONY: original bench
 original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7
 	@if [ -z "$(ORIGINAL)" ]; then echo "Python 3.7: not on this machine, skipped"; else \

@@ -1,9 +1,9 @@
-"""Cuts and flips a file in every place that its reader looks at, and says what the reader made of it.
+"""Cuts and flips files in every place that a reader looks at, and says what the reader made of it.
 
-    python tests/damage.py FILE cuts|flips [EVERY]
+    python tests/damage.py cuts|flips EVERY FILE...
 
-A process of its own, so that its memory is what reading takes, and so that a hang can be ended. EVERY takes each
-so-manieth place only. It prints one JSON object; `test_damage.py` judges it.
+A process of its own, so that its memory is what reading takes and a hang can be ended. EVERY takes each so-manieth
+place only. For each file it prints one JSON object; `test_cuts.py` judges them.
 """
 
 from __future__ import annotations
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 SMALL = 32 * 1024  # up to here a file is cut at every byte
+LONGEST = 1000  # characters of a message
 SEEDED = 1000  # places in a larger file that are no header
-MASKS = (0xFF, 0x01, 0x80, 0x20)  # one for each place, in turn
+MASKS = (0xFF, 0x01, 0x80, 0x20)  # of a tiny file each in every place, else one for each place, in turn
+TINY = 4096
+EXPECTED = {"read", "refused"}
 
 
 def read_params(path: Path) -> None:
@@ -84,7 +87,8 @@ def attempt(path: Path, read: Callable[[Path], object]) -> tuple[str, float]:
         read(path)
         outcome = "read"
     except ConvertError as error:
-        outcome = "refused" if str(error).startswith(str(path)) and len(str(error)) < 1000 else f"badly put: {error}"
+        well_put = str(error).startswith(str(path)) and len(str(error)) < LONGEST
+        outcome = "refused" if well_put else f"badly put: {error}"
     except Exception as error:  # noqa: BLE001 - that is what is looked for
         outcome = f"{type(error).__name__}: {error}"
     return outcome, time.process_time() - start
@@ -97,31 +101,29 @@ def cut(path: Path, places: Iterable[int]) -> Iterable[int]:
 
 
 def flipped(path: Path, places: Iterable[int]) -> Iterable[int]:
+    tiny = path.stat().st_size <= TINY
     with path.open("r+b", buffering=0) as file:
         for number, at in enumerate(places):
             file.seek(at)
             (byte,) = file.read(1)
-            file.seek(at)
-            file.write(bytes([byte ^ MASKS[number % len(MASKS)]]))
-            yield at
-            file.seek(at)
-            file.write(bytes([byte]))
+            for mask in MASKS if tiny else [MASKS[number % len(MASKS)]]:
+                os.pwrite(file.fileno(), bytes([byte ^ mask]), at)
+                yield at
+            os.pwrite(file.fileno(), bytes([byte]), at)
 
 
 def damaged(source: Path, how: str, every: int = 1) -> dict[str, Any]:
     places = (cuts(source) if how == "cuts" else header_bytes(source))[::every]
     read, outcomes, slowest = reader_of(source), Counter[str](), 0.0
-    first: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(source, folder))
         for at in (cut if how == "cuts" else flipped)(copy, places):
             outcome, seconds = attempt(copy, read)
-            outcomes[outcome] += 1
-            first.setdefault(outcome, at)
+            outcomes[outcome if outcome in EXPECTED else f"byte {at}: {outcome}"] += 1
             slowest = max(slowest, seconds)
-    others = {outcome: at for outcome, at in first.items() if outcome not in {"read", "refused"}}
-    return {**outcomes, "places": len(places), "others": others, "slowest": slowest, "peak_mb": peak_mb()}
+    return {"file": source.name, "outcomes": outcomes, "slowest": slowest, "peak_mb": peak_mb()}
 
 
 if __name__ == "__main__":
-    print(json.dumps(damaged(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))))  # noqa: T201 - its result
+    for name in sys.argv[3:]:
+        print(json.dumps(damaged(Path(name), sys.argv[1], int(sys.argv[2]))))  # noqa: T201 - its result

@@ -133,7 +133,7 @@ of a `.params` file inside one. What is checked when an array is asked for: spar
 member.
 
 Limits that no sane file meets: 32 dimensions; a sparse array reads as dense up to 64 MiB, or 1,024 times the file if
-that is more; an archive unpacks to 64 MiB, or 100 times its size; a `.npy` header of 4,096 bytes; 65,536
+that is more; an archive unpacks to 64 MiB, or 100 times its size; a `.npy` header of 4,096 bytes; 32,768
 arrays, or members of an archive (`max_arrays`); 100 bytes of names for each of them, or 1 MiB together.
 
 The file is mapped and must keep its bytes while it is open or a view of it lives: cutting it short ends the process.

@@ -24,7 +24,7 @@ Kind: TypeAlias = Literal["list", "zip", "npy"]
 
 MAX_DIMENSIONS = 32  # NumPy 1 has no more
 MAX_BYTES = 2**63 - 1  # NumPy refuses a shape beyond, even an empty one
-MAX_ARRAYS = 65_536  # at some 2 kB each in memory; a large network has a thousand
+MAX_ARRAYS = 32_768  # at some 2 kB each in memory; a large network has a thousand
 NAME_BYTES = 100  # all names together may take this, for each array that is allowed
 ALWAYS_NAMED = 2**20  # bytes that they may take however few arrays are allowed
 
