@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bort_convert.dtypes import BFLOAT16, TensorSpec
-from bort_convert.errors import OutputError
+from bort_convert.errors import OutputError, printable
 from bort_convert.manifest import Manifest, Tensor
 from bort_convert.output import new_file
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
@@ -94,11 +94,12 @@ def _write_npz(
 
 def _no_npz_member(spec: TensorSpec) -> str:
     """Why an array cannot be a member of an archive, "" if it can."""
+    called = f"'{printable(spec.name)}'"
     if spec.dtype == BFLOAT16:
-        return f"{spec.name!r}: NumPy's own format has no bfloat16"
+        return f"{called}: NumPy's own format has no bfloat16"
     drive = spec.name[1:2] == ":"
     if drive or any(part in spec.name for part in ("\0", "\\", "..")) or spec.name.startswith("/"):
-        return f"{spec.name!r}: an archive that is unpacked would take this name for a path"
+        return f"{called}: an archive that is unpacked would take this name for a path"
     if len(spec.name.encode()) > 60_000:  # noqa: PLR2004 - a zip counts a name's bytes in 16 bits
-        return f"{spec.name[:80]!r}...: the name is too long for a zip"
+        return f"{called}: the name is too long for a zip"
     return ""

@@ -87,7 +87,7 @@ def show(document: object, text: str, *, as_json: bool, quiet: bool) -> None:
 
 
 def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=2))  # escaped: a name may hold what a terminal obeys
 
 
 def _error_dict(error: ConvertError) -> dict[str, object]:
