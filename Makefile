@@ -86,6 +86,9 @@ mutants: .venv/.made ## deliberate conversion errors: the table of which rung ca
 
 kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards
 	$(BIN)/python tests/kills.py $(KILLS)
+.PHONY: damage
+damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes
+	BORT_CONVERT_EVERY_PLACE=1 $(BIN)/python $(PYTEST) tests/test_cuts.py
 
 .PHONY: original bench
 original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7

@@ -11,10 +11,15 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
+from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from bort_convert.dtypes import Array
 
 PIECE: Final = 1 << 20
 """Bytes per read: large enough that calls cost nothing, small enough to stay in a processor's cache."""
@@ -51,6 +56,23 @@ def read_pieces(source: FileRange) -> Iterator[memoryview]:
         if found != len(piece):
             raise _ended(source, start + found)
         yield piece
+
+
+def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
+    """A tensor's values as flat arrays of `PIECE` bytes or less; no more of a file is read at once.
+
+    Args:
+        values: any shape; in a file, little-endian and in C order.
+        dtype: that they have.
+    """
+    if isinstance(values, FileRange):
+        for piece in read_pieces(values):
+            yield np.frombuffer(piece, numpy_dtype(dtype))
+    else:
+        flat = np.ascontiguousarray(values).reshape(-1)
+        step = PIECE // flat.itemsize
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]
 
 
 def same_bytes(one: FileRange, other: FileRange) -> bool:

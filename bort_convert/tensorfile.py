@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bort_convert.dtypes import Array, TensorSpec, itemsize, numpy_dtype
-from bort_convert.errors import FormatError, OutputError
+from bort_convert.errors import FormatError, OutputError, printable
 from bort_convert.streams import PIECE, FileRange, copy_range, read_into, write_all
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ CODES: Final = {
     "int32": "I32", "uint32": "U32", "float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64",
 }  # fmt: skip
 _NAMES: Final = {code: name for name, code in CODES.items()}
-_MAX_HEADER: Final = 100 << 20
+_MAX_HEADER: Final = 4 << 20  # 30,000 tensors; Python's objects for JSON take some 20 times its bytes
+_MAX_DIMENSIONS: Final = 32  # NumPy 1 has no more
+_TOO_LARGE: Final = 2**63
+_LONGEST: Final = 300  # characters of a message that a file's own text may fill
 _METADATA: Final = "__metadata__"
 
 
@@ -168,7 +171,7 @@ def _header(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
     for spec in order:
         if spec.name in entries or spec.name == _METADATA:
             raise OutputError(
-                f"{spec.name!r} cannot be written to safetensors: the name is taken. Extract to .npz instead"
+                f"'{printable(spec.name)}' cannot be written to safetensors: the name is taken. Extract to .npz instead"
             )
         end = position + spec.nbytes
         entries[spec.name] = {"dtype": CODES[spec.dtype], "shape": list(spec.shape), "data_offsets": [position, end]}
@@ -209,7 +212,8 @@ def _parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, Ten
         metadata = entries.pop(_METADATA, {})
         specs = {name: _parse_entry(name, entry) for name, entry in entries.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path}: the header is not what safetensors writes: {error}") from error
+        reason = printable(str(error), _LONGEST)
+        raise FormatError(f"{path}: the header is not what safetensors writes: {reason}") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise FormatError(f"{path}: __metadata__ is not a mapping from strings to strings")
     position = 0
@@ -217,7 +221,7 @@ def _parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, Ten
     for name, (spec, begin, end) in ordered:
         if begin != position or end - begin != spec.nbytes:
             raise FormatError(
-                f"{path}: {name!r} has the data_offsets [{begin}, {end}], expected "
+                f"{path}: '{printable(name)}' has the data_offsets [{begin}, {end}], expected "
                 f"[{position}, {position + spec.nbytes}] from the tensors before it and {spec.dtype}{list(spec.shape)}"
             )
         position = end
@@ -229,10 +233,12 @@ def _parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, Ten
 def _parse_entry(name: str, entry: Mapping[str, Any]) -> tuple[TensorSpec, int, int]:
     begin, end = entry["data_offsets"]
     shape = tuple(entry["shape"])
-    if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
-        raise ValueError(f"{name!r} has a size or an offset that is no natural number")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise ValueError(f"'{printable(name)}' has {len(shape):,} dimensions, expected up to {_MAX_DIMENSIONS}")
+    if not all(type(number) is int and 0 <= number < _TOO_LARGE for number in (begin, end, *shape)):
+        raise ValueError(f"'{printable(name)}' has a size or an offset that is no natural number below 2**63")
     if entry["dtype"] not in _NAMES:
-        raise ValueError(f"{name!r} has the dtype {entry['dtype']!r}, known are {', '.join(_NAMES)}")
+        raise ValueError(f"'{printable(name)}' has the dtype {entry['dtype']!r}, known are {', '.join(_NAMES)}")
     return TensorSpec(name, _NAMES[entry["dtype"]], shape), begin, end
 
 

@@ -11,8 +11,9 @@ from typing import IO, TYPE_CHECKING
 from bort_convert.digests import sha256_of
 from bort_convert.errors import FormatError
 from bort_convert.manifest import Source
-from bort_convert.streams import FileRange, same_bytes
+from bort_convert.streams import FileRange, flat_arrays, same_bytes
 from bort_convert.tensorfile import write_tensors
+from bort_convert.values import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array, TensorSpec
     from bort_convert.params import ParamsFile
+    from bort_convert.values import Values
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,15 @@ def payload_of(params: ParamsFile, name: str) -> FileRange | Array:
         params.check(name)
         return FileRange(params.fileno(), info.offset, info.nbytes)
     return params[name]
+
+
+def survey_values(params: ParamsFile) -> dict[str, Values]:
+    """What the values of every array are like, by name; at most a piece of a dense one is in memory."""
+    found = {}
+    for name in params:
+        info = params.header[name]
+        found[name] = survey(flat_arrays(payload_of(params, name), str(info.dtype)), info.shape)
+    return found
 
 
 def write_weights(

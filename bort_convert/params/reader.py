@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
@@ -14,7 +15,7 @@ from bort_convert.params.archive import read_members
 from bort_convert.params.cursor import counted, shown
 from bort_convert.params.filebytes import FileBytes
 from bort_convert.params.identity import Identity
-from bort_convert.params.info import tensor_label
+from bort_convert.params.info import MAX_ARRAYS, tensor_label
 from bort_convert.params.listfile import read_list
 from bort_convert.params.npy import read_npy
 from bort_convert.params.npz import read_npz, single_params
@@ -34,7 +35,12 @@ if TYPE_CHECKING:
 
 
 def open_params(
-    path: str | os.PathLike[str], *, allow_trailing: bool = False, allow_duplicates: bool = False, mapped: bool = True
+    path: str | os.PathLike[str],
+    *,
+    allow_trailing: bool = False,
+    allow_duplicates: bool = False,
+    max_arrays: int = MAX_ARRAYS,
+    mapped: bool = True,
 ) -> ParamsFile:
     """The arrays of a `.params` file, by name; only headers are read until an array is asked for.
 
@@ -43,6 +49,8 @@ def open_params(
             with one such `.params` file in it.
         allow_trailing: ignore bytes behind the end, as MXNet does.
         allow_duplicates: where two arrays have one name keep the last, as MXNet does.
+        max_arrays: refuse a file that has more arrays, or more members in its archive: a million tiny ones take
+            gigabytes of memory.
         mapped: arrays are views of the mapped file, which must not become shorter while one lives: the system would end
             the process. False reads an array each time it is asked for; what is gone then is a FormatError.
 
@@ -53,14 +61,19 @@ def open_params(
     with contextlib.ExitStack() as stack:
         file = opened(stack, path)
         identity = Identity.of(os.fstat(file.fileno()))
-        span = bytes_of(stack, file, str(path), mapped=mapped)
-        note = ""
-        if sniff(span) == "zip":
-            member = single_params(span, read_members(span, allow_trailing=allow_trailing))
-            if member is not None:
+        span, note = bytes_of(stack, file, str(path), mapped=mapped), ""
+        read = partial(_contents, allow_trailing=allow_trailing, max_arrays=max_arrays)
+        if sniff(span) != "zip":
+            contents = read(span)
+        else:
+            members = read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
+            member = single_params(span, members)
+            if member is None:
+                contents = read_npz(members)
+            else:
                 note = f"read from member {shown(member.name)} of the archive"
                 file, span = unwrapped(stack, file, member, mapped=mapped)
-        contents = _contents(span, allow_trailing=allow_trailing)
+                contents = read(span)
         records, doubled = _by_name(span, contents, allow_duplicates=allow_duplicates)
         if isinstance(span.data, FileBytes):
             span.data.walked()
@@ -68,13 +81,13 @@ def open_params(
         return ParamsFile(path, identity, contents, records, file=file, resources=stack.pop_all())
 
 
-def _contents(span: Span, *, allow_trailing: bool) -> Contents:
+def _contents(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
     kind = sniff(span)
     if kind == "list":
-        return read_list(span, allow_trailing=allow_trailing)
+        return read_list(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
     if kind == "npy":
         return read_npy(span, allow_trailing=allow_trailing)
-    return read_npz(read_members(span, allow_trailing=allow_trailing))
+    return read_npz(read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays))
 
 
 def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple[dict[str, Record], str]:
