@@ -84,9 +84,9 @@ def test_half_a_head_is_refused() -> None:
     plan = plan_of(without(language_model(), "decoder.2.gamma", "decoder.2.beta", "decoder.3.bias"))
     rest = "(the file has other parts of the masked-language-model head)"
     assert plan.disagreements == (
+        f"decoder.3.bias: found nothing, expected shape (11,) {rest}",
         f"decoder.2.gamma: found nothing, expected shape (6,) {rest}",
         f"decoder.2.beta: found nothing, expected shape (6,) {rest}",
-        f"decoder.3.bias: found nothing, expected shape (11,) {rest}",
     )
 
 

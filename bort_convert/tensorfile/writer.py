@@ -1,0 +1,91 @@
+"""Writing safetensors files: the header first, then every tensor as it comes, in pieces."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bort_convert.dtypes import Array, TensorSpec, itemsize, numpy_dtype
+from bort_convert.errors import OutputError
+from bort_convert.streams import PIECE, FileRange, copy_range, write_all
+from bort_convert.tensorfile.header import header_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+
+def write_tensors(
+    path: str | os.PathLike[str],
+    specs: Sequence[TensorSpec],
+    payload: Callable[[str], FileRange | Iterable[Array]],
+    *,
+    metadata: Mapping[str, str] | None = None,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, str]:
+    """Write a file in one pass, and give the SHA-256 of every tensor that was written from an array, by name.
+
+    What was copied from a file is not read for that: see `digests.sha256_of`.
+
+    Larger elements come first, then names in order, as the safetensors library has it: every tensor is aligned, and
+    the same tensors give the same file.
+
+    Args:
+        path: the file, which must not exist.
+        specs: what to write, in any order.
+        payload: the values of a name: a range of an open file, copied as it is, or arrays of the spec's dtype that hold
+            the values one after the other.
+        metadata: for the header's `__metadata__`.
+        advance: told after each tensor how many bytes it had.
+
+    Raises:
+        OutputError: a name is taken by the format or comes twice, or a payload does not match its spec.
+    """
+    order = sorted(specs, key=lambda spec: (-itemsize(spec.dtype), spec.name))
+    digests: dict[str, str] = {}
+    with Path(path).open("xb", buffering=0) as file:
+        write_all(file.fileno(), header_bytes(order, metadata or {}))
+        for spec in order:
+            values = payload(spec.name)
+            if isinstance(values, FileRange):
+                _check_size(spec, values.size)
+                copy_range(values, file.fileno())
+            else:
+                digests[spec.name] = _write_arrays(file.fileno(), spec, values)
+            advance(spec.nbytes)
+        os.fsync(file.fileno())
+    return digests
+
+
+def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
+    """Write arrays that are in memory, with their metadata, to a file that must not exist."""
+    specs = [TensorSpec(name, array.dtype.name, array.shape) for name, array in tensors.items()]
+    write_tensors(path, specs, lambda name: [tensors[name]], metadata=metadata)
+
+
+def _write_arrays(target: int, spec: TensorSpec, arrays: Iterable[Array]) -> str:
+    digest, size = hashlib.sha256(), 0
+    for array in arrays:
+        if array.dtype.name != spec.dtype:
+            raise OutputError(f"{spec.name}: {array.dtype} was given, expected {spec.dtype}")
+        for piece in _pieces(array):
+            digest.update(piece)
+            write_all(target, piece)
+        size += array.nbytes
+    _check_size(spec, size)
+    return digest.hexdigest()
+
+
+def _check_size(spec: TensorSpec, size: int) -> None:
+    if size != spec.nbytes:
+        raise OutputError(f"{spec.name}: {size:,} bytes were given, expected {spec.nbytes:,} from its shape")
+
+
+def _pieces(array: Array) -> Iterator[memoryview]:
+    """The little-endian C-order bytes of an array, in pieces: one that has them so is not copied."""
+    flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
+    for start in range(0, flat.size, PIECE):
+        yield flat[start : start + PIECE].data
