@@ -436,7 +436,9 @@ TOKENIZER_FAULTS = {
     "'A' has the id 7, expected every number below 120 once": set_to("model", "vocab", "A", value=7),
     "'A' has the id -1, expected": set_to("model", "vocab", "A", value=-1),
     "'A' has the id '36', expected": set_to("model", "vocab", "A", value="36"),
-    "'A' has the id True, expected": set_to("model", "vocab", "A", value=True),
+    "'<pad>' has the id True, expected": both(
+        set_to("model", "vocab", "<pad>", value=True), set_to("added_tokens", value=[])
+    ),
     "'more' has the id 120, expected every number below 121 once": both(
         set_to("model", "vocab", "more", value=120), set_to("model", "vocab", "A", value=120)
     ),
