@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "mxnet", "gluonnlp", "matplotlib")
+HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mxnet", "gluonnlp", "matplotlib")
 REPORT = f"""
 import sys
 print("loaded:", *sorted(set({HEAVY!r}) & set(sys.modules)))

@@ -436,7 +436,9 @@ TOKENIZER_FAULTS = {
     "'A' has the id 7, expected every number below 120 once": set_to("model", "vocab", "A", value=7),
     "'A' has the id -1, expected": set_to("model", "vocab", "A", value=-1),
     "'A' has the id '36', expected": set_to("model", "vocab", "A", value="36"),
-    "'A' has the id True, expected": set_to("model", "vocab", "A", value=True),
+    "'<pad>' has the id True, expected": both(
+        set_to("model", "vocab", "<pad>", value=True), set_to("added_tokens", value=[])
+    ),
     "'more' has the id 120, expected every number below 121 once": both(
         set_to("model", "vocab", "more", value=120), set_to("model", "vocab", "A", value=120)
     ),
@@ -473,9 +475,14 @@ print(*sorted(tokenizer.sources))
 """
 
 
-def from_hub(name: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """Ask the hub for a tokenizer with no network, in a process of its own: its cache is found on import."""
-    environment = os.environ | {"HF_HOME": str(home), "HF_HUB_OFFLINE": "1"}
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+# A port of this machine at which nobody answers.
+UNREACHABLE = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
+
+
+def from_hub(name: str, home: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Ask the hub for a tokenizer, in a process of its own: huggingface_hub reads its settings on import."""
+    environment = os.environ | {"HF_HOME": str(home)} | settings
     command = [sys.executable, "-c", FROM_HUB, name]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -487,17 +494,18 @@ def test_a_repository_is_taken_from_the_cache_of_the_hub(tables: dict[str, Path]
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("f" * 40, "utf-8")
     write(repository / "snapshots" / ("f" * 40), dict(made(**tables).files))
-    process = from_hub("owner/name", tmp_path)
+    process = from_hub("owner/name", tmp_path, OFFLINE)
     assert process.returncode == 0, process.stderr
     assert process.stdout.split() == ["merges.txt", "vocab.json"]
 
 
 @pytest.mark.torch
-def test_a_repository_that_cannot_be_reached_is_an_error_of_ours(tmp_path: Path) -> None:
-    process = from_hub("owner/name", tmp_path)
+@pytest.mark.parametrize("settings", [OFFLINE, UNREACHABLE], ids=["offline", "unreachable"])
+def test_a_repository_that_cannot_be_reached_is_an_error_of_ours(tmp_path: Path, settings: dict[str, str]) -> None:
+    process = from_hub("owner/name", tmp_path, settings)
     *_, last = process.stderr.splitlines()
     assert last.startswith("bort_convert.errors.FormatError: owner/name: no such directory, and the Hugging Face hub")
-    assert last.endswith("Pass a directory instead")
+    assert last.endswith(". Pass a directory instead")
 
 
 @pytest.mark.parametrize("name", ["", "name", "a/b/c", "../owner/name", "owner/na me", "owner/name\n"])

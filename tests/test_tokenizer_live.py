@@ -246,14 +246,16 @@ def test_a_text_is_cut_on_the_right_to_what_the_model_takes(sides: Sides) -> Non
 
 
 @pytest.mark.parametrize(
-    ("places", "first", "second"), [(8, 4, 4), (9, 4, 5)], ids=["an even number", "an odd number of places"]
+    ("more", "places", "first", "second"),
+    [("", 8, 4, 4), ("", 9, 4, 5), (" p q", 9, 5, 4)],
+    ids=["even", "odd", "longer"],
 )
-def test_places_are_shared_equally_and_an_odd_one_goes_to_the_second_text(
-    sides: Sides, places: int, first: int, second: int
+def test_places_are_shared_equally_and_an_odd_one_goes_to_the_longer_or_the_second(
+    sides: Sides, more: str, places: int, first: int, second: int
 ) -> None:
     """Bort's scripts give the odd place to the first text."""
-    one, other = ("a" + "b" * 40, "c" + "d" * 40)
-    ids = sides.transformers(one, other, truncation=True, max_length=places + 3, split_special_tokens=True)["input_ids"]
+    one, other = f"c d f g h j k l m n{more}", "n m l k j h g f d c"
+    ids = sides.transformers(one, other, truncation=True, max_length=places + 3)["input_ids"]
     assert ids == [0, *sides.gluon.ids(one)[:first], 2, *sides.gluon.ids(other)[:second], 2]
 
 

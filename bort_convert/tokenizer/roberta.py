@@ -64,9 +64,9 @@ def _download(tokenizer: str | os.PathLike[str]) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=[VOCABULARY, MERGES, BOTH]))
     except (OSError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = printable(str(error).partition("\n")[0].rstrip("."), 300)
         raise FormatError(
-            f"{name}: no such directory, and the Hugging Face hub does not give it: {reason} Pass a directory instead"
+            f"{name}: no such directory, and the Hugging Face hub does not give it: {reason}. Pass a directory instead"
         ) from error
 
 
