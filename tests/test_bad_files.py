@@ -143,7 +143,7 @@ def many_members() -> bytes:
 
 TINY = record(bytes(4), (1,))
 HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
-    "60 bytes that claim terabytes": (lambda: list_file(record(b"", (2**40,)), table=b"")[:60], 3),
+    "60 bytes that claim terabytes": (lambda: list_file(record(bytes(4), (2**40,)), table=b""), 3),
     "a zip bomb": (bomb, 3),
     "10 million tiny arrays": (lambda: list_file(table=u32(0) * 10_000_002, count=10_000_000), 3),
     "as many tiny arrays as are read": (lambda: list_file(table=TINY * MAX_ARRAYS + bytes(8), count=MAX_ARRAYS), 0),
