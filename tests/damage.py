@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 SMALL = 32 * 1024  # up to here a file is cut at every byte
 LONGEST = 1000  # characters of a message
+HANG = 10  # seconds of processor time for one reading
 SEEDED = 1000  # places in a larger file that are no header
 MASKS = (0xFF, 0x01, 0x80, 0x20)  # of a tiny file each in every place, else one for each place, in turn
 TINY = 4096
@@ -80,10 +82,22 @@ def peak_mb() -> float:
     return sum(int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:"))
 
 
+def limit(seconds: float) -> None:
+    """Interrupt what takes more processor time than this from here on; 0 for no limit."""
+    if hasattr(signal, "setitimer"):
+        signal.signal(signal.SIGPROF, interrupt)
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+
+
+def interrupt(_number: int, _frame: object) -> None:
+    raise TimeoutError(f"not done after {HANG} s")
+
+
 def attempt(path: Path, read: Callable[[Path], object]) -> tuple[str, float]:
     """What came of a reading: "read", "refused" or another exception; and the seconds of processor time."""
     start = time.process_time()
     try:
+        limit(HANG)
         read(path)
         outcome = "read"
     except ConvertError as error:
@@ -91,6 +105,8 @@ def attempt(path: Path, read: Callable[[Path], object]) -> tuple[str, float]:
         outcome = "refused" if well_put else f"badly put: {error}"
     except Exception as error:  # noqa: BLE001 - that is what is looked for
         outcome = f"{type(error).__name__}: {error}"
+    finally:
+        limit(0)
     return outcome, time.process_time() - start
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SCRIPT = Path(__file__).parent / "damage.py"
 EVERY_PLACE = os.environ.get("BORT_CONVERT_EVERY_PLACE") == "1"
-SECONDS, MB, TIMEOUT = 2, 100, 600
+SECONDS, MB = 2, 100
+TIMEOUT = 1800  # of a busy machine's time, for what takes none of a processor's
 
 # Other spellings, heads and sizes of what is taken whole; of 32 kB and less, each file is.
 ALIKE = {
@@ -118,3 +119,16 @@ def test_another_exception_is_told(fault: Exception, tmp_path: Path, monkeypatch
     assert found["outcomes"] == {f"byte 0: {type(fault).__name__}: {fault}": 1}
     with pytest.raises(AssertionError):
         judge(found, "cuts", len(LIST))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer of processor time")
+def test_a_hang_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(_path: Path) -> None:
+        while True:
+            pass
+
+    path = tmp_path / "x.params"
+    path.write_bytes(LIST)
+    monkeypatch.setattr(damage, "read_params", hang)
+    monkeypatch.setattr(damage, "HANG", 0.1)
+    assert damage.damaged(path, "cuts", len(LIST))["outcomes"] == {"byte 0: TimeoutError: not done after 0.1 s": 1}

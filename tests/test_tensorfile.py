@@ -105,7 +105,7 @@ def test_bfloat16_is_written_and_read(tmp_path: Path) -> None:
 
 
 def test_ranges_and_arrays_give_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bort_convert.tensorfile.PIECE", 16)
+    monkeypatch.setattr("bort_convert.tensorfile.writer.PIECE", 16)
     monkeypatch.setattr(streams, "PIECE", 16)
     array = np.arange(100, dtype=np.float32).reshape(20, 5)
     (tmp_path / "raw").write_bytes(b"xyz" + array.tobytes())
