@@ -106,7 +106,10 @@ def test_a_conversion_that_is_killed_at_any_moment_leaves_the_old_the_new_or_not
 def test_a_signal_to_stop_cleans_up_says_one_line_and_gives_the_status_of_shells(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    done = run(sys.executable, "-c", STOPPED, "work", tmp_path / "out", int(number))
+    def heeded() -> None:  # what runs in the background may have been told to ignore it
+        signal.signal(number, signal.SIG_DFL)
+
+    done = run(sys.executable, "-c", STOPPED, "work", tmp_path / "out", int(number), first=heeded)
     assert (done.returncode, done.stderr, done.stdout) == (128 + number, f"Interrupted by {number.name}\n", "")
     assert list(tmp_path.iterdir()) == []
 
