@@ -8,7 +8,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bort_convert.errors import OutputError
+from bort_convert.errors import FormatError, OutputError
 from bort_convert.extract import extract
 from bort_convert.params import open_params, save_params
 from bort_convert.tensorfile import open_tensors
@@ -122,3 +122,17 @@ def test_every_file_of_the_corpus_is_extracted_byte_for_byte(shared: Path, tmp_p
             assert {name: array.tobytes() for name, array in params.items()} == {
                 n: a.tobytes() for n, a in tensors.items()
             }
+
+
+def test_what_opening_cannot_see_is_checked_before_it_is_copied(tmp_path: Path) -> None:
+    save_params(tmp_path / "bool.params", {"w": np.array([True, False])})
+    np.savez(tmp_path / "crc.npz", w=np.arange(4, dtype=np.float32))
+    for name, message in [("bool.params", "value 1 of a bool array is the byte 7"), ("crc.npz", "the CRC-32 is")]:
+        with open_params(tmp_path / name) as params:
+            offset = params.header["w"].offset
+        assert offset is not None
+        with (tmp_path / name).open("r+b") as file:
+            file.seek(offset + 1)
+            file.write(b"\7")
+        with pytest.raises(FormatError, match=message):
+            extract(tmp_path / name, tmp_path / "x.safetensors")

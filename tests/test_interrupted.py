@@ -33,9 +33,9 @@ PROGRAM = (sys.executable, "-m", "bort_convert")
 KILLS = int(os.environ.get("BORT_CONVERT_KILLS", "30"))
 SHM = Path("/dev/shm")  # noqa: S108 - another file system, if anywhere
 
-# A command that has begun to write when it is told to stop, twice.
+# A command that has begun to write when it is told to stop, and again while it cleans up.
 STOPPED = """
-import os, signal, sys, time
+import os, shutil, sys, time
 import click
 from bort_convert.cli.interrupts import Program
 from bort_convert.output import new_directory
@@ -49,11 +49,16 @@ def main(): ...
 def work(target, number):
     with new_directory(target) as folder:
         (folder / "file").touch()
-        try:
+        rmtree = shutil.rmtree
+
+        def again(*arguments, **options):
             os.kill(os.getpid(), number)
-            time.sleep(60)
-        finally:
-            os.kill(os.getpid(), number)
+            time.sleep(0.01)
+            rmtree(*arguments, **options)
+
+        shutil.rmtree = again
+        os.kill(os.getpid(), number)
+        time.sleep(60)
 
 main()
 """
@@ -101,7 +106,10 @@ def test_a_conversion_that_is_killed_at_any_moment_leaves_the_old_the_new_or_not
 def test_a_signal_to_stop_cleans_up_says_one_line_and_gives_the_status_of_shells(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    done = run(sys.executable, "-c", STOPPED, "work", tmp_path / "out", int(number))
+    def heeded() -> None:  # what runs in the background may have been told to ignore it
+        signal.signal(number, signal.SIG_DFL)
+
+    done = run(sys.executable, "-c", STOPPED, "work", tmp_path / "out", int(number), first=heeded)
     assert (done.returncode, done.stderr, done.stdout) == (128 + number, f"Interrupted by {number.name}\n", "")
     assert list(tmp_path.iterdir()) == []
 
@@ -302,6 +310,12 @@ def test_an_extraction_reads_and_maps_nothing(source: Path, tmp_path: Path, suff
     out = tmp_path / f"x{suffix}"
     message = refused(source, out, lambda told: extract(source, out, progress=told), truncated)
     assert "ended at byte" in message
+
+
+def test_an_extraction_of_a_source_that_changes_is_refused(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "x.safetensors"
+    message = refused(source, out, lambda told: extract(source, out, progress=told), written_to)
+    assert "something wrote to it" in message
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])

@@ -98,6 +98,18 @@ def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(
     assert leftovers(tmp_path) == []
 
 
+def test_without_force_nothing_is_moved_out_of_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(5, f"{self.name[:4]} cannot be renamed to {target.name}")
+
+    (tmp_path / "out").mkdir()
+    inode = (tmp_path / "out").stat().st_ino
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match=r"\.out cannot be renamed to out"):
+        build(tmp_path / "out")
+    assert (tmp_path / "out").stat().st_ino == inode
+
+
 def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
     def race() -> None:
         with new_directory(tmp_path / "out", source=SOURCE) as folder:
