@@ -23,6 +23,10 @@ from params_damage import damaged, random_fields, whole
 from params_files import GOLDEN, i32, list_file, record
 
 from bort_convert.params import save_params
+from bort_convert.params.archive import ALWAYS_UNPACKED, UNPACK_RATIO
+from bort_convert.params.info import MAX_DIMENSIONS
+from bort_convert.params.npy import HEADER_LIMIT
+from bort_convert.params.sparse import ALWAYS_DENSE, DENSE_RATIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -121,7 +125,19 @@ def test_files_read_as_in_mxnet_or_a_row_of_the_table_says_why(
 def test_the_page_shows_the_table_row_by_row() -> None:
     section = PAGE.read_text("utf-8").partition("## Differences from MXNet")[2]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| ([^|]+) \| [^|]+ \|$", section, re.MULTILINE)
-    assert rows[1:] == [(row.what, row.mxnet, row.ours) for row in DIFFERENCES]
+    assert rows[2:] == [(row.what, row.mxnet, row.ours) for row in DIFFERENCES]
+
+
+def test_the_page_names_the_limits_that_hold() -> None:
+    limits = PAGE.read_text("utf-8").partition("## Limits")[2].partition("\n## ")[0]
+    assert ALWAYS_DENSE == ALWAYS_UNPACKED == 64 * 2**20
+    for text in (
+        f"{MAX_DIMENSIONS} dimensions",
+        f"up to 64 MiB, or {DENSE_RATIO:,} times the file",
+        f"unpacks to 64 MiB, or {UNPACK_RATIO} times its size",
+        f"header of {HEADER_LIMIT:,} bytes",
+    ):
+        assert text in limits
 
 
 def test_a_difference_that_no_row_explains_is_told() -> None:
