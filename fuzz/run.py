@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BUILD = ROOT / "build" / "fuzz"
+HARNESS = ROOT / "fuzz" / "harness.py"
 LIMITS = ("-timeout=10", "-rss_limit_mb=2048", f"-max_len={2 * LARGEST}")
 PROGRESS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
 DONE = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
@@ -46,9 +47,8 @@ class Outcome:
     log: Path
 
 
-def main() -> int:
-    """Fuzz the targets one after the other, and print a line for each."""
-    seconds = int(sys.argv[1])
+def main(seconds: int) -> int:
+    """Fuzz the targets one after the other, and print a line for each; 1 if there was a finding."""
     outcomes = []
     for target in TARGETS:
         sys.stdout.write(f"{target}: {seconds // len(TARGETS)} seconds\n")
@@ -60,9 +60,8 @@ def main() -> int:
         sys.stdout.write(f"{one.target:<10}{counts}\n")
     for one in outcomes:
         for path in one.findings:
-            place = path.relative_to(ROOT)
-            sys.stdout.write(f"\nFINDING in {one.target}: {place}; the traceback is in {one.log.relative_to(ROOT)}\n")
-            sys.stdout.write(f"again: {sys.executable} fuzz/harness.py {one.target} {place}\n")
+            sys.stdout.write(f"\nFINDING in {one.target}: {path}; the traceback is in {one.log}\n")
+            sys.stdout.write(f"again: {sys.executable} {HARNESS} {one.target} {path}\n")
     return int(any(one.findings for one in outcomes))
 
 
@@ -79,7 +78,7 @@ def fuzz(target: str, seconds: int) -> Outcome:
     for name, data in seeds(target).items():
         (started / name).write_bytes(data)
     before = _findings(folder)
-    harness = [sys.executable, str(ROOT / "fuzz" / "harness.py"), target, str(corpus), str(started)]
+    harness = [sys.executable, str(HARNESS), target, str(corpus), str(started)]
     limits = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={folder}/finding-"]
     with log.open("w") as file:
         status = subprocess.run([*harness, *limits], stdout=file, stderr=file, check=False).returncode  # noqa: S603 - our own script
@@ -99,4 +98,4 @@ def _findings(folder: Path) -> set[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(int(sys.argv[1])))

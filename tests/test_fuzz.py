@@ -6,6 +6,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+import run
 import targets
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,8 @@ from bort_convert.errors import FormatError
 from bort_convert.params import TensorInfo
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bort_convert.verify.trace import Trace
 
 SEEDS = {target: list(seeds(target).values()) for target in targets.TARGETS}
@@ -125,3 +128,52 @@ def test_a_result_that_contradicts_itself_is_a_finding(monkeypatch: pytest.Monke
     )
     with pytest.raises(AssertionError):
         targets.read_params(GOLDEN["v0"][0])
+
+
+# What libFuzzer prints, and what it leaves when an input ends the target.
+QUIET = """
+import sys
+print("#2\tINITED cov: 5 ft: 6 corp: 1/1b exec/s: 0 rss: 40Mb")
+print("#1024\tpulse  cov: 7 ft: 9 corp: 3/9b lim: 4096 exec/s: 512 rss: 41Mb")
+print("Done 1500 runs in 2 second(s)")
+"""
+LOUD = """
+import sys
+if sys.argv[1] == "names":
+    prefix = next(word for word in sys.argv if word.startswith("-artifact_prefix="))
+    open(prefix.partition("=")[2] + "crash-0a", "wb").close()
+    sys.exit(77)
+print("Done 9 runs in 1 second(s)")
+"""
+
+
+def fuzzed(harness: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    (folder / "harness.py").write_text(harness)
+    monkeypatch.setattr(run, "HARNESS", folder / "harness.py")
+    monkeypatch.setattr(run, "BUILD", folder / "build")
+    return run.main(6)
+
+
+def test_a_run_without_a_finding_prints_what_was_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fuzzed(QUIET, tmp_path, monkeypatch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "reader: 2 seconds"
+    assert [line.split() for line in lines[-3:]] == [[name, "1,500", "7", "9", "3", "0"] for name in targets.TARGETS]
+    assert len(list((tmp_path / "build" / "reader" / "seeds").iterdir())) == len(SEEDS["reader"])
+
+
+def test_a_finding_fails_the_run_and_is_told_with_the_way_to_see_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fuzzed(LOUD, tmp_path, monkeypatch) == 1
+    lines = capsys.readouterr().out.splitlines()
+    finding = tmp_path / "build" / "names" / "finding-crash-0a"
+    assert lines[-2] == f"FINDING in names: {finding}; the traceback is in {finding.parent / 'log.txt'}"
+    assert lines[-1].endswith(f"harness.py names {finding}")
+
+
+def test_a_fuzzer_that_does_not_run_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="reader: the fuzzer ended with status 1; its last words are in "):
+        fuzzed("import no_such_module", tmp_path, monkeypatch)
