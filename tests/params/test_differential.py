@@ -132,7 +132,7 @@ def test_the_page_names_the_limits_that_hold() -> None:
     limits = PAGE.read_text("utf-8").partition("## Limits")[2].partition("\n## ")[0]
     assert ALWAYS_DENSE == ALWAYS_UNPACKED == 64 * 2**20
     for text in (
-        f"{MAX_DIMENSIONS} dimensions",
+        f"| {MAX_DIMENSIONS} dimensions |",
         f"up to 64 MiB, or {DENSE_RATIO:,} times the file",
         f"unpacks to 64 MiB, or {UNPACK_RATIO} times its size",
         f"header of {HEADER_LIMIT:,} bytes",
