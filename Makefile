@@ -106,6 +106,18 @@ ORIGINAL = $(firstword $(shell for p in $(call named,3.7); do $$p -c 'import ven
 bench: .venv/.made $(FULL) ## measure everything against cp and the original route; writes docs/performance.md
 	$(BIN)/python benchmarks/run_all.py
 
+.PHONY: fuzz
+FUZZ_SECONDS ?= 600
+fuzz: .venv-fuzz/.made ## fuzz the readers with atheris for FUZZ_SECONDS (600); fails on a finding and says where it lies
+	@PYTHONPATH=tests .venv-fuzz/bin/python fuzz/run.py $(FUZZ_SECONDS)
+
+FUZZER = $(call pick,$(PYTHON) $(call named,3.11 3.12),3$(comma)11,3$(comma)12)
+.venv-fuzz/.made: pyproject.toml constraints.txt
+	@if [ -z "$(FUZZER)" ]; then echo "atheris 3.0.0 is there for Python 3.11 and 3.12: name one with PYTHON=..." >&2; exit 1; fi
+	$(FUZZER) -m venv $(@D)
+	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e . atheris==3.0.0
+	@touch $@
+
 .PHONY: check format
 check: .venv/.made ## formatting, lint and strict types
 	$(BIN)/ruff format --check .
@@ -126,4 +138,5 @@ $(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
 
 .PHONY: clean
 clean: ## remove what these verbs made
-	rm -rf .venv .venv-numpy2 .venv-oldest .venv-original .venv-python3.* build dist *.egg-info .coverage* .*_cache .hypothesis
+	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-python3.* build dist *.egg-info
+	rm -rf .coverage* .*_cache .hypothesis

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bort_convert.families.bort import CLASSIFIER, LANGUAGE_MODEL
 from bort_convert.spelling import placeholder_pattern, structural_names
+
+if TYPE_CHECKING:
+    from bort_convert.rows import Rows
 
 CELL = "encoder.transformer_cells.3"
 # As gluonnlp 0.8.3 writes them, with counters that another process could have reached; and as 0.10 does.
@@ -29,6 +37,24 @@ PREFIXED = {
 def test_a_prefixed_name_becomes_structural_whatever_its_counters(name: str, structural: str) -> None:
     assert structural_names([name], LANGUAGE_MODEL) == ({structural: name}, [])
     assert structural_names([f"arg:{name}"], LANGUAGE_MODEL) == ({structural: f"arg:{name}"}, [])
+
+
+@given(data=st.data(), rows=st.sampled_from([LANGUAGE_MODEL, CLASSIFIER]))
+def test_any_counters_and_class_names_give_the_names_of_the_table(data: st.DataObject, rows: Rows) -> None:
+    slots = [slot for row in rows for slot in row.sources if slot.prefixed]
+    wanted = data.draw(st.lists(st.sampled_from(slots), min_size=1, unique=True))
+    marker = data.draw(st.sampled_from(["", "arg:", "aux:"]))
+    expected = {}
+    for slot in wanted:
+        text = slot.prefixed
+        while "#" in text:
+            text = text.replace("#", str(data.draw(st.integers(0, 10**9))), 1)
+        while "~" in text:
+            text = text.replace("~", data.draw(st.text("abcz", max_size=5)), 1)
+        text = re.sub(r"\[(.*?)\]", r"\1" if data.draw(st.booleans()) else "", text)
+        layer = data.draw(st.integers(0, 999_999))
+        expected[slot.name.format(layer=layer)] = marker + text.format(layer=layer)
+    assert structural_names(expected.values(), rows) == (expected, [])
 
 
 def test_a_classifiers_dense_layers_are_not_a_language_models() -> None:

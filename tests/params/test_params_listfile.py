@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from params_files import V1, V2, V3, f32, i32, i64, list_file, names, record, u32, u64
 
 from bort_convert.errors import FormatError
@@ -66,6 +69,44 @@ def test_the_device_means_nothing(context: tuple[int, int], tmp_path: Path) -> N
     path.write_bytes(list_file(record(f32(1), (1,), context=context)))
     with open_params(path) as file:
         assert file["a"].tolist() == [1]
+
+
+ITEMSIZES = {flag: np.dtype(dtype).itemsize for flag, (_, dtype, _, _) in VALUES.items()} | {12: 2}
+BOOL = 7
+
+
+@st.composite
+def any_record(draw: st.DrawFn) -> tuple[bytes, str | None, tuple[int, ...], bytes]:
+    """A record of any version, type and shape; and the dtype (None without a value), shape and bytes to be read."""
+    version, flag = draw(st.sampled_from((0, V1, V2, V3))), draw(st.sampled_from(sorted(ITEMSIZES)))
+    shape = tuple(draw(st.lists(st.integers(0, 3), max_size=5)))
+    size = ITEMSIZES[flag] * math.prod(shape)
+    bits = st.lists(st.integers(0, 1), min_size=size, max_size=size).map(bytes)
+    values = draw(bits if flag == BOOL else st.binary(min_size=size, max_size=size))
+    start = {0: u32(len(shape), *shape), V1: u32(V1, len(shape)) + i64(*shape)}.get(
+        version, u32(version, 0, len(shape)) + i64(*shape)
+    )
+    if version in (0, V1) and not shape:
+        return start, None, (), b""
+    return start + i32(1, 0, flag) + values, [*(name for name, *_ in VALUES.values()), "bfloat16"][flag], shape, values
+
+
+@given(records=st.lists(any_record(), max_size=5), named=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_records_of_any_version_type_and_shape_read_back_bit_for_bit(
+    *, records: list[tuple[bytes, str | None, tuple[int, ...], bytes]], named: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.params"
+    called = "abcde" if named and records else "01234"
+    path.write_bytes(list_file(*(data for data, *_ in records), table=None if named else u64(0)))
+    with open_params(path) as file:
+        assert file.named == (named and bool(records))
+        assert [(info.name, info.dtype, info.shape) for info in file.header.values()] == [
+            (name, dtype, shape) for name, (_, dtype, shape, _) in zip(called, records, strict=False)
+        ]
+        for name, array in file.items():
+            _, dtype, shape, values = records[called.index(name)]
+            assert (array.dtype.name, array.shape, array.tobytes()) == (dtype, shape, values)
 
 
 def test_misaligned_values_are_views_all_the_same(tmp_path: Path) -> None:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from bort_convert.params import open_params, save_params
 
@@ -60,6 +63,36 @@ def test_mxnet_loads_what_is_written_without_names(mx: Any, tmp_path: Path) -> N
     loaded = mx.nd.load(str(tmp_path / "x.params"))
     assert isinstance(loaded, list)
     assert [array.asnumpy().tobytes() for array in loaded] == [array.tobytes() for array in TENSORS.values()]
+
+
+DTYPES = ("f2", "f4", "f8", "u1", "i4", "i1", "i8", "?")
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=5, min_side=0, max_side=3)
+ARRAYS = st.sampled_from(DTYPES).flatmap(lambda dtype: hnp.arrays(dtype, SHAPES))
+BFLOAT16 = hnp.arrays("<u2", SHAPES).map(lambda array: array.view(ml_dtypes.bfloat16))
+NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0"), max_size=20)
+
+
+@given(tensors=st.dictionaries(NAMES, ARRAYS | BFLOAT16, max_size=4), named=st.booleans())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_mxnet_loads_whatever_is_written_and_writes_the_same_bytes(
+    *,
+    mx: Any,  # noqa: ANN401
+    tensors: dict[str, np.ndarray],
+    named: bool,
+    tmp_path: Path,
+) -> None:
+    ours, theirs = tmp_path / "x.params", tmp_path / "y.params"
+    save_params(ours, tensors if named else list(tensors.values()))
+    loaded = mx.nd.load(str(ours))
+    if named and tensors:
+        assert list(loaded) == list(tensors)
+    arrays = loaded.values() if isinstance(loaded, dict) else loaded
+    for array, expected in zip(arrays, tensors.values(), strict=True):
+        found = array.asnumpy()
+        assert (found.shape, found.tobytes()) == (expected.shape, expected.tobytes())
+        assert (found.dtype.names or [found.dtype.name])[0] == expected.dtype.name
+    mx.nd.save(str(theirs), loaded)
+    assert theirs.read_bytes() == ours.read_bytes()
 
 
 def test_mxnet_loads_bfloat16(mx: Any, tmp_path: Path) -> None:  # noqa: ANN401
