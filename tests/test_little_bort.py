@@ -69,9 +69,10 @@ def little(fixtures: Path) -> Little:
 def scripts(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module that reads the little Bort's tokenizer with GluonNLP."""
     monkeypatch.syspath_prepend(fixtures)
-    monkeypatch.setattr(np, "bool", bool, raising=False)  # what the scripts set for mxnet does not outlive the test
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        # The scripts set it for mxnet: this takes it away again.
+        monkeypatch.setattr(np, "bool", bool, raising=False)
         yield importlib.import_module("ask_little_bort")
 
 
