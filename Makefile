@@ -128,9 +128,14 @@ format: .venv/.made ## format the code, and mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-.PHONY: fixtures full-size
+.PHONY: fixtures little-bort full-size
 fixtures: .venv/.made ## have MXNet and GluonNLP write fixtures/ again
 	$(BIN)/python -W ignore fixtures/make_fixtures.py
+
+# One thread: with more, or on another processor, sums may be rounded in another way, and the weights differ.
+little-bort: .venv/.made ## have MXNet and GluonNLP train fixtures/little_bort/ again, and ask it (some minutes)
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore fixtures/train_little_bort.py
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore fixtures/ask_little_bort.py
 
 full-size: $(FULL) ## have GluonNLP write a random Bort of full size (510 MB, in build/)
 $(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
