@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 JOBS ?= 2
+KILLS ?= 200
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
@@ -22,7 +23,7 @@ tuple = $(subst .,$(comma),$(1))
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: venv venv-numpy2
+.PHONY: venv venv-numpy2 venv-oldest
 venv: .venv/.made ## .venv: the exact versions of constraints.txt, MXNet and torch among them
 venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 
@@ -31,6 +32,11 @@ venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 
 .venv-numpy2/.made: pyproject.toml constraints-numpy2.txt
 	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.10),3$(comma)10,3$(comma)13),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
+
+venv-oldest: .venv-oldest/.made ## .venv-oldest: the oldest transformers and other packages that the README promises
+
+.venv-oldest/.made: pyproject.toml constraints-oldest.txt
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.10),3$(comma)10,3$(comma)11),.venv-oldest,constraints-oldest.txt,torch$(comma)dev)
 
 # MXNet's side stays at numpy 1 (3.10, 3.11); newer Pythons get numpy 2.
 .venv-python3.10/.made .venv-python3.11/.made: CONSTRAINTS := constraints.txt
@@ -52,13 +58,17 @@ demo: .venv/.made ## convert a small Bort that GluonNLP wrote, and load it in tr
 	$(BIN)/python docs/examples/first_steps.py build/demo
 	@if $(BIN)/bort-convert verify --help >/dev/null 2>&1; then set -x; $(BIN)/bort-convert verify $(SMALL) build/demo; fi
 
-.PHONY: test coverage pythons parity mutants
-test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; then those without MXNet on numpy 2
+.PHONY: test coverage oldest pythons parity mutants kills
+test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
+	$(MAKE) --no-print-directory oldest
 
 coverage: .venv/.made $(FULL) ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
+
+oldest: .venv-oldest/.made ## the tests of what is loaded, with the oldest transformers that the README promises
+	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/test_loading.py tests/test_card.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
 	@failed=; for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || failed="$$failed $$v"; done; \
@@ -73,6 +83,12 @@ parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare th
 
 mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
 	$(BIN)/python tests/verify/mutants.py
+
+kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards
+	$(BIN)/python tests/kills.py $(KILLS)
+.PHONY: damage
+damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes
+	BORT_CONVERT_EVERY_PLACE=1 $(BIN)/python $(PYTEST) tests/test_cuts.py
 
 .PHONY: original bench
 original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7
@@ -110,4 +126,4 @@ $(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
 
 .PHONY: clean
 clean: ## remove what these verbs made
-	rm -rf .venv .venv-numpy2 .venv-original .venv-python3.* build dist *.egg-info .coverage* .*_cache .hypothesis
+	rm -rf .venv .venv-numpy2 .venv-oldest .venv-original .venv-python3.* build dist *.egg-info .coverage* .*_cache .hypothesis

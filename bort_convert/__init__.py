@@ -23,11 +23,12 @@ from bort_convert.family import families
 from bort_convert.inspection import Inspection, inspect
 from bort_convert.loading import load_pretrained
 from bort_convert.manifest import Manifest
-from bort_convert.params import ParamsFile, TensorInfo, open_params, save_params
+from bort_convert.params import MAX_ARRAYS, ParamsFile, TensorInfo, open_params, save_params
 from bort_convert.verify import Report, Trace, record, verify, verify_published
 from bort_convert.version import __version__
 
 __all__ = [
+    "MAX_ARRAYS",
     "BackendError",
     "Check",
     "ConvertError",

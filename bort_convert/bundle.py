@@ -25,10 +25,11 @@ _PAIRS: Final = "roberta_pairs"
 
 def finish(folder: Path, written: Manifest) -> Manifest:
     """Write the manifest of a directory that has all else, and a model card if it has none; give the manifest."""
-    written = replace(written, files=_digests(folder))
-    if not (folder / card.FILE_NAME).exists():
-        write_text(folder / card.FILE_NAME, card.card_text(written))
-        written = replace(written, files=_digests(folder))
+    files = {path.name: file_digest(path) for path in _others(folder)}
+    if card.FILE_NAME not in files:
+        write_text(folder / card.FILE_NAME, card.card_text(replace(written, files=files)))
+        files[card.FILE_NAME] = file_digest(folder / card.FILE_NAME)
+    written = replace(written, files=dict(sorted(files.items())))
     write_text(folder / manifest.FILE_NAME, written.to_json())
     return written
 
@@ -111,10 +112,6 @@ def file_digest(path: Path) -> str:
         for piece in read_pieces(FileRange(file.fileno(), 0, size)):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {path.name: file_digest(path) for path in _others(folder)}
 
 
 def _others(folder: Path) -> list[Path]:

@@ -9,12 +9,13 @@ import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
-from bort_convert.streams import PIECE, FileRange, read_pieces
+from bort_convert.streams import flat_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bort_convert.dtypes import Array
+    from bort_convert.streams import FileRange
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Caster:
             source: the dtype that they have.
         """
         target = numpy_dtype(self.dtype)
-        for piece in _flat(values, source):
+        for piece in flat_arrays(values, source):
             with np.errstate(over="ignore"):
                 cast = piece.astype(target)
             if lost := int(np.count_nonzero(np.isinf(cast))) - int(np.count_nonzero(np.isinf(piece))):
@@ -57,15 +58,3 @@ class Caster:
                 f"these tensors do not fit into {self.dtype}; keep their dtype, or pass --allow-overflow to get inf:",
                 lines,
             )
-
-
-def _flat(values: FileRange | Array, dtype: str) -> Iterator[Array]:
-    """The values in pieces of `PIECE` bytes or less; no more of a file is read at once."""
-    if isinstance(values, FileRange):
-        for piece in read_pieces(values):
-            yield np.frombuffer(piece, numpy_dtype(dtype))
-    else:
-        flat = np.ascontiguousarray(values).reshape(-1)
-        step = PIECE // flat.itemsize
-        for start in range(0, flat.size, step):
-            yield flat[start : start + step]

@@ -36,7 +36,8 @@ def config_of(
     if dtype not in {None, *FLOATS}:
         raise VariantError(f"dtype is {dtype!r}, expected one of {', '.join(FLOATS)}")
     stored = next(spec.dtype for step in fit.plan.steps for spec in step.targets)
-    config = {**fit.config, "dtype": dtype or stored}
+    # Releases before 4.56 know the dtype by another name; newer ones take both.
+    config = {**fit.config, "dtype": dtype or stored, "torch_dtype": dtype or stored}
     count = fit.plan.dims.get(_AXIS)
     if count is None:
         if labels or problem_type:

@@ -14,10 +14,12 @@ from bort_convert.errors import ParityError, VariantError
 from bort_convert.family import families
 from bort_convert.fit import Fit, fit
 from bort_convert.output import new_directory, write_text
-from bort_convert.params import ParamsFile, open_params
+from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.shards import DEFAULT_SIZE, size_in_bytes
 from bort_convert.tokenizer import find_tokenizer
 from bort_convert.transfer import transfer
+from bort_convert.values import check_finite
+from bort_convert.weights import survey_values
 
 if TYPE_CHECKING:
     import os
@@ -62,6 +64,8 @@ def convert(
     allow_overflow: bool = False,
     max_shard_size: str = DEFAULT_SIZE,
     license: str | None = None,  # noqa: A002 - the Hub's word for it
+    strict: bool = False,
+    max_arrays: int = MAX_ARRAYS,
     checksums: bool = True,
     verify: Callable[[str | os.PathLike[str], Path], Proof] | None = None,
     force: bool = False,
@@ -90,6 +94,8 @@ def convert(
         allow_overflow: let values that are too large for `dtype` become infinite.
         max_shard_size: of each file of weights, such as "2GB"; past it there are more of them, and an index.
         license: the checkpoint's licence by its name on the Hub, for the model card.
+        strict: refuse NaN and infinite values, before anything is written.
+        max_arrays: see `open_params`.
         checksums: hash the source and every tensor for the manifest.
         verify: run on the source and the finished directory before that takes its place, such as
             `bort_convert.verify`; what it finds goes into the model card.
@@ -97,9 +103,9 @@ def convert(
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        FormatError: the source or a file of the vocabulary cannot be read.
+        FormatError: the source or a file of the vocabulary cannot be read, or the source changed while it was read.
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
-            model ties are not equal, or values do not fit into `dtype`.
+            model ties are not equal, or values do not fit into `dtype`, or `strict` refuses them.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file.
         ParityError: `verify` did not pass; nothing was written.
         OutputError: the target cannot be written.
@@ -116,11 +122,13 @@ def convert(
         max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
         license=license,
     )
-    with open_params(source) as params:
+    with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
         receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
         files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
         words = _tokenizer(found, roberta_pairs=roberta_pairs, **files)
+        if strict:
+            check_finite(survey_values(params))
         with new_directory(target, source=source, force=force) as folder:
             written = transfer(
                 folder,
@@ -136,6 +144,7 @@ def convert(
             if words:
                 write_tokenizer(folder, words)
             manifest = finish(folder, replace(written, options=options, tokenizer=words.sources if words else {}))
+            params.check_unchanged()
             if verify:
                 manifest = _proved(verify(source, folder), folder, manifest)
     return manifest

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING
 from bort_convert.streams import read_pieces
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bort_convert.streams import FileRange
 
 
-def sha256_of(whole: FileRange, parts: Mapping[str, FileRange]) -> tuple[str, dict[str, str]]:
+def sha256_of(
+    whole: FileRange, parts: Mapping[str, FileRange], *, watch: Callable[[], None] = lambda: None
+) -> tuple[str, dict[str, str]]:
     """The SHA-256 of a range, and by name those of ranges inside it that do not overlap, as hexadecimal digits.
 
+    Args:
+        whole: the range.
+        parts: the ranges inside it.
+        watch: called after each piece; what it raises ends the work.
+
     Raises:
-        OutputError: the file ends early: it was cut while it was being read.
+        FormatError: the file ends early: it was cut while it was being read.
     """
     digest = hashlib.sha256()
     digests = {name: hashlib.sha256() for name in parts}
@@ -36,5 +43,6 @@ def sha256_of(whole: FileRange, parts: Mapping[str, FileRange]) -> tuple[str, di
                     waiting.append((end, stop, name))
                     break
             hashing.result()
+            watch()
             position = end
     return digest.hexdigest(), {name: part.hexdigest() for name, part in digests.items()}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bort_convert.fit import Fit
     from bort_convert.inspection import Inspection
     from bort_convert.manifest import Manifest
+    from bort_convert.values import Values
 
 KINDS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}
 AUTO_CLASSES = {
@@ -31,10 +32,11 @@ def inspection_text(found: Inspection) -> str:
     arrays = f"{count:,} array{'s' * (count != 1)}, {found.parameters:,} parameters"
     lines = [f"{found.path}: {KINDS[found.kind]}, {_bytes(found.size)}, {arrays}"]
     lines += [found.note] if found.note else []
+    values = ["", *_value_lines(found.values)] if found.values else []
     if found.fit:
-        return "\n".join([*lines, *_fit_lines(found.fit), "", *_step_lines(found.fit)])
+        return "\n".join([*lines, *_fit_lines(found.fit), "", *_step_lines(found.fit), *values])
     rows = [(printable(info.name), _shape(info.shape), _stored(info.dtype, info.storage)) for info in found.arrays]
-    return "\n".join([*lines, "", *_columns(("NAME", "SHAPE", "DTYPE"), rows), "", f"{found.misfit}"])
+    return "\n".join([*lines, "", *_columns(("NAME", "SHAPE", "DTYPE"), rows), *values, "", f"{found.misfit}"])
 
 
 def conversion_text(manifest: Manifest, target: Path) -> str:
@@ -113,6 +115,17 @@ def _step_lines(fit: Fit) -> list[str]:
     for name, original in fit.plan.twins:
         rows.append((printable(fit.names[name]), "", "", f"tied to {printable(fit.names[original])}", "written once"))
     return _columns(("CHECKPOINT", "SHAPE", "DTYPE", "BECOMES", "HOW"), rows)
+
+
+def _value_lines(found: Mapping[str, Values]) -> list[str]:
+    rows = []
+    for name, values in found.items():
+        numbers = (
+            "-" if number is None else f"{number:.6g}" for number in (values.minimum, values.maximum, values.mean)
+        )
+        first = "" if values.first is None else f"first at {values.first}"
+        rows.append((printable(name), *numbers, f"{values.nans:,}", f"{values.infinities:,}", first))
+    return _columns(("NAME", "MIN", "MAX", "MEAN", "NAN", "INF", ""), rows)
 
 
 def _columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

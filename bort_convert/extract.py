@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bort_convert.dtypes import BFLOAT16, TensorSpec
-from bort_convert.errors import OutputError
+from bort_convert.errors import OutputError, printable
 from bort_convert.manifest import Manifest, Tensor
 from bort_convert.output import new_file
-from bort_convert.params import ParamsFile, open_params
+from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.weights import Written, describe_source, payload_of, write_weights
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def extract(
     target: str | os.PathLike[str],
     *,
     force: bool = False,
+    max_arrays: int = MAX_ARRAYS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Manifest:
     """Write the arrays of any `.params` file, of any family or none, to one file.
@@ -37,19 +38,24 @@ def extract(
         source: a `.params` file, or an archive that holds one.
         target: a name that ends in `.safetensors` or `.npz`.
         force: replace what stands at `target`.
+        max_arrays: see `open_params`.
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        FormatError: the source cannot be read.
+        FormatError: the source cannot be read, or changed while it was read.
         OutputError: the target cannot be written, or its format cannot hold what the source holds.
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
     suffix = Path(target).suffix
     if suffix not in writers:
         raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
-    with open_params(source) as params, new_file(target, source=source, force=force) as file:
+    with (
+        open_params(source, max_arrays=max_arrays, mapped=False) as params,
+        new_file(target, source=source, force=force) as file,
+    ):
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
         written = writers[suffix](file, params, specs, progress)
+        params.check_unchanged()
         digests = {**written.stored, **written.made}
         return Manifest(
             source=written.source,
@@ -91,11 +97,12 @@ def _write_npz(
 
 def _no_npz_member(spec: TensorSpec) -> str:
     """Why an array cannot be a member of an archive, "" if it can."""
+    called = f"'{printable(spec.name)}'"
     if spec.dtype == BFLOAT16:
-        return f"{spec.name!r}: NumPy's own format has no bfloat16"
+        return f"{called}: NumPy's own format has no bfloat16"
     drive = spec.name[1:2] == ":"
     if drive or any(part in spec.name for part in ("\0", "\\", "..")) or spec.name.startswith("/"):
-        return f"{spec.name!r}: an archive that is unpacked would take this name for a path"
+        return f"{called}: an archive that is unpacked would take this name for a path"
     if len(spec.name.encode()) > 60_000:  # noqa: PLR2004 - a zip counts a name's bytes in 16 bits
-        return f"{spec.name[:80]!r}...: the name is too long for a zip"
+        return f"{called}: the name is too long for a zip"
     return ""

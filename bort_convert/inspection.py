@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
 from bort_convert.config import config_of
 from bort_convert.convert import fit_source
 from bort_convert.errors import ConvertError, MappingError, VariantError
-from bort_convert.params import TensorInfo, open_params
+from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
+from bort_convert.weights import survey_values
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from bort_convert.fit import Fit
+    from bort_convert.values import Values
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Inspection:
         size: of the file, in bytes.
         arrays: in file order.
         fit: what a conversion would do; None where no table fits or something has to be given.
+        values: name -> what an array's values are like; empty where nobody asked.
         misfit: the error that a conversion would end in: the closest table and all disagreements, or the option that is
             missing.
     """
@@ -38,6 +42,7 @@ class Inspection:
     arrays: tuple[TensorInfo, ...]
     fit: Fit | None
     misfit: ConvertError | None
+    values: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -60,6 +65,7 @@ class Inspection:
                     "dtype": info.dtype,
                     "storage": info.storage,
                     "offset": info.offset,
+                    **({"values": asdict(self.values[info.name])} if info.name in self.values else {}),
                 }
                 for info in self.arrays
             ],
@@ -69,20 +75,28 @@ class Inspection:
 
 
 def inspect(
-    source: str | os.PathLike[str], *, family: str | None = None, variant: str | None = None, heads: int | None = None
+    source: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    variant: str | None = None,
+    heads: int | None = None,
+    values: bool = False,
+    max_arrays: int = MAX_ARRAYS,
 ) -> Inspection:
-    """Look at any `.params` file; nothing is written and no values are read.
+    """Look at any `.params` file; nothing is written, and no values are read unless they are asked for.
 
     Args:
         source: a `.params` file, or an archive that holds one.
         family: try this family only.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
+        values: read every value, and say what they are like.
+        max_arrays: see `open_params`.
 
     Raises:
         FormatError: the file cannot be read.
     """
-    with open_params(source) as params:
+    with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:
@@ -90,7 +104,8 @@ def inspect(
         except (MappingError, VariantError) as error:
             misfit = error
         arrays = tuple(params.header.values())
-        return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit)
+        known = survey_values(params) if values else {}
+        return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, known)
 
 
 def _fit_dict(fit: Fit) -> dict[str, object]:

@@ -1,22 +1,35 @@
 """Outputs that appear whole or not at all: built under another name beside the target, then renamed into place.
 
-At every moment the target is absent, the old one, or complete. What a killed run leaves behind is called
-`.NAME.partial-XXXXXXXX` (being built) or `.NAME.replaced-XXXXXXXX` (an old one on its way out) and can be deleted.
+At every moment the target is absent, the old one, or complete: see `docs/decisions/0023-interrupted-runs.md`. What a
+killed run leaves behind has a name that tells, and the next run into the same target clears it: see `leftovers`.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import os
 import shutil
-import tempfile
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OutputError
+from bort_convert.leftovers import REPLACED, clear_leftovers, held, name_beside, partial_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_AT_FDCWD: Final = -100
+_RENAME_EXCHANGE: Final = 2
+_HINTS: Final = {
+    errno.ENOSPC: ". Free some space there, or choose another place",
+    errno.EDQUOT: ". Your quota there is used up; choose another place",
+    errno.EFBIG: ". A limit on the size of files is in force (see `ulimit -f`)",
+    errno.EROFS: ". Choose a place that can be written to",
+    errno.EACCES: ". Choose a place that can be written to",
+}
 
 
 @contextlib.contextmanager
@@ -33,21 +46,19 @@ def new_directory(
     Raises:
         OutputError: something else stands there, or the system refuses to write.
     """
-    path = Path(target)
+    path = _place(target)
     with _system_errors(path):
         _check_source(path, source)
+        clear_leftovers(path)
         _check_directory(path, force=force)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
-        try:
+        with partial_directory(path) as partial:
             yield partial
             partial.chmod(0o777 & ~_umask())
-            _check_directory(path, force=force)
             _sync(partial)
-            _replace_directory(partial, path)
+            _put_directory(partial, path, force=force)
             _sync(path.parent)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            shutil.rmtree(partial, ignore_errors=True)  # the old one, if there was one
 
 
 @contextlib.contextmanager
@@ -64,19 +75,24 @@ def new_file(
     Raises:
         OutputError: something stands there and `force` is not given, or the system refuses to write.
     """
-    path = Path(target)
+    path = _place(target)
     with _system_errors(path):
         _check_source(path, source)
+        clear_leftovers(path)
         _check_file(path, force=force)
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.partial-", dir=path.parent))
-        try:
+        with partial_directory(path) as folder:
             partial = folder / path.name
             yield partial
-            partial.replace(path)
+            _sync(partial)
+            _put_file(partial, path, force=force)
             _sync(path.parent)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place(target: str | os.PathLike[str]) -> Path:
+    """The target as a path that has a name, which `.` and `..` have not."""
+    path = Path(target)
+    return path if path.name not in {"", ".."} else path.resolve()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -97,6 +113,8 @@ def _check_directory(path: Path, *, force: bool) -> None:
         raise OutputError(f"{path} is a link; expected a directory, or nothing. Give the name that it points to")
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected a directory, or nothing. Choose another name")
+    if path.is_mount():
+        raise OutputError(f"{path} is where a file system is mounted, and cannot be replaced. Give a name inside it")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise OutputError(f"{path} is not empty; expected an empty directory, or nothing. Pass --force to replace it")
 
@@ -108,26 +126,61 @@ def _check_file(path: Path, *, force: bool) -> None:
         raise OutputError(f"{path} is there already; expected nothing. Pass --force to replace it")
 
 
-def _replace_directory(partial: Path, path: Path) -> None:
-    """Rename into place; an old directory steps aside first, and back if the new one cannot take its place."""
-    if not path.exists():
-        partial.rename(path)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.replaced-", dir=path.parent))
-    old = path.rename(aside / path.name)
+def _put_directory(partial: Path, path: Path, *, force: bool) -> None:
+    """Rename into place; with `force` an old directory takes the partial one's name, or is deleted."""
+    if os.name == "nt":  # renames onto nothing only; an empty directory makes way
+        with contextlib.suppress(OSError):
+            path.rmdir()
     try:
+        # Takes the place of nothing, or of an empty directory; the system refuses anything else in the same step.
         partial.rename(path)
     except OSError:
-        old.rename(path)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        _check_directory(path, force=force)
+        if not (force and path.is_dir()):
+            raise
+        if not _exchange(partial, path):
+            _replace(partial, path)
 
 
-def _sync(folder: Path) -> None:
-    """Have the system write a directory's entries down; where directories cannot be opened, it does so by itself."""
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step, where the system can: Linux, on most file systems."""
+    if sys.platform != "linux":
+        return False
+    call = getattr(ctypes.CDLL(None), "renameat2", None)
+    names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
+    return call is not None and call(*names, _RENAME_EXCHANGE) == 0
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """The same in two steps: the old directory makes way, and comes back if the new one cannot take its place."""
+    aside = name_beside(path, REPLACED)
+    with held(path, claim=True):
+        try:
+            path.rename(aside)
+            partial.rename(path)
+        except BaseException:
+            if aside.exists() and not path.exists():
+                aside.rename(path)
+            raise
+        aside.rename(partial)
+
+
+def _put_file(partial: Path, path: Path, *, force: bool) -> None:
+    """Give a file its name; without `force`, in a way that never takes the name from another file."""
+    if force:
+        partial.replace(path)
+        return
+    try:
+        path.hardlink_to(partial)
+    except OSError:
+        _check_file(path, force=False)
+        partial.rename(path)  # where there are no links
+
+
+def _sync(path: Path) -> None:
+    """Have the system write a file or a directory's entries down; Windows opens no directory, and has no need."""
     if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
@@ -147,4 +200,5 @@ def _system_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+        hint = _HINTS.get(error.errno or 0, "")
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}{hint}") from error

@@ -14,6 +14,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from bort_convert.errors import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -34,7 +36,8 @@ def structural_names(names: Iterable[str], rows: Rows) -> tuple[dict[str, str], 
     for name, stripped in bare.items():
         structural = _translate(stripped, spell)
         if structural in found:
-            clashes.append(f"{name!r} and {found[structural]!r} both mean {structural}; expected one of them")
+            one, other, meant = (printable(text) for text in (name, found[structural], structural))
+            clashes.append(f"'{one}' and '{other}' both mean {meant}; expected one of them")
         else:
             found[structural] = name
     return found, clashes

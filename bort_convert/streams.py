@@ -11,10 +11,15 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.errors import OutputError
+import numpy as np
+
+from bort_convert.dtypes import numpy_dtype
+from bort_convert.errors import FormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from bort_convert.dtypes import Array
 
 PIECE: Final = 1 << 20
 """Bytes per read: large enough that calls cost nothing, small enough to stay in a processor's cache."""
@@ -42,15 +47,32 @@ def read_pieces(source: FileRange) -> Iterator[memoryview]:
     """The bytes of a range in pieces of `PIECE` bytes, the last one shorter; each is gone when the next one comes.
 
     Raises:
-        OutputError: the file ends early: it was cut while it was being read.
+        FormatError: the file ends early (it was cut while it was being read), or the system cannot read it.
     """
     buffer = memoryview(bytearray(min(PIECE, source.size)))
     for start in range(0, source.size, PIECE):
         piece = buffer[: source.size - start]
-        found = _read_into(piece, source.descriptor, source.offset + start)
+        found = read_into(piece, source.descriptor, source.offset + start)
         if found != len(piece):
             raise _ended(source, start + found)
         yield piece
+
+
+def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
+    """A tensor's values as flat arrays of `PIECE` bytes or less; no more of a file is read at once.
+
+    Args:
+        values: any shape; in a file, little-endian and in C order.
+        dtype: that they have.
+    """
+    if isinstance(values, FileRange):
+        for piece in read_pieces(values):
+            yield np.frombuffer(piece, numpy_dtype(dtype))
+    else:
+        flat = np.ascontiguousarray(values).reshape(-1)
+        step = PIECE // flat.itemsize
+        for start in range(0, flat.size, step):
+            yield flat[start : start + step]
 
 
 def same_bytes(one: FileRange, other: FileRange) -> bool:
@@ -75,6 +97,23 @@ def write_all(target: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(target, view[:PIECE]) :]
+
+
+def read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
+    """Fill a buffer of bytes from byte `offset`; give the bytes read, fewer only where the file ends.
+
+    Raises:
+        FormatError: the system cannot read the file.
+    """
+    done = 0
+    try:
+        while done < len(buffer) and (found := _read_some(buffer[done:], descriptor, offset + done)):
+            done += found
+    except OSError as error:
+        raise FormatError(
+            f"the source cannot be read at byte {offset + done:,}: {error.strerror or error}. Is its disk in order?"
+        ) from error
+    return done
 
 
 def _copy_in_kernel(source: FileRange, target: int) -> int:
@@ -107,8 +146,7 @@ def _sendfile(source: FileRange, done: int, target: int) -> int:
     return os.sendfile(target, source.descriptor, source.offset + done, source.size - done)
 
 
-def _read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
-    """Fill a buffer from byte `offset`; give the bytes read, fewer only where the file ends."""
+def _read_some(buffer: memoryview, descriptor: int, offset: int) -> int:
     if hasattr(os, "preadv"):
         return os.preadv(descriptor, [buffer], offset)
     with _POSITION:
@@ -118,8 +156,8 @@ def _read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
     return len(found)
 
 
-def _ended(source: FileRange, done: int) -> OutputError:
-    return OutputError(
+def _ended(source: FileRange, done: int) -> FormatError:
+    return FormatError(
         f"the source ended at byte {source.offset + done:,} while it was being read; expected {source.size - done:,} "
         "more bytes (it was whole when it was opened). Did something truncate or replace it? Convert again"
     )

@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
 from collections.abc import Mapping
-from math import prod
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from bort_convert.dtypes import Array, TensorSpec, itemsize, numpy_dtype
-from bort_convert.errors import FormatError, OutputError
-from bort_convert.streams import PIECE, FileRange, copy_range, write_all
+from bort_convert.errors import FormatError, OutputError, printable
+from bort_convert.streams import PIECE, FileRange, copy_range, read_into, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,7 +35,10 @@ CODES: Final = {
     "int32": "I32", "uint32": "U32", "float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64",
 }  # fmt: skip
 _NAMES: Final = {code: name for name, code in CODES.items()}
-_MAX_HEADER: Final = 100 << 20
+_MAX_HEADER: Final = 4 << 20  # 30,000 tensors; Python's objects for JSON take some 20 times its bytes
+_MAX_DIMENSIONS: Final = 32  # NumPy 1 has no more
+_TOO_LARGE: Final = 2**63
+_LONGEST: Final = 300  # characters of a message that a file's own text may fill
 _METADATA: Final = "__metadata__"
 
 
@@ -95,7 +97,8 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
         FormatError: the file cannot be opened or breaks a rule of the format: which one, where, and what was expected.
     """
     try:
-        with Path(path).open("rb") as file:
+        with ExitStack() as stack:
+            file = stack.enter_context(Path(path).open("rb"))
             size = os.fstat(file.fileno()).st_size
             prefix = file.read(8)
             length = int.from_bytes(prefix, "little")
@@ -105,14 +108,14 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
                     f"at most {_MAX_HEADER:,}. Not a safetensors file, or cut short?"
                 )
             header, metadata = _parse_header(f"{path}", file.read(length), size - 8 - length)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            stack.pop_all()
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-    return TensorFile(mapped, header, {name: 8 + length + begin for name, begin in _begins(header)}, metadata)
+    return TensorFile(file, header, {name: 8 + length + begin for name, begin in _begins(header)}, metadata)
 
 
 class TensorFile(Mapping[str, Array]):
-    """An open file: a mapping from names to arrays, which are read-only views of the mapped file.
+    """An open file: a mapping from names to arrays, each read anew when it is asked for.
 
     Attributes:
         header: name -> `TensorSpec`, in the order of the values in the file.
@@ -122,22 +125,26 @@ class TensorFile(Mapping[str, Array]):
 
     def __init__(
         self,
-        mapped: mmap.mmap,
+        file: IO[bytes],
         header: Mapping[str, TensorSpec],
         offsets: Mapping[str, int],
         metadata: Mapping[str, str],
     ) -> None:
-        self._mapped: mmap.mmap | None = mapped
-        self.offsets = offsets
-        self.header = header
-        self.metadata = metadata
+        self._file = file
+        self.header, self.offsets, self.metadata = header, offsets, metadata
 
     def __getitem__(self, name: str) -> Array:
         spec = self.header[name]
-        if self._mapped is None:
+        if self._file.closed:
             raise ValueError(f"{name}: the file is closed")
-        flat = np.frombuffer(self._mapped, numpy_dtype(spec.dtype), prod(spec.shape), self.offsets[name])
-        return flat.reshape(spec.shape)
+        array = np.empty(spec.shape, numpy_dtype(spec.dtype))
+        found = read_into(array.reshape(-1).view(np.uint8).data, self._file.fileno(), self.offsets[name])
+        if found < spec.nbytes:
+            raise FormatError(f"{self._file.name}: {name!r} ends after {found:,} of {spec.nbytes:,} bytes: cut short?")
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.header  # a Mapping would read the array
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.header)
@@ -154,8 +161,8 @@ class TensorFile(Mapping[str, Array]):
         self.close()
 
     def close(self) -> None:
-        """Forget the mapped file; it stays mapped for as long as a view of it lives."""
-        self._mapped = None
+        """Close the file; arrays stay as they are."""
+        self._file.close()
 
 
 def _header(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
@@ -164,7 +171,7 @@ def _header(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
     for spec in order:
         if spec.name in entries or spec.name == _METADATA:
             raise OutputError(
-                f"{spec.name!r} cannot be written to safetensors: the name is taken. Extract to .npz instead"
+                f"'{printable(spec.name)}' cannot be written to safetensors: the name is taken. Extract to .npz instead"
             )
         end = position + spec.nbytes
         entries[spec.name] = {"dtype": CODES[spec.dtype], "shape": list(spec.shape), "data_offsets": [position, end]}
@@ -193,7 +200,7 @@ def _check_size(spec: TensorSpec, size: int) -> None:
 
 
 def _pieces(array: Array) -> Iterator[memoryview]:
-    """The little-endian C-order bytes of an array, in pieces: a view of a mapped file is never copied whole."""
+    """The little-endian C-order bytes of an array, in pieces: one that has them so is not copied."""
     flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
     for start in range(0, flat.size, PIECE):
         yield flat[start : start + PIECE].data
@@ -205,7 +212,8 @@ def _parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, Ten
         metadata = entries.pop(_METADATA, {})
         specs = {name: _parse_entry(name, entry) for name, entry in entries.items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{path}: the header is not what safetensors writes: {error}") from error
+        reason = printable(str(error), _LONGEST)
+        raise FormatError(f"{path}: the header is not what safetensors writes: {reason}") from error
     if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
         raise FormatError(f"{path}: __metadata__ is not a mapping from strings to strings")
     position = 0
@@ -213,7 +221,7 @@ def _parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, Ten
     for name, (spec, begin, end) in ordered:
         if begin != position or end - begin != spec.nbytes:
             raise FormatError(
-                f"{path}: {name!r} has the data_offsets [{begin}, {end}], expected "
+                f"{path}: '{printable(name)}' has the data_offsets [{begin}, {end}], expected "
                 f"[{position}, {position + spec.nbytes}] from the tensors before it and {spec.dtype}{list(spec.shape)}"
             )
         position = end
@@ -225,10 +233,12 @@ def _parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, Ten
 def _parse_entry(name: str, entry: Mapping[str, Any]) -> tuple[TensorSpec, int, int]:
     begin, end = entry["data_offsets"]
     shape = tuple(entry["shape"])
-    if not all(type(number) is int and number >= 0 for number in (begin, end, *shape)):
-        raise ValueError(f"{name!r} has a size or an offset that is no natural number")
+    if len(shape) > _MAX_DIMENSIONS:
+        raise ValueError(f"'{printable(name)}' has {len(shape):,} dimensions, expected up to {_MAX_DIMENSIONS}")
+    if not all(type(number) is int and 0 <= number < _TOO_LARGE for number in (begin, end, *shape)):
+        raise ValueError(f"'{printable(name)}' has a size or an offset that is no natural number below 2**63")
     if entry["dtype"] not in _NAMES:
-        raise ValueError(f"{name!r} has the dtype {entry['dtype']!r}, known are {', '.join(_NAMES)}")
+        raise ValueError(f"'{printable(name)}' has the dtype {entry['dtype']!r}, known are {', '.join(_NAMES)}")
     return TensorSpec(name, _NAMES[entry["dtype"]], shape), begin, end
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from bort_convert.digests import sha256_of
+from bort_convert.errors import FormatError
 from bort_convert.manifest import Source
-from bort_convert.streams import FileRange, same_bytes
+from bort_convert.streams import FileRange, flat_arrays, same_bytes
 from bort_convert.tensorfile import write_tensors
+from bort_convert.values import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array, TensorSpec
     from bort_convert.params import ParamsFile
+    from bort_convert.values import Values
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,20 @@ class Written:
 
 def payload_of(params: ParamsFile, name: str) -> FileRange | Array:
     """A tensor's bytes where they stand in the file, or its values where they do not stand there as they are."""
-    array: Array = params[name]  # Checks what a header cannot show, as an archive's checksum; touches no dense value.
     info = params.header[name]
     if info.storage == "dense" and info.offset is not None:
+        params.check(name)
         return FileRange(params.fileno(), info.offset, info.nbytes)
-    return array
+    return params[name]
+
+
+def survey_values(params: ParamsFile) -> dict[str, Values]:
+    """What the values of every array are like, by name; at most a piece of a dense one is in memory."""
+    found = {}
+    for name in params:
+        info = params.header[name]
+        found[name] = survey(flat_arrays(payload_of(params, name), str(info.dtype)), info.shape)
+    return found
 
 
 def write_weights(
@@ -68,9 +81,12 @@ def write_weights(
         progress: told from time to time the bytes written and the bytes to write.
     """
     total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
+    stopped = threading.Event()
 
     def advance(nbytes: int) -> None:
         nonlocal done
+        if stopped.is_set():
+            raise CancelledError
         done += nbytes
         progress(done, total)
 
@@ -82,31 +98,60 @@ def write_weights(
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
-        source, stored = describe_source(params) if checksums else (Source(params.path.name, params.size), {})
-        unequal = tuple(pair for pair in tied if not _equal(params, *pair, stored))
-        made = writing.result()
+
+        def watch() -> None:
+            if writing.done():
+                writing.result()
+
+        try:
+            source, stored = (
+                describe_source(params, watch=watch) if checksums else (Source(params.path.name, params.size), {})
+            )
+            unequal = tuple(pair for pair in tied if not _equal(params, *pair, stored))
+            made = writing.result()
+        finally:
+            stopped.set()
         return Written(source, stored, made if checksums else {}, unequal)
 
 
-def describe_source(params: ParamsFile) -> tuple[Source, dict[str, str]]:
-    """The identity of an open file, and the SHA-256 of every dense tensor in it, in one pass over its bytes."""
+def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: None) -> tuple[Source, dict[str, str]]:
+    """The identity of an open file, and the SHA-256 of every dense tensor in it, in one pass over its bytes.
+
+    Args:
+        params: the file.
+        watch: called after each piece; what it raises ends the pass.
+
+    Raises:
+        FormatError: the file has become shorter, or is gone.
+    """
     parts = {
         name: (info.offset, info.nbytes)
         for name, info in params.header.items()
         if info.storage == "dense" and info.offset is not None
     }
-    with params.path.open("rb") as file:
+    with _reopened(params.path) as file:
         # A descriptor of its own: where reading moves a position, the copying thread has the other one.
         own = file.fileno()
         whole = FileRange(own, 0, params.size)
         if os.path.samestat(os.fstat(own), os.fstat(params.fileno())):
-            sha256, digests = sha256_of(whole, {name: FileRange(own, *part) for name, part in parts.items()})
+            ranges = {name: FileRange(own, *part) for name, part in parts.items()}
+            sha256, digests = sha256_of(whole, ranges, watch=watch)
         else:
             # The checkpoint was unpacked from an archive: its tensors stand in another file than the archive.
-            sha256, _ = sha256_of(whole, {})
+            sha256, _ = sha256_of(whole, {}, watch=watch)
             unpacked = FileRange(params.fileno(), 0, os.fstat(params.fileno()).st_size)
-            _, digests = sha256_of(unpacked, {name: FileRange(params.fileno(), *part) for name, part in parts.items()})
+            ranges = {name: FileRange(params.fileno(), *part) for name, part in parts.items()}
+            _, digests = sha256_of(unpacked, ranges, watch=watch)
     return Source(params.path.name, params.size, sha256), digests
+
+
+def _reopened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise FormatError(
+            f"{path}: cannot be opened a second time ({error.strerror or error}). Was it moved?"
+        ) from error
 
 
 def _equal(params: ParamsFile, one: str, other: str, digests: Mapping[str, str]) -> bool:

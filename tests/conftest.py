@@ -5,9 +5,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).parents[1]
 NEEDS = {"mxnet": ("mxnet", "gluonnlp"), "torch": ("torch", "transformers")}
@@ -37,6 +41,25 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in NEEDS:
         if item.get_closest_marker(marker) and absent(marker):
             unavailable(f"needs {' and '.join(absent(marker))}: pip install 'bort-convert[{marker}]'")
+
+
+@pytest.fixture
+def add_table(record_property: Callable[[str, object], None]) -> Callable[[str, Sequence[str]], None]:
+    """Print a table behind all test results: `add_table(title, lines)`.
+
+    It travels as a property of the test's report, so that it comes out of xdist's workers as well.
+    """
+    return lambda title, lines: record_property("table", [title, *lines])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    calls = [report for report in reports if getattr(report, "when", "") == "call"]
+    tables = [value for report in calls for name, value in report.user_properties if name == "table"]
+    for title, *lines in sorted(tables):
+        terminalreporter.section(title)
+        for line in lines:
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

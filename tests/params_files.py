@@ -164,6 +164,22 @@ def _central(
     return head + struct.pack("<2I", 0, offset) + name
 
 
+BROKEN = "{{'descr': '|s10{{'descr': '<i8', 'fortran_order': False, 'shape': (), }}        \n"
+
+
+def sparse(folder: str, letters: str, data: bytes, shape: Shape, **indices: tuple[int, ...]) -> list[Zipped]:
+    """A sparse array as MXNet 2 writes it, with its `format.npy` that no reader of .npy understands."""
+    members = {"data": data, "shape": npy(i64(*shape), f"({len(shape)},)", "'<i8'")}
+    members |= {name: npy(i64(*values), f"({len(values)},)", "'<i8'") for name, values in indices.items()}
+    members["format"] = npy(letters.encode(), text=BROKEN)
+    return [Zipped(f"{folder}/{name}.npy", member) for name, member in members.items()]
+
+
+def zip64(packed: int, size: int) -> dict[str, Any]:
+    extra = struct.pack("<HHH", 0x9999, 2, 0) + struct.pack("<HHQQ", 1, 16, size, packed)
+    return {"packed": 0xFFFFFFFF, "size": 0xFFFFFFFF, "extra": extra}
+
+
 def _bytes(text: str) -> bytes:
     """Bytes from hex digits; what follows a # on a line is for the reader."""
     return bytes.fromhex("".join(line.partition("#")[0] for line in text.splitlines()))

@@ -72,11 +72,12 @@ def test_a_vocabulary_of_another_size_changes_nothing(
     document["idx_to_token"].append("one more")
     document["token_to_idx"]["one more"] = 120
     (tmp_path / "larger.vocab").write_text(json.dumps(document))
+    larger = {**words, "vocab": tmp_path / "larger.vocab"}
     with pytest.raises(FormatError, match="121 tokens, expected 120, the rows of the word embedding"):
-        bort_convert.add_tokenizer(out, vocab=tmp_path / "larger.vocab", bpe_ranks=words["bpe_ranks"])
+        bort_convert.add_tokenizer(out, **larger)
     assert contents(out) == before
-    with pytest.raises(FormatError, match="120 tokens, expected 90"):
-        bort_convert.convert(fixtures / "bort_2_3_24_24.params", tmp_path / "other", heads=3, **words)  # type: ignore[arg-type]
+    with pytest.raises(FormatError, match="121 tokens, expected 120"):
+        bort_convert.convert(fixtures / "bort_2_3_24_24.params", tmp_path / "other", heads=3, **larger)  # type: ignore[arg-type]
     assert not (tmp_path / "other").exists()
 
 

@@ -43,7 +43,7 @@ def plain() -> Manifest:
 def test_the_card_says_what_it_is_where_it_came_from_and_how_it_was_made(plain: Manifest) -> None:
     card = card_text(plain)
     for part in (
-        "# BertForMaskedLM from `bort.params`\n\nA GluonNLP (MXNet) checkpoint, converted to PyTorch by bort_convert 0.",
+        "# BertForMaskedLM from `bort.params`\n\nA GluonNLP (MXNet) checkpoint, converted to PyTorch by bort_convert",
         "| family | bort, language model, a size that was not published |",
         "| sizes | vocab 5, units 2 |",
         "| parameters | 10 from the checkpoint |",

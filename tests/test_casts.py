@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from bort_convert import casts, streams
+from bort_convert import streams
 from bort_convert.casts import Caster
 from bort_convert.convert import convert
 from bort_convert.errors import MappingError
@@ -42,8 +42,7 @@ def test_every_bit_is_torchs(dtype: str) -> None:
 def test_a_file_and_an_array_are_cast_alike_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.linspace(-3, 3, 1001, dtype=np.float32)
     (tmp_path / "x").write_bytes(b"abc" + values.tobytes())
-    for module in (casts, streams):
-        monkeypatch.setattr(module, "PIECE", 400)
+    monkeypatch.setattr(streams, "PIECE", 400)
     with (tmp_path / "x").open("rb") as file:
         from_file = list(Caster("float16").pieces("w", FileRange(file.fileno(), 3, values.nbytes), "float32"))
     from_array = list(Caster("float16").pieces("w", values.reshape(7, 143), "float32"))

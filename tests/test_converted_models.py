@@ -164,7 +164,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
     ours = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
     config = transformers.AutoConfig.from_pretrained(tmp_path / "out")
     assert isinstance(config, transformers.BertConfig)
-    assert str(config.dtype) == f"torch.{ours.pop('dtype')}"
+    assert str(config.dtype) == f"torch.{ours.pop('dtype')}" == f"torch.{ours.pop('torch_dtype')}"
     assert {key: getattr(config, key) for key in ours} == ours
     load("AutoModelForMaskedLM", tmp_path / "out").save_pretrained(tmp_path / "again")
     theirs = json.loads((tmp_path / "again" / "config.json").read_text("utf-8"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bort_convert import streams
 from bort_convert.digests import sha256_of
-from bort_convert.errors import OutputError
+from bort_convert.errors import FormatError
 from bort_convert.streams import FileRange
 
 if TYPE_CHECKING:
@@ -37,5 +37,5 @@ def test_every_range_has_its_own_digest_whatever_the_pieces(
 
 def test_a_file_that_ends_early_has_no_digest(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(BYTES)
-    with (tmp_path / "x").open("rb") as file, pytest.raises(OutputError, match="the source ended at byte 1,004"):
+    with (tmp_path / "x").open("rb") as file, pytest.raises(FormatError, match="the source ended at byte 1,004"):
         sha256_of(FileRange(file.fileno(), 0, 2000), {})

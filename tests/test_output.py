@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
+from bort_convert import output
 from bort_convert.errors import OutputError
 from bort_convert.output import new_directory, new_file
 
@@ -57,6 +59,17 @@ def test_an_empty_directory_is_filled_and_a_full_one_refused(tmp_path: Path) -> 
     assert (tmp_path / "out" / "file").read_text() == "first"
 
 
+@pytest.fixture(params=["exchanged", "two renames"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How an old directory is replaced: as Linux can, and as every system can."""
+    if request.param == "two renames":
+        monkeypatch.setattr("bort_convert.output._exchange", lambda *_: False)
+    elif sys.platform != "linux":
+        pytest.skip("exchanging two names needs Linux")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
 def test_force_replaces_a_whole_directory(tmp_path: Path) -> None:
     build(tmp_path / "out", "first")
     (tmp_path / "out" / "stale").write_text("x")
@@ -77,6 +90,7 @@ def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(
             raise OSError(5, "the disk is gone")
         return rename(self, target)
 
+    monkeypatch.setattr("bort_convert.output._exchange", lambda *_: False)
     monkeypatch.setattr(Path, "rename", refuse)
     with pytest.raises(OutputError, match="out: cannot be written: the disk is gone"):
         build(tmp_path / "out", "second", force=True)
@@ -94,6 +108,70 @@ def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
         race()
     assert (tmp_path / "out" / "file").read_text() == "theirs"
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("way")
+def test_of_two_that_replace_a_directory_at_once_the_last_one_stands(tmp_path: Path) -> None:
+    build(tmp_path / "out", "first")
+    with new_directory(tmp_path / "out", force=True) as folder:
+        (folder / "file").write_text("mine")
+        build(tmp_path / "out", "theirs", force=True)
+        assert (tmp_path / "out" / "file").read_text() == "theirs"
+    assert (tmp_path / "out" / "file").read_text() == "mine"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="exchanging two names needs Linux")
+def test_linux_exchanges_two_directories_in_one_step(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    assert output._exchange(tmp_path / "one", tmp_path / "other")  # noqa: SLF001 - else the two renames hide its loss
+    assert (tmp_path / "one" / "other").exists()
+    assert (tmp_path / "other" / "one").exists()
+    assert not output._exchange(tmp_path / "one", tmp_path / "nothing")  # noqa: SLF001
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "no links here")
+
+    def race() -> None:
+        with new_file(target) as partial:
+            partial.write_text("mine")
+            target.write_text("theirs")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    target = tmp_path / "x.npz"
+    with pytest.raises(OutputError, match="is there already"):
+        race()
+    assert target.read_text() == "theirs"
+    target.unlink()
+    with new_file(target) as partial:
+        partial.write_text("mine")
+    assert target.read_text() == "mine"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_target_may_be_the_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with new_directory(".") as folder:
+        (folder / "file").touch()
+    assert (tmp_path / "here" / "file").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a mount point that is always there")
+def test_a_mount_point_is_refused_before_anything_is_written() -> None:
+    with (
+        pytest.raises(
+            OutputError, match=r"/dev is where a file system is mounted, and cannot be replaced. Give a name"
+        ),
+        new_directory("/dev", force=True),
+    ):
+        pass
 
 
 def test_a_file_or_a_link_in_the_way_is_refused_even_with_force(tmp_path: Path) -> None:

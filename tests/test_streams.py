@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bort_convert import streams
-from bort_convert.errors import OutputError
+from bort_convert.errors import FormatError
 from bort_convert.streams import FileRange, copy_range, read_pieces, write_all
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_a_range_is_copied(
 @pytest.mark.usefixtures("platform")
 def test_a_source_that_ends_early_is_an_error_that_says_where(source: int, tmp_path: Path) -> None:
     past = FileRange(source, len(BYTES) - 10, 15)
-    with (tmp_path / "target").open("xb", buffering=0) as target, pytest.raises(OutputError) as caught:
+    with (tmp_path / "target").open("xb", buffering=0) as target, pytest.raises(FormatError) as caught:
         copy_range(past, target.fileno())
     assert str(caught.value).startswith(
         "the source ended at byte 10,240 while it was being read; expected 5 more bytes"
@@ -96,3 +96,12 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(
     monkeypatch.setattr(os, "copy_file_range", refuse, raising=False)
     with (tmp_path / "target").open("xb", buffering=0) as target, pytest.raises(OSError, match="no space left"):
         copy_range(FileRange(source, 0, 10), target.fileno())
+
+
+def test_what_cannot_be_read_is_an_error_of_the_source(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(FormatError, match="the source cannot be read at byte 7: Is a directory"):
+            next(read_pieces(FileRange(descriptor, 7, 1)))
+    finally:
+        os.close(descriptor)

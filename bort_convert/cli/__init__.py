@@ -1,15 +1,15 @@
 """The command line: options in, text or JSON out, errors as one message and an exit code. No logic."""
 
 import click
-from click_default_group import DefaultGroup
 
 from bort_convert import __version__
 from bort_convert.cli.checkpoints import convert, extract, families, inspect
 from bort_convert.cli.directories import check, tokenizer
+from bort_convert.cli.interrupts import Program
 from bort_convert.cli.verification import record, verify
 
 
-@click.group(cls=DefaultGroup, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bort-convert")
 def main() -> None:
     r"""Bring GluonNLP (MXNet) checkpoints to PyTorch.
@@ -18,7 +18,8 @@ def main() -> None:
 
     \b
     Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 the input cannot be
-    read or does not fit; 4 the output cannot be written; 5 a framework is missing.
+    read or does not fit; 4 the output cannot be written; 5 a framework is missing;
+    130 interrupted (Ctrl-C), 143 terminated.
     """
 
 

@@ -13,6 +13,7 @@ from bort_convert import display
 from bort_convert.cli.shared import (
     FORCE,
     JSON,
+    MAX_ARRAYS,
     MXNET_PYTHON,
     OUT,
     QUIET,
@@ -26,6 +27,7 @@ from bort_convert.cli.shared import (
 )
 from bort_convert.config import PROBLEM_TYPES
 from bort_convert.shards import DEFAULT_SIZE
+from bort_convert.values import check_finite
 
 
 @click.command(cls=Command)
@@ -43,6 +45,8 @@ from bort_convert.shards import DEFAULT_SIZE
 @click.option("--license", metavar="NAME", help="The checkpoint's licence, as the Hub spells it, for the model card.")
 @click.option("--verify", is_flag=True, help="Prove the conversion as `verify` does; without a proof write nothing.")
 @MXNET_PYTHON
+@click.option("--strict", is_flag=True, help="Refuse NaN and infinite values.")
+@MAX_ARRAYS
 @click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
 @FORCE
@@ -56,6 +60,8 @@ def convert(
     variant: str | None,
     heads: int | None,
     labels: str | None,
+    strict: bool,
+    max_arrays: int,
     verify: bool,
     mxnet_python: str | None,
     dry_run: bool,
@@ -67,39 +73,43 @@ def convert(
 
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
-    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads}
+    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "max_arrays": max_arrays}
     if dry_run:
-        _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=True)
+        found = bort_convert.inspect(source, values=strict, **table)
+        _show_inspection(found, as_json=as_json, quiet=quiet, must_fit=True)
         return
     if labels is not None:
         options["labels"] = _labels(labels)
     if verify:
         options["verify"] = partial(bort_convert.verify, mxnet_python=mxnet_python, progress=teller(shown=not quiet))
     with progress("Converting", shown=not (quiet or as_json)) as told:
-        manifest = bort_convert.convert(source, out, progress=told, **table, **options)
+        manifest = bort_convert.convert(source, out, strict=strict, progress=told, **table, **options)
     show(manifest.to_dict(), display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
 @SOURCE
 @table_options
+@click.option("--values", is_flag=True, help="Read every value: range, mean, and how many are NaN or infinite.")
+@MAX_ARRAYS
 @JSON
 @QUIET
-def inspect(source: Path, *, as_json: bool, quiet: bool, **table: Any) -> None:  # noqa: ANN401
+def inspect(source: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
     """Show what is inside SOURCE, which family it is, and what a conversion would write."""
-    _show_inspection(bort_convert.inspect(source, **table), as_json=as_json, quiet=quiet, must_fit=False)
+    _show_inspection(bort_convert.inspect(source, **options), as_json=as_json, quiet=quiet, must_fit=False)
 
 
 @click.command(cls=Command)
 @SOURCE
 @OUT
 @FORCE
+@MAX_ARRAYS
 @JSON
 @QUIET
-def extract(source: Path, out: Path, *, force: bool, as_json: bool, quiet: bool) -> None:
+def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: bool, quiet: bool) -> None:
     """Write the arrays of any .params file to OUT, a .safetensors or .npz file, names and values as they are."""
     with progress("Extracting", shown=not (quiet or as_json)) as told:
-        manifest = bort_convert.extract(source, out, force=force, progress=told)
+        manifest = bort_convert.extract(source, out, force=force, max_arrays=max_arrays, progress=told)
     show(manifest.to_dict(), display.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
@@ -133,6 +143,8 @@ def _labels(given: str) -> list[str]:
 
 
 def _show_inspection(found: bort_convert.Inspection, *, as_json: bool, quiet: bool, must_fit: bool) -> None:
-    if must_fit and found.misfit:
-        raise found.misfit
+    if must_fit:
+        if found.misfit:
+            raise found.misfit
+        check_finite(found.values)
     show(found.to_dict(), display.inspection_text(found), as_json=as_json, quiet=quiet)

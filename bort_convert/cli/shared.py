@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import sys
 import traceback
 from pathlib import Path
@@ -28,6 +29,13 @@ QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but erro
 MXNET_PYTHON = click.option(
     "--mxnet-python", metavar="PATH", help="An interpreter that has mxnet and gluonnlp; by default this one."
 )
+MAX_ARRAYS = click.option(
+    "--max-arrays",
+    type=click.IntRange(min=1),
+    default=bort_convert.MAX_ARRAYS,
+    show_default=True,
+    help="Refuse a file of more arrays.",
+)
 FORCE = click.option("--force", is_flag=True, help="Replace what is already there.")
 
 
@@ -51,6 +59,7 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run the command; a `ConvertError` becomes a message on stderr, and JSON on stdout if asked for."""
+        logging.getLogger("bort_convert").setLevel(logging.ERROR if ctx.params.get("quiet") else logging.WARNING)
         try:
             return super().invoke(ctx)
         except ConvertError as error:
@@ -96,7 +105,7 @@ def show(document: object, text: str, *, as_json: bool, quiet: bool) -> None:
 
 
 def _print_json(document: object) -> None:
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=2))  # escaped: a name may hold what a terminal obeys
 
 
 def _error_dict(error: ConvertError) -> dict[str, object]:

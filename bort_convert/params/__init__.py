@@ -125,20 +125,24 @@ This reader
 -----------
 `open_params` refuses, with the place and the reason, everything that is not as above. What MXNet accepts and it does
 not: trailing bytes and repeated names (`allow_trailing`, `allow_duplicates`), sparse indices out of place, wrong
-bools. What it accepts and MXNet does not: version 2 scalars, versions 2 and 3 side by side, old "none" records.
+bools, members whose names lead out of their archive. What it accepts and MXNet does not: version 2 scalars, versions 2
+and 3 side by side, old "none" records.
 
 What opening sees: all headers, all names, the shapes of sparse arrays, the structure of an archive, and the checksum
 of a `.params` file inside one. What is checked when an array is asked for: sparse indices, bools, the checksum of its
 member.
 
 Limits that no sane file meets: 32 dimensions; a sparse array reads as dense up to 64 MiB, or 1,024 times the file if
-that is more; an archive unpacks to 64 MiB, or 100 times its size; a `.npy` header of 4,096 bytes.
+that is more; an archive unpacks to 64 MiB, or 100 times its size; a `.npy` header of 4,096 bytes; 32,768
+arrays, or members of an archive (`max_arrays`); 100 bytes of names for each of them, or 1 MiB together.
 
 The file is mapped and must keep its bytes while it is open or a view of it lives: cutting it short ends the process.
+With `mapped=False` arrays are read when they are asked for, and a file that was cut short is a FormatError: everything
+else in the package opens files so. `ParamsFile.check_unchanged` tells whether the file is still the one that it was.
 """
 
-from bort_convert.params.info import TensorInfo
+from bort_convert.params.info import MAX_ARRAYS, TensorInfo
 from bort_convert.params.reader import ParamsFile, open_params
 from bort_convert.params.writer import save_params
 
-__all__ = ["ParamsFile", "TensorInfo", "open_params", "save_params"]
+__all__ = ["MAX_ARRAYS", "ParamsFile", "TensorInfo", "open_params", "save_params"]

@@ -7,12 +7,14 @@ bytes of a member are not read through `zipfile`, so that arrays can be views of
 from __future__ import annotations
 
 import io
+import re
 import struct
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bort_convert.params.cursor import Cursor, Span, amount, shown
+from bort_convert.params.cursor import Cursor, Span, amount, counted, shown
+from bort_convert.params.info import MAX_ARRAYS, check_count, name_bytes
 from bort_convert.params.member import Member, Seal
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ UNPACK_RATIO = 100  # beyond that, how many times larger than the archive
 LOCAL_MAGIC = b"PK\3\4"
 END_MAGIC = b"PK\5\6"
 END_BYTES = 22
+END_SEARCH = 2**18  # bytes that `zipfile` may read to find the central directory; a comment has up to 2**16
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits: encrypted, strongly encrypted, directory encrypted
 STREAMED = 0x8  # flag bit: sizes and checksum follow the data
 IN_EXTRA = 0xFFFFFFFF  # a 32-bit size that stands in the zip64 extra field
@@ -44,14 +47,15 @@ DAMAGE = (
 )
 
 
-def read_members(span: Span, *, allow_trailing: bool = False) -> list[Member]:
+def read_members(span: Span, *, allow_trailing: bool = False, max_arrays: int = MAX_ARRAYS) -> list[Member]:
     """All members of an archive, in the order of its central directory.
 
     Raises:
-        FormatError: the archive is damaged or encrypted, has a name twice, or would unpack to far too much.
+        FormatError: the archive is damaged or encrypted, has a name twice, has more members than `max_arrays`, or would
+            unpack to far too much.
     """
     try:
-        with zipfile.ZipFile(io.BufferedReader(_SpanFile(span))) as archive:
+        with zipfile.ZipFile(io.BufferedReader(_SpanFile(span, name_bytes(max_arrays) + END_SEARCH))) as archive:
             infos, directory, comment = archive.infolist(), archive.start_dir, archive.comment
     except DAMAGE as error:
         reason = shown(str(error))
@@ -60,6 +64,7 @@ def read_members(span: Span, *, allow_trailing: bool = False) -> list[Member]:
         ) from error
     if not allow_trailing:
         _check_end(span, comment)
+    check_count(span, f"the archive has {counted(len(infos), 'member')}", len(infos), max_arrays)
     _check_names_and_sizes(span, infos)
     ordered = sorted(infos, key=lambda info: info.header_offset)
     if ordered and (first := ordered[0].header_offset):
@@ -103,6 +108,10 @@ def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
     name = info.orig_filename
     label = f"{span.label}: member {shown(name)}"
     here = replace(span, label=label)
+    if name.startswith("/") or ".." in re.split(r"[/\\]", name):
+        raise here.error(
+            "a path that leads out of the archive; expected a name without .. between slashes, nor a slash in front"
+        )
     if info.flag_bits & ENCRYPTED:
         raise here.error("encrypted; expected plain bytes. Unpack the archive with its password first")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -171,10 +180,16 @@ def _zip64_sizes(extra: bytes) -> tuple[int, int] | None:
 
 
 class _SpanFile(io.RawIOBase):
-    """A span as the file object that `zipfile` wants; the descriptor's own position is left alone."""
+    """A span as the file object that `zipfile` wants; the descriptor's own position is left alone.
 
-    def __init__(self, span: Span) -> None:
+    Args:
+        span: the archive.
+        most: bytes that may be read. `zipfile` holds each entry of a directory in many times its bytes.
+    """
+
+    def __init__(self, span: Span, most: int) -> None:
         self._span = span
+        self._most = self._left = most
         self._at = 0
 
     def readable(self) -> bool:
@@ -196,4 +211,10 @@ class _SpanFile(io.RawIOBase):
         chunk = self._span.data[start : min(start + len(view), self._span.stop)]
         view[: len(chunk)] = chunk
         self._at += len(chunk)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise self._span.error(
+                f"a zip archive with a central directory of more than {self._most:,} bytes. If the archive is what it "
+                f"should be, raise the number of its members with --max-arrays (max_arrays in Python)"
+            )
         return len(chunk)

@@ -14,7 +14,6 @@ from bort_convert.errors import FormatError
 from bort_convert.params.filebytes import FileBytes
 
 if TYPE_CHECKING:
-    import mmap
     from collections.abc import Callable
 
     Data: TypeAlias = FileBytes | bytearray
@@ -69,10 +68,11 @@ class Span:
         """The number of bytes."""
         return self.stop - self.start
 
-    @property
-    def buffer(self) -> mmap.mmap | bytearray:
-        """`data` as something that arrays can be views of; FormatError where the system cannot map it."""
-        return self.data.mapped if isinstance(self.data, FileBytes) else self.data
+    def view(self, start: int, count: int) -> memoryview:
+        """`count` bytes from byte `start` of the span, for an array to stand on; FormatError where there are none."""
+        if isinstance(self.data, FileBytes):
+            return self.data.view(self.start + start, count)
+        return memoryview(self.data)[self.start + start :][:count]
 
     def checked(self) -> Span:
         """The span itself, once its guard let it pass."""

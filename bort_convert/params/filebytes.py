@@ -1,10 +1,13 @@
-"""The bytes of an open file, in two ways: headers are read, arrays are mapped.
+"""The bytes of an open file, in two ways: headers are read; arrays are mapped, or read as well.
 
 A page that is touched through a map is resident, and so is all of the piece that the page cache holds it in, which can
 be megabytes: a walk over the headers of a large checkpoint through the map would cost more memory than copying it.
 
 The map is private and copy-on-write: arrays are writeable views (PyTorch takes them without a warning), and the file
 stays as it is. A file that is larger than memory is mapped read-only. The map lives as long as any view does.
+
+When a mapped file is cut short, the system ends the process that touches what is gone (SIGBUS). Reading raises an error
+instead: whoever cannot promise that the file stays as it is reads.
 """
 
 from __future__ import annotations
@@ -14,7 +17,10 @@ import mmap
 import os
 from typing import Final
 
+import numpy as np
+
 from bort_convert.errors import FormatError
+from bort_convert.streams import read_into
 
 BLOCK: Final = 4096
 """Bytes that are read at once: a header is shorter, and the next tensor's is mostly far away."""
@@ -25,10 +31,12 @@ class FileBytes:
 
     Attributes:
         label: how messages name the file.
+        mapped: whether what `view` gives is mapped, not read.
     """
 
-    def __init__(self, descriptor: int, size: int, label: str) -> None:
+    def __init__(self, descriptor: int, size: int, label: str, *, mapped: bool = True) -> None:
         self.label = label
+        self.mapped = mapped
         self._descriptor = descriptor
         self._size = size
         self._start, self._block = 0, b""
@@ -49,19 +57,24 @@ class FileBytes:
             self._start, self._block = start, self._read(max(stop - start, BLOCK), start)
         found = self._block[start - self._start : stop - self._start]
         if len(found) < stop - start:
-            raise FormatError(
-                f"{self.label}: the file ended at byte {start + len(found):,} while it was read; it had {self._size:,} "
-                "bytes when it was opened. Is something writing to it?"
-            )
+            raise self._ended(start + len(found))
         return found
 
-    @property
-    def mapped(self) -> mmap.mmap:
-        """All bytes, mapped when this is first asked for.
+    def view(self, start: int, count: int) -> memoryview:
+        """A writeable stretch of bytes for an array to stand on: of the map, or read anew each time.
 
         Raises:
-            FormatError: the system refuses to map them.
+            FormatError: the system refuses to map the file; or it is read, and has become shorter.
         """
+        if self.mapped:
+            return memoryview(self._whole())[start : start + count]
+        buffer = np.empty(count, np.uint8).data
+        if (found := read_into(buffer, self._descriptor, start)) < count:
+            raise self._ended(start + found)
+        return buffer
+
+    def _whole(self) -> mmap.mmap:
+        """All bytes, mapped when this is first asked for."""
         if self._map is None:
             try:
                 self._map = _map(self._descriptor)
@@ -81,10 +94,14 @@ class FileBytes:
                 self._map.close()
 
     def _read(self, count: int, start: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._descriptor, count, start)
-        os.lseek(self._descriptor, start, os.SEEK_SET)
-        return os.read(self._descriptor, count)
+        buffer = bytearray(min(count, self._size - start))
+        return bytes(buffer[: read_into(memoryview(buffer), self._descriptor, start)])
+
+    def _ended(self, byte: int) -> FormatError:
+        return FormatError(
+            f"{self.label}: the file ended at byte {byte:,} while it was read; it had {self._size:,} "
+            "bytes when it was opened. Is something writing to it?"
+        )
 
     def _advise(self, advice: str) -> None:
         """Tell the system how the file will be read, where there is a way to."""

@@ -24,6 +24,9 @@ Kind: TypeAlias = Literal["list", "zip", "npy"]
 
 MAX_DIMENSIONS = 32  # NumPy 1 has no more
 MAX_BYTES = 2**63 - 1  # NumPy refuses a shape beyond, even an empty one
+MAX_ARRAYS = 32_768  # at some 2 kB each in memory; a large network has a thousand
+NAME_BYTES = 100  # all names together may take this, for each array that is allowed
+ALWAYS_NAMED = 2**20  # bytes that they may take however few arrays are allowed
 
 # The type flags of list files. Source: apache/mxnet, 3rdparty/mshadow/mshadow/base.h, enum TypeFlag
 DTYPES: Mapping[int, str] = MappingProxyType(
@@ -45,7 +48,7 @@ DTYPES: Mapping[int, str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TensorInfo:
     """What the header of a file says about one array; no payload has been read or checked.
 
@@ -69,7 +72,7 @@ class TensorInfo:
     nbytes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Piece:
     """One run of values in the file: a dense array, or the data, indices or indptr of a sparse one.
 
@@ -94,14 +97,21 @@ class Piece:
         """Bytes of the values."""
         return math.prod(self.shape) * itemsize(self.dtype)
 
+    def check(self, label: str) -> None:
+        """Checks what `load` would; values are looked at only where something about them can be wrong."""
+        if self.dtype == "bool":
+            self.load(label)
+        else:
+            self.source()
+
     def load(self, label: str) -> Array:
-        """The values, as a view of the source's bytes (misaligned where the file has them so).
+        """The values, as a view of the source's bytes (misaligned where the file has them so) where it is mapped.
 
         Raises:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
         span = self.source()
-        flat = np.frombuffer(span.buffer, numpy_dtype(self.dtype), math.prod(self.shape), span.start + self.start)
+        flat = np.frombuffer(span.view(self.start, self.nbytes), numpy_dtype(self.dtype))
         if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:
             first = int(wrong[0])
             found = int(flat.view(np.uint8)[first])
@@ -109,7 +119,7 @@ class Piece:
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """One array of a file: how it is stored, its dense shape, and its pieces by name ("data" always among them)."""
 
@@ -136,6 +146,24 @@ class Contents:
     named: bool
     records: tuple[tuple[str, Record], ...]
     note: str = ""
+
+
+def check_count(span: Span, what: str, count: int, most: int) -> None:
+    """Refuses a file of more arrays than the caller lets it have: each takes memory, however few bytes it has.
+
+    Raises:
+        FormatError: it has more.
+    """
+    if count > most:
+        raise span.error(
+            f"{what}; at most {most:,} are read. If the file is what it should be, raise the limit with "
+            f"--max-arrays {count} (max_arrays in Python)"
+        )
+
+
+def name_bytes(arrays: int) -> int:
+    """How many bytes the names of so many arrays may take together."""
+    return max(ALWAYS_NAMED, NAME_BYTES * arrays)
 
 
 def check_shape(span: Span, what: str, shape: Shape, dtype: str) -> None:

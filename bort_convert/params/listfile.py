@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError
 from bort_convert.params.cursor import Cursor, clipped, counted, shown
-from bort_convert.params.info import DTYPES, MAX_DIMENSIONS, NONE, Contents, Piece, Record, check_shape
+from bort_convert.params.info import (
+    DTYPES,
+    MAX_ARRAYS,
+    MAX_DIMENSIONS,
+    NONE,
+    Contents,
+    Piece,
+    Record,
+    check_count,
+    check_shape,
+    name_bytes,
+)
 from bort_convert.params.sparse import AUXILIARY, check_shapes
 
 if TYPE_CHECKING:
@@ -25,7 +36,7 @@ CONTEXT_BYTES = 8  # device type and number, which mean nothing outside the proc
 STORAGES: tuple[Storage, ...] = ("dense", "row_sparse", "csr")
 
 
-def read_list(span: Span, *, allow_trailing: bool = False) -> Contents:
+def read_list(span: Span, *, allow_trailing: bool = False, max_arrays: int = MAX_ARRAYS) -> Contents:
     """All records of a list file; headers are read, payloads are stepped over.
 
     A v2 record of no dimensions is a scalar in every file that MXNet has written. Only when the file does not work
@@ -34,14 +45,16 @@ def read_list(span: Span, *, allow_trailing: bool = False) -> Contents:
     Raises:
         FormatError: the file is not as the format says, down to its last byte.
     """
-    walk = _Walk(span, scalars=True, allow_trailing=allow_trailing)
+    walk = _Walk(span, scalars=True, allow_trailing=allow_trailing, max_arrays=max_arrays)
     try:
         return walk.contents()
     except FormatError:
         if walk.met_scalar:
             with suppress(FormatError):
-                contents = _Walk(span, scalars=False, allow_trailing=allow_trailing).contents()
-                return replace(contents, note="version 2 records of no dimensions are read as arrays without a value")
+                walk = _Walk(span, scalars=False, allow_trailing=allow_trailing, max_arrays=max_arrays)
+                return replace(
+                    walk.contents(), note="version 2 records without dimensions are read as arrays without a value"
+                )
         raise
 
 
@@ -52,13 +65,16 @@ class _Walk:
         span: the file.
         scalars: read a v2 record of no dimensions as a scalar, else as one without a value.
         allow_trailing: accept bytes behind the names.
+        max_arrays: refuse a file of more, and names that are too long for so many.
     """
 
-    def __init__(self, span: Span, *, scalars: bool, allow_trailing: bool) -> None:
+    def __init__(self, span: Span, *, scalars: bool, allow_trailing: bool, max_arrays: int) -> None:
         self.span = span
         self.cursor = Cursor(span)
         self.scalars = scalars
         self.allow_trailing = allow_trailing
+        self.max_arrays = max_arrays
+        self.names_left = name_bytes(max_arrays)
         self.met_scalar = False
         self.what = "the list header"
 
@@ -69,6 +85,7 @@ class _Walk:
             raise self.span.error(
                 f"byte 16 announces {counted(count, 'array')}, and {self.span.size:,} bytes hold at most {most:,}"
             )
+        check_count(self.span, f"byte 16 announces {counted(count, 'array')}", count, self.max_arrays)
         records = []
         for number in range(1, count + 1):
             self.what = f"tensor {number:,} of {count:,}"
@@ -98,7 +115,11 @@ class _Walk:
     def _name(self, what: str) -> str:
         length = self.cursor.number("Q", f"the length of {what}")
         start = self.cursor.byte
+        if self.names_left < length <= self.cursor.left:
+            most = name_bytes(self.max_arrays)
+            raise self.span.error(f"{what} has {length:,} bytes at byte {start:,}; all names may have {most:,}")
         text = self.cursor.take(length, what)
+        self.names_left -= length
         try:
             return text.decode()
         except UnicodeDecodeError as error:

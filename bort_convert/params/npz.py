@@ -33,10 +33,11 @@ def single_params(span: Span, members: Sequence[Member]) -> Member | None:
     Raises:
         FormatError: it is neither.
     """
-    names = [member.name for member in members if not member.name.startswith("__MACOSX/")]
+    own = [member for member in members if not member.name.startswith("__MACOSX/")]
+    names = [member.name for member in own]
     if any(name.endswith("data.pkl") for name in names):
         raise span.error("a PyTorch checkpoint (a zip archive with data.pkl); expected an MXNet .params file")
-    wrapped = [member for member in members if member.name in names and member.name.endswith(".params")]
+    wrapped = [member for member in own if member.name.endswith(".params")]
     if not wrapped:
         return None
     if len(wrapped) > 1 or any(name.endswith(SUFFIX) for name in names):

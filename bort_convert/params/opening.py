@@ -43,7 +43,7 @@ def opened(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
         raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
 
 
-def bytes_of(stack: contextlib.ExitStack, file: IO[bytes], label: str) -> Span:
+def bytes_of(stack: contextlib.ExitStack, file: IO[bytes], label: str, *, mapped: bool) -> Span:
     """All bytes of an open file, until the stack is closed.
 
     Raises:
@@ -52,12 +52,12 @@ def bytes_of(stack: contextlib.ExitStack, file: IO[bytes], label: str) -> Span:
     size = file.seek(0, 2)
     if not size:
         raise FormatError(f"{label}: an empty file (0 bytes). Expected an MXNet .params file; fetch it again")
-    data = FileBytes(file.fileno(), size, label)
+    data = FileBytes(file.fileno(), size, label, mapped=mapped)
     stack.callback(data.close)
     return Span(data, 0, size, label)
 
 
-def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member) -> tuple[IO[bytes], Span]:
+def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, mapped: bool) -> tuple[IO[bytes], Span]:
     """The `.params` file in an archive, its checksum verified: in place when it is stored, else in a temporary file.
 
     Returns:
@@ -76,7 +76,7 @@ def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member) -> t
         unpacked.flush()
     except OSError as error:
         raise FormatError(f"{member.span.label}: cannot be unpacked ({_reason(error)})") from error
-    return unpacked, bytes_of(stack, unpacked, member.span.label)
+    return unpacked, bytes_of(stack, unpacked, member.span.label, mapped=mapped)
 
 
 def _reason(error: Exception) -> str:

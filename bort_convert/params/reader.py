@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
@@ -12,7 +14,8 @@ from typing import IO, TYPE_CHECKING
 from bort_convert.params.archive import read_members
 from bort_convert.params.cursor import counted, shown
 from bort_convert.params.filebytes import FileBytes
-from bort_convert.params.info import tensor_label
+from bort_convert.params.identity import Identity
+from bort_convert.params.info import MAX_ARRAYS, tensor_label
 from bort_convert.params.listfile import read_list
 from bort_convert.params.npy import read_npy
 from bort_convert.params.npz import read_npz, single_params
@@ -21,7 +24,6 @@ from bort_convert.params.sniff import sniff
 from bort_convert.params.sparse import check_indices, densify
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
     from types import TracebackType
 
@@ -33,15 +35,24 @@ if TYPE_CHECKING:
 
 
 def open_params(
-    path: str | os.PathLike[str], *, allow_trailing: bool = False, allow_duplicates: bool = False
+    path: str | os.PathLike[str],
+    *,
+    allow_trailing: bool = False,
+    allow_duplicates: bool = False,
+    max_arrays: int = MAX_ARRAYS,
+    mapped: bool = True,
 ) -> ParamsFile:
     """The arrays of a `.params` file, by name; only headers are read until an array is asked for.
 
     Args:
         path: a list file of any MXNet, an archive of `.npy` members or a bare `.npy` file of MXNet 2, or an archive
-            with one such `.params` file in it. The file must not be changed while it is open or a view of it lives.
+            with one such `.params` file in it.
         allow_trailing: ignore bytes behind the end, as MXNet does.
         allow_duplicates: where two arrays have one name keep the last, as MXNet does.
+        max_arrays: refuse a file that has more arrays, or more members in its archive: a million tiny ones take
+            gigabytes of memory.
+        mapped: arrays are views of the mapped file, which must not become shorter while one lives: the system would end
+            the process. False reads an array each time it is asked for; what is gone then is a FormatError.
 
     Raises:
         FormatError: the file cannot be opened, is something else, or is damaged.
@@ -49,28 +60,34 @@ def open_params(
     path = Path(path)
     with contextlib.ExitStack() as stack:
         file = opened(stack, path)
-        span = bytes_of(stack, file, str(path))
-        size, note = span.size, ""
-        if sniff(span) == "zip":
-            member = single_params(span, read_members(span, allow_trailing=allow_trailing))
-            if member is not None:
+        identity = Identity.of(os.fstat(file.fileno()))
+        span, note = bytes_of(stack, file, str(path), mapped=mapped), ""
+        read = partial(_contents, allow_trailing=allow_trailing, max_arrays=max_arrays)
+        if sniff(span) != "zip":
+            contents = read(span)
+        else:
+            members = read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
+            member = single_params(span, members)
+            if member is None:
+                contents = read_npz(members)
+            else:
                 note = f"read from member {shown(member.name)} of the archive"
-                file, span = unwrapped(stack, file, member)
-        contents = _contents(span, allow_trailing=allow_trailing)
+                file, span = unwrapped(stack, file, member, mapped=mapped)
+                contents = read(span)
         records, doubled = _by_name(span, contents, allow_duplicates=allow_duplicates)
         if isinstance(span.data, FileBytes):
             span.data.walked()
         contents = replace(contents, note="; ".join(filter(None, (note, contents.note, doubled))))
-        return ParamsFile(path, size, contents, records, file=file, resources=stack.pop_all())
+        return ParamsFile(path, identity, contents, records, file=file, resources=stack.pop_all())
 
 
-def _contents(span: Span, *, allow_trailing: bool) -> Contents:
+def _contents(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
     kind = sniff(span)
     if kind == "list":
-        return read_list(span, allow_trailing=allow_trailing)
+        return read_list(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
     if kind == "npy":
         return read_npy(span, allow_trailing=allow_trailing)
-    return read_npz(read_members(span, allow_trailing=allow_trailing))
+    return read_npz(read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays))
 
 
 def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple[dict[str, Record], str]:
@@ -97,7 +114,8 @@ class ParamsFile(Mapping[str, "Array"]):
     A dense array is a view of the mapped file: nothing is copied, and the array may be misaligned
     (`array.flags.aligned`), as the format aligns nothing. It is writeable, and what is written stays in this process;
     of a file that is larger than memory it may be read-only.
-    A deflated or sparse one is made anew each time it is asked for. A record without a value is in `header` only.
+    A deflated or sparse one, and any of a file that is not mapped, is made anew each time it is asked for. A record
+    without a value is in `header` only.
 
     Attributes:
         path: as given to `open_params`.
@@ -111,7 +129,7 @@ class ParamsFile(Mapping[str, "Array"]):
     def __init__(
         self,
         path: Path,
-        size: int,
+        identity: Identity,
         contents: Contents,
         records: Mapping[str, Record],
         *,
@@ -119,7 +137,8 @@ class ParamsFile(Mapping[str, "Array"]):
         resources: contextlib.ExitStack,
     ) -> None:
         self.path = path
-        self.size = size
+        self.size = identity.size
+        self._identity = identity
         self.kind: Kind = contents.kind
         self.named = contents.named
         self.note = contents.note
@@ -146,6 +165,26 @@ class ParamsFile(Mapping[str, "Array"]):
         if record.storage == "dense":
             return pieces["data"]
         return densify(tensor_label(str(self.path), name), record, pieces, self.size)
+
+    def check(self, name: str) -> None:
+        """Checks of an array what opening could not see, as an item would, and reads no more than that takes.
+
+        Raises:
+            KeyError: the file has none of this name.
+            FormatError: as for an item.
+            ValueError: the file is closed.
+        """
+        self.fileno()
+        for piece in self._records[name].pieces.values():
+            piece.check(tensor_label(str(self.path), name))
+
+    def check_unchanged(self) -> None:
+        """Looks whether the file is still the one that was opened, as far as the system tells.
+
+        Raises:
+            FormatError: it was written to, replaced or removed: what was read may be of two files.
+        """
+        self._identity.check(self.path)
 
     def pieces(self, name: str) -> dict[str, Array]:
         """What is stored of an array.

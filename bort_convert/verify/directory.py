@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-    from bort_convert.dtypes import Array
+    from bort_convert.dtypes import Array, Shape
+    from bort_convert.tensorfile import TensorFile
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -58,11 +59,27 @@ def head_epsilon(target: str | os.PathLike[str]) -> float | None:
 
 @contextmanager
 def open_weights(target: str | os.PathLike[str]) -> Iterator[Mapping[str, Array]]:
-    """Every tensor of the directory by name, from one file or from the shards that an index names.
+    """Every tensor of the directory by name, from one file or from the shards that an index names; read when asked for.
 
     Raises:
         FormatError: a file is missing or damaged, or the index names a file outside the directory.
     """
+    with _open_files(target) as files:
+        yield ChainMap(*files)  # type: ignore[arg-type]  # nothing is ever put into it
+
+
+def shapes_of(target: str | os.PathLike[str]) -> dict[str, Shape]:
+    """The shape of every tensor of the directory by name; no value is read.
+
+    Raises:
+        FormatError: as for `open_weights`.
+    """
+    with _open_files(target) as files:
+        return {name: spec.shape for file in files for name, spec in file.header.items()}
+
+
+@contextmanager
+def _open_files(target: str | os.PathLike[str]) -> Iterator[list[TensorFile]]:
     folder = Path(target)
     index = folder / "model.safetensors.index.json"
     names = {"model.safetensors"}
@@ -71,5 +88,4 @@ def open_weights(target: str | os.PathLike[str]) -> Iterator[Mapping[str, Array]
         if outside := sorted(name for name in names if Path(name).name != name):
             raise FormatError(f"{index}: names {outside[0]!r}, expected files beside it")
     with ExitStack() as files:
-        opened = [files.enter_context(open_tensors(folder / name)) for name in sorted(names)]
-        yield ChainMap(*(dict(file) for file in opened))
+        yield [files.enter_context(open_tensors(folder / name)) for name in sorted(names)]

@@ -58,7 +58,7 @@ class Reference:
 
 def fit_file(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - as fit_source takes them
     """What a `.params` file is: see `fit_source`."""
-    with open_params(path) as params:
+    with open_params(path, mapped=False) as params:
         return fit_source(params, **choices)
 
 
@@ -127,7 +127,7 @@ def _write_job(
 ) -> Path:
     fit = reference.fit
     np.savez(folder / "inputs.npz", **dict(inputs))
-    with open_params(reference.path) as params:
+    with open_params(reference.path, mapped=False) as params:
         checkpoint = _readable_by_mxnet(folder, params)
         given = set(params)
     job = {
@@ -152,7 +152,7 @@ def _readable_by_mxnet(folder: Path, params: ParamsFile) -> Path:
         if file.read(8) == _LIST_MAGIC:
             return params.path
     copy = folder / "copy.params"
-    save_params(copy, dict(params))
+    save_params(copy, params)
     return copy
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError, MappingError, ParityError
 from bort_convert.params import open_params
-from bort_convert.verify.directory import config_of, manifest_of, open_weights
+from bort_convert.verify.directory import config_of, manifest_of, open_weights, shapes_of
 from bort_convert.verify.result import BITS, NAMES_AND_SHAPES, Rung
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def names_and_shapes(target: str | os.PathLike[str], provenance: Mapping[str, st
             expected = state_shapes(target)
         except (ParityError, FormatError) as error:
             return _rung(NAMES_AND_SHAPES, [*problems, str(error)], "")
-        with open_weights(target) as weights:
-            found = {name: array.shape for name, array in weights.items()}
+        found = shapes_of(target)
         problems += _shape_problems(found, expected)
         written = f"{len(found):,} tensors are those of {config['architectures'][0]}"
         return _rung(NAMES_AND_SHAPES, problems, f"{written}, config.json says what the source calls for")
@@ -67,7 +66,7 @@ def bits(target: str | os.PathLike[str], reference: Reference) -> Rung:
     problems: list[str] = []
     returned: set[str] = set()
     nbytes = 0
-    with open_weights(target) as weights, open_params(reference.path) as params:
+    with open_weights(target) as weights, open_params(reference.path, mapped=False) as params:
         try:
             for name, found in plan.revert(weights):
                 expected = params[names[name]]

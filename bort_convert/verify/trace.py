@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from bort_convert.errors import FormatError
+from bort_convert.errors import FormatError, printable
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify.tracecheck import first_problem
 
@@ -150,9 +150,8 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
             elif group in DTYPES and _is_output(rest):
                 outputs.setdefault(group, {})[rest] = array
             else:
-                raise FormatError(
-                    f"{path}: {name!r} is no part of a trace; expected inputs/... or {'/... or '.join(DTYPES)}/..."
-                )
+                expected = " or ".join(f"{group}/..." for group in ("inputs", *DTYPES))
+                raise FormatError(f"{path}: '{printable(name)}' is no part of a trace; expected {expected}")
     ordered: dict[str, dict[str, Array]] = {
         dtype: {name: outputs[dtype][name] for name in sorted(outputs[dtype], key=output_order)}
         for dtype in DTYPES
@@ -160,7 +159,7 @@ def load_trace(path: str | os.PathLike[str]) -> Trace:
     }
     trace = Trace(inputs, ordered, provenance)
     if problem := first_problem(trace):
-        raise FormatError(f"{path}: {problem}")
+        raise FormatError(f"{path}: {printable(problem, 400)}")
     return trace
 
 

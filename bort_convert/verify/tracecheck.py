@@ -23,6 +23,8 @@ def first_problem(trace: Trace) -> str:
 def _provenance_problem(trace: Trace) -> str:
     if missing := [name for name in _STRINGS if name not in trace.provenance]:
         return f"the provenance has no {', '.join(missing)}"
+    if odd := [key for key, text in trace.provenance.items() if not (key + text).isprintable()]:
+        return f"the provenance has {odd[0]!r}, which holds characters that are not printable"
     try:
         dims, facts, _ = (trace.fact(name) for name in ("dims", "facts", "config"))
     except (KeyError, ValueError, TypeError, RecursionError) as error:

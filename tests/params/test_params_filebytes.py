@@ -26,7 +26,7 @@ def data(tmp_path: Path) -> Iterator[FileBytes]:
         found.close()
 
 
-@pytest.mark.parametrize("lacking", [(), ("pread", "posix_fadvise")])
+@pytest.mark.parametrize("lacking", [(), ("preadv", "posix_fadvise")])
 def test_any_stretch_is_read_whatever_was_read_before(
     data: FileBytes, monkeypatch: pytest.MonkeyPatch, lacking: tuple[str, ...]
 ) -> None:
@@ -36,7 +36,9 @@ def test_any_stretch_is_read_whatever_was_read_before(
     for start, stop in [(0, 4), (4, 8), (4090, 4100), (0, 9000), (8999, 9001), (2, 2), (16000, 20000), (20000, 20001)]:
         assert data[start:stop] == BYTES[start:stop]
     data.walked()
-    assert data.mapped[:] == BYTES
+    for data.mapped in (True, False):
+        assert bytes(data.view(3, 9000)) == BYTES[3:9003]
+        assert bytes(data.view(3, 0)) == b""
 
 
 def test_a_file_that_became_shorter_is_an_error_that_says_so(data: FileBytes, tmp_path: Path) -> None:
@@ -53,17 +55,29 @@ def test_a_file_that_became_shorter_is_an_error_that_says_so(data: FileBytes, tm
 def test_a_walk_over_the_headers_maps_nothing_and_reads_little(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_params(tmp_path / "x.params", {f"w{number}": np.zeros((512, 512), np.float32) for number in range(8)})
     read: list[int] = []
-    real = os.pread
+    real = os.preadv
 
-    def counted(descriptor: int, count: int, offset: int) -> bytes:
-        read.append(count)
-        return real(descriptor, count, offset)
+    def counted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        read.append(len(buffers[0]))
+        return real(descriptor, buffers, offset)
 
     def refuse(_: int) -> None:
         raise AssertionError("mapped")
 
-    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(os, "preadv", counted)
     monkeypatch.setattr(filebytes, "_map", refuse)
     with open_params(tmp_path / "x.params") as params:
         assert len(params.header) == 8
     assert sum(read) <= 10 * filebytes.BLOCK
+
+
+def test_a_file_that_is_not_mapped_and_became_shorter_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+    save_params(tmp_path / "x.params", {"w": np.zeros(5000, np.float32)})
+    with open_params(tmp_path / "x.params", mapped=False) as params:
+        kept = params["w"]
+        kept += 1
+        assert params["w"].sum() == 0
+        os.truncate(tmp_path / "x.params", 9000)
+        with pytest.raises(FormatError, match="the file ended at byte 9,000 while it was read; it had 20,0"):
+            params["w"]
+    assert kept.sum() == 5000

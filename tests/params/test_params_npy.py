@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from bad_files import NPY
 from params_files import Zipped, archive, f32, npy
 
 from bort_convert.errors import FormatError
@@ -12,6 +13,7 @@ from bort_convert.params import open_params
 if TYPE_CHECKING:
     from pathlib import Path
 
+NPY_CASES = {case: bad for cases in NPY.values() for case, bad in cases.items()}
 BF16 = "[('bfloat16', '<u2')]"
 DESCRS = {
     "'<f4'": "float32",
@@ -85,57 +87,15 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
         assert file.note == "4 bytes behind the end ignored"
 
 
-DATA = f32(1, 2)
-REFUSED = {
-    "another magic": (b"\x93NUMPX" + npy(DATA)[6:], r"starts with b'\x93NUMPX'; expected b'\x93NUMPY'"),
-    "version 4": (npy(DATA, version=(4, 0)), ".npy version 4.0 at byte 6; expected 1.0, 2.0 or 3.0"),
-    "long header": (npy(DATA, text=" " * 5000), "the .npy header announces 5,000 bytes; expected at most 4,096"),
-    "longest header": (npy(DATA)[:6] + b"\2\0\xff\xff\xff\xff{", "the .npy header announces 4,294,967,295 bytes"),
-    "cut header": (npy(DATA)[:40], "the .npy header needs 58 bytes at byte 10, where 30 remain"),
-    "no dict": (
-        npy(DATA, text="__import__('os').abort()"),
-        "the .npy header is \"__import__('os').abort()\"; expected",
-    ),
-    "a key missing": (npy(DATA, text="{'descr': '<f4', 'shape': (2,)}"), "expected a dict of descr, fortran_order and"),
-    "a key twice": (npy(DATA, text="{'descr': '<f4', 'descr': '<f4', 'shape': (2,)}"), "expected a dict of descr"),
-    "no shape": (npy(DATA, text="{'descr': '<f4', 'descr': '<f4', 'fortran_order': True}"), "expected a dict of descr"),
-    "order in words": (npy(DATA, fortran="'False'"), "expected a dict of descr, fortran_order and shape"),
-    "shape that is a number": (npy(DATA, shape="(2)"), "expected a dict of descr, fortran_order and shape"),
-    "negative shape": (npy(DATA, shape="(-2,)"), "expected a dict of descr, fortran_order and shape"),
-    "objects": (
-        npy(DATA, descr="'|O'"),
-        "the .npy header has descr '|O' (objects, which are a pickle and never unpacked)",
-    ),
-    "big-endian": (npy(DATA, descr="'>f4'"), "has descr '>f4'; expected a little-endian number or bool"),
-    "structure": (
-        npy(DATA, descr="[('a', '<f4')]"),
-        "has descr [('a', '<f4')]; expected a little-endian number or bool",
-    ),
-    "33 dimensions": (npy(DATA, shape=f"({'1,' * 33})"), "the array has 33 dimensions; expected 0 to 32"),
-    "1,900 dimensions": (npy(DATA, shape=f"({'1,' * 1900})"), "the array has 1,900 dimensions; expected 0 to 32"),
-    "a dimension of 3,900 digits": (npy(DATA, shape=f"({'9' * 3900},)"), "of float32 is more than 2**63 bytes"),
-    "terabytes": (
-        npy(DATA, shape="(1099511627776,)"),
-        "8 bytes behind the .npy header; expected 4,398,046,511,104 for",
-    ),
-    "one value too few": (
-        npy(DATA, shape="(3,)"),
-        "8 bytes behind the .npy header; expected 12 for (3,) float32. Trunc",
-    ),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_wrong_is_refused_in_a_member_too(case: str, tmp_path: Path) -> None:
-    data, expected = REFUSED[case]
+@pytest.mark.parametrize("case", NPY_CASES)
+def test_what_is_wrong_in_a_member_is_wrong_in_a_deflated_one_and_outside(case: str, tmp_path: Path) -> None:
+    data, expected = NPY_CASES[case]
     path = tmp_path / "x.params"
-    for deflated in (False, True):
-        path.write_bytes(archive(Zipped("w.npy", data, deflated)))
-        with pytest.raises(FormatError) as caught:
-            open_params(path)
-        assert str(caught.value).startswith(f"{path}: member 'w.npy': ")
-        assert expected in str(caught.value)
-        assert len(str(caught.value)) < len(str(path)) + 300
+    path.write_bytes(archive(Zipped("w.npy", data, deflated=True)))
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert f"{path}: member 'w.npy': " in str(caught.value)
+    assert expected in str(caught.value)
     path.write_bytes(data)
     with pytest.raises(FormatError):
         open_params(path)

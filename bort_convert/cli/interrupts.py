@@ -1,0 +1,77 @@
+"""Being told to stop, by Ctrl-C or by the system: things are left in order, one line says so, and the status tells."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from click_default_group import DefaultGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+SIGNALS: Final = tuple(
+    found for name in ("SIGINT", "SIGTERM", "SIGHUP") if (found := getattr(signal, name, None)) is not None
+)
+_KILLED: Final = 128
+"""What shells add to a signal's number for the status of a program that it ended."""
+
+
+class Interrupted(BaseException):
+    """A signal that asks to stop; no error of ours, and not to be caught on the way out.
+
+    Attributes:
+        signal: which one.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.signal = signal.Signals(number)
+
+
+class Program(DefaultGroup):  # type: ignore[misc]  # click_default_group has no types
+    """Commands that can be interrupted."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command; one that is interrupted ends with 128 and the signal's number, once it has cleaned up."""
+        try:
+            with interruptible():
+                return super().main(*args, **kwargs)
+        except Interrupted as stop:
+            click.echo(f"Interrupted by {stop.signal.name}", err=True)
+            sys.exit(_KILLED + stop.signal)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Let the first signal to stop raise `Interrupted`, and ignore the next ones while that is on its way out.
+
+    A signal that is ignored from outside (as `nohup` does) stays so. What ends the process all the same, such as a
+    mapped file that another library still reads when it is cut short, has its place printed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    if sys.__stderr__ is not None and not faulthandler.is_enabled():
+        faulthandler.enable(sys.__stderr__)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    handled = [number for number, handler in before.items() if handler not in {signal.SIG_IGN, None}]
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in handled:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(number)
+
+    try:
+        for number in handled:
+            signal.signal(number, stop)
+        yield
+    finally:
+        for number in handled:
+            signal.signal(number, before[number])

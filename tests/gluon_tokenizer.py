@@ -1,0 +1,56 @@
+"""GluonNLP's tokenizer, in a process of its own: `python gluon_tokenizer.py VOCABULARY RANKS`.
+
+It reads JSON lines and answers each with one. {"text": ...} gives the ids of its pieces, or the name of the error;
+{"words": ...} the words that it is split into before the merges; {"homes": [...]} where GluonNLP keeps its files when
+MXNET_HOME is each of these. The first line that it writes names the files that GluonNLP downloads, and their hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+np.bool = bool  # mxnet 1.9.1 asks for it; numpy 1.24 removed it
+import gluonnlp as nlp  # noqa: E402
+from gluonnlp.base import get_home_dir  # noqa: E402
+from gluonnlp.data.utils import _vocab_sha1  # noqa: E402
+
+VOCABULARY, RANKS = map(Path, sys.argv[1:])
+
+
+class Tokenizer(nlp.data.GPT2BPETokenizer):
+    """GluonNLP's own, with the ranks that the command line names: it reads them where it keeps what it downloads."""
+
+    bpe_ranks_file_hash = (RANKS.name, hashlib.sha1(RANKS.read_bytes(), usedforsecurity=False).hexdigest())
+
+
+def answer(question: dict[str, Any]) -> object:
+    """What GluonNLP says."""
+    if "homes" in question:
+        found = []
+        for home in question["homes"]:
+            os.environ.pop("MXNET_HOME", None)
+            os.environ.update({} if home is None else {"MXNET_HOME": home})
+            found.append(get_home_dir())
+        return found
+    if "words" in question:
+        return TOKENIZER._token_pattern.findall(question["words"])  # noqa: SLF001 - there is no other way to it
+    try:
+        return VOCAB[TOKENIZER(question["text"])]
+    except UnicodeEncodeError as error:
+        return type(error).__name__
+
+
+TOKENIZER = Tokenizer(root=str(RANKS.parent))
+VOCAB = nlp.Vocab.from_json(VOCABULARY.read_text("utf-8"))
+PUBLISHED = {"ranks": list(nlp.data.GPT2BPETokenizer.bpe_ranks_file_hash), "vocabularies": _vocab_sha1}
+
+print(json.dumps(PUBLISHED), flush=True)  # noqa: T201
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201

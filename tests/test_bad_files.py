@@ -1,0 +1,187 @@
+"""Every malformed file of fixtures/bad_files.py gets its message, from the reader and from each command."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from bad_files import BAD_FILES, BadFile
+from click.testing import CliRunner, Result
+from params_files import list_file, names, record, u32
+
+from bort_convert import MAX_ARRAYS, cli, convert, open_params
+from bort_convert.errors import FormatError
+from bort_convert.verify import is_trace, load_trace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+FEWEST = 60
+FILES = {bad.name: bad for bad in BAD_FILES}
+# Ends with its peak memory on stderr, which starts anew with each program.
+PROGRAM = """
+import atexit, sys
+from damage import peak_mb
+atexit.register(lambda: print("PEAK", peak_mb(), file=sys.stderr))
+from bort_convert.cli import main
+main()
+"""
+SECONDS, MB = 5, 300
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+def written(bad: BadFile, folder: Path) -> Path:
+    path = folder / bad.name
+    path.write_bytes(bad.data)
+    return path
+
+
+def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
+    assert len(FILES) == len(BAD_FILES) >= FEWEST
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_reader_says_what_is_wrong(name: str, tmp_path: Path) -> None:
+    bad = FILES[name]
+    path = written(bad, tmp_path)
+    caught = []
+    if bad.reader == "trace":
+        caught.append(refusal(lambda: load_trace(path)))
+    elif bad.at == "open":
+        caught.append(refusal(lambda: open_params(path)))
+    else:
+        with open_params(path) as params:
+            (asked_for,) = params
+            caught += [refusal(lambda: params.pieces(asked_for)), refusal(lambda: params[asked_for])]
+    for message in caught:
+        assert message.startswith(f"{path}: ")
+        assert bad.message in message
+        assert message.isprintable()
+        assert len(message) < len(str(path)) + 500
+
+
+def refusal(read: Callable[[], object]) -> str:
+    with pytest.raises(FormatError) as caught:
+        read()
+    return str(caught.value)
+
+
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("converted") / "out"
+    convert(Path(__file__).parents[1] / "fixtures" / "bort_2_3_24_24.params", out, heads=3)
+    return out
+
+
+def test_every_command_ends_in_exit_3_and_one_line(
+    tmp_path: Path, converted: Path, add_table: Callable[[str, Sequence[str]], None]
+) -> None:
+    lines = []
+    for bad in BAD_FILES:
+        path, out = written(bad, tmp_path), tmp_path / "out.npz"
+        message = ""
+        if bad.reader == "trace":
+            message = failed(run("verify", path, converted), expected=bad.message if is_trace(path) else "")
+        else:
+            for arguments in (("inspect", path, "--values"), ("extract", path, out)):
+                message = failed(run(*arguments), expected=bad.message)
+            if bad.at == "open":
+                failed(run("verify", path, converted), expected="" if is_trace(path) else bad.message)
+                failed(run(path, tmp_path / "out"), expected=bad.message)
+        assert [found.name for found in tmp_path.iterdir()] == [bad.name]
+        path.unlink()
+        lines.append(f"{bad.name}\n    rule:  {bad.rule}\n    {message.replace(f'{path}: ', '')}")
+    add_table(f"{len(BAD_FILES)} bad files, and what inspect, extract, convert and verify say of them", lines)
+
+
+def failed(result: Result, *, expected: str) -> str:
+    """The only line that a command printed; it ended in exit 3."""
+    assert (result.exit_code, result.stdout) == (3, ""), result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert expected in line
+    return line
+
+
+def test_json_has_the_message_too(tmp_path: Path) -> None:
+    bad = FILES["list-repeated-name-with-control-characters.params"]
+    result = run("extract", written(bad, tmp_path), tmp_path / "x.npz", "--json")
+    assert bad.message in json.loads(result.stdout)["error"]["message"]
+
+
+def bomb() -> bytes:
+    """An archive of 130 kB, of which one deflated member unpacks to 128 MiB of zeros and says so."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    piece = bytes(2**20)
+    data = b"".join(packer.compress(piece) for _ in range(128)) + packer.flush()
+    fields = struct.pack("<3I2H", 0, len(data), 2**27, 5, 0)
+    local = b"PK\3\4" + struct.pack("<5H", 20, 0x800, 8, 0, 33) + fields + b"w.npy"
+    central = b"PK\1\2" + struct.pack("<6H", 20, 20, 0x800, 8, 0, 33) + fields + bytes(14) + b"w.npy"
+    return local + data + central + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 1, 1, len(central), len(local + data), 0)
+
+
+TINY = record(bytes(4), (1,))
+HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
+    "60 bytes that claim terabytes": (lambda: list_file(record(b"", (2**40,)), table=b"")[:60], 3),
+    "a zip bomb": (bomb, 3),
+    "10 million tiny arrays": (lambda: list_file(table=u32(0) * 10_000_002, count=10_000_000), 3),
+    "as many tiny arrays as are read": (lambda: list_file(table=TINY * MAX_ARRAYS + bytes(8), count=MAX_ARRAYS), 0),
+    "a name of 40 MB": (lambda: list_file(record(bytes(4), (1,)), table=names("x" * 40_000_000)), 3),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux counts of a process")
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_hostile_file_takes_5_seconds_and_300_mb_at_most(case: str, tmp_path: Path) -> None:
+    build, status = HOSTILE[case]
+    (tmp_path / "x.params").write_bytes(build())
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    for arguments in (["inspect", "x.params"], ["extract", "x.params", "out.safetensors"]):
+        before = os.times()
+        process = subprocess.run(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            cwd=tmp_path, env=environment, check=False, text=True, capture_output=True, timeout=120,
+        )  # fmt: skip
+        after = os.times()
+        *_, last = process.stderr.splitlines()
+        assert process.returncode == status, process.stderr
+        assert float(last.removeprefix("PEAK ")) < MB
+        used = after.children_user + after.children_system - before.children_user - before.children_system
+        assert used < SECONDS
+
+
+def test_the_limit_on_arrays_can_be_raised_and_lowered(fixtures: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many.params"
+    many.write_bytes(list_file(table=u32(0) * (MAX_ARRAYS + 1) + bytes(8), count=MAX_ARRAYS + 1))
+    assert run("inspect", many, "--quiet").exit_code == 3
+    assert run("inspect", many, "--quiet", "--max-arrays", MAX_ARRAYS + 1).exit_code == 0
+    source = fixtures / "bort_2_3_24_24.params"
+    for arguments in (["inspect"], ["extract", tmp_path / "x.npz"], ["convert", tmp_path / "x"]):
+        result = run(arguments[0], source, *arguments[1:], "--max-arrays", 40)
+        assert result.exit_code == 3
+        assert "announces 42 arrays; at most 40 are read. If the file is what it should be, raise the" in result.stderr
+        assert "limit with --max-arrays 42 (max_arrays in Python)" in result.stderr
+
+
+def test_names_together_have_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    halves = ["a" * 2**19, "b" * 2**19]
+    for extra, refused in (([], False), (["c"], True)):
+        called = halves + extra
+        path.write_bytes(list_file(*[u32(0)] * len(called), table=names(*called)))
+        if refused:
+            assert "name 3 of 3 has 1 bytes at byte" in refusal(lambda: open_params(path, max_arrays=9))
+        else:
+            with open_params(path, max_arrays=9) as params:
+                assert list(params.header) == called

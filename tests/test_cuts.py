@@ -1,0 +1,120 @@
+"""Cut anywhere, or with a header byte flipped, a file is refused or reads; nothing else, soon, and in little memory.
+
+What the fixtures cover many times over is taken in every eighth place; `make damage` takes every place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import damage
+import numpy as np
+import pytest
+from params_files import GOLDEN, Zipped, archive, csr, f32, list_file, npy, record, row_sparse, sparse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+SCRIPT = Path(__file__).parent / "damage.py"
+EVERY_PLACE = os.environ.get("BORT_CONVERT_EVERY_PLACE") == "1"
+SECONDS, MB, TIMEOUT = 2, 100, 600
+
+# Other spellings, heads and sizes of what is taken whole; of 32 kB and less, each file is.
+ALIKE = {
+    "bort_2_3_24_24-*.params": "bort_2_3_24_24-fp16.params",
+    "bort_4_8_24_32-*.params": "bort_4_8_24_32-prefix.params",
+    "bort_4_8_24_32.npz": "",
+}
+EIGHTHS = {
+    pattern: sorted(path.name for path in FIXTURES.glob(pattern) if path.name != whole)
+    for pattern, whole in ALIKE.items()
+}
+WHOLE = sorted(
+    str(path.relative_to(FIXTURES))
+    for pattern in ("*.params", "*.npz", "traces/*.safetensors")
+    for path in FIXTURES.glob(pattern)
+    if path.name not in {name for names in EIGHTHS.values() for name in names}
+)
+
+
+def run(how: str, names: Sequence[str], every: int) -> list[dict[str, Any]]:
+    """What came of the files; coverage would see nothing new here, and takes its time."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    paths = [str(FIXTURES / name) for name in names]
+    command = [sys.executable, SCRIPT, how, str(every), *paths]
+    process = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT)
+    return [json.loads(line) for line in process.stdout.splitlines()]
+
+
+def judge(found: dict[str, Any], how: str, size: int) -> None:
+    assert set(found["outcomes"]) <= damage.EXPECTED, found
+    assert found["outcomes"]["refused"]
+    assert how == "flips" or "read" not in found["outcomes"]
+    assert found["slowest"] < SECONDS
+    assert found["peak_mb"] < MB + size / 1e6
+
+
+def judge_all(how: str, names: Sequence[str], every: int) -> None:
+    found = run(how, names, every)
+    assert [one["file"] for one in found] == [Path(name).name for name in names]
+    for name, one in zip(names, found, strict=True):
+        judge(one, how, (FIXTURES / name).stat().st_size)
+
+
+@pytest.mark.parametrize("how", ["cuts", "flips"])
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_fixture_damaged_anywhere_is_refused_or_reads(name: str, how: str) -> None:
+    judge_all(how, [name], 1)
+
+
+@pytest.mark.parametrize("how", ["cuts", "flips"])
+@pytest.mark.parametrize("pattern", EIGHTHS)
+def test_a_fixture_like_another_is_refused_or_reads(pattern: str, how: str) -> None:
+    judge_all(how, EIGHTHS[pattern], 1 if EVERY_PLACE else 8)
+
+
+LIST = list_file(record(f32(1, 2), (2,)), row_sparse(), csr())
+MADE: dict[str, bytes] = {name: data for name, (data, _) in GOLDEN.items()} | {
+    "sparse arrays": LIST,
+    "archive around a list": archive(Zipped("net.params", LIST)),
+    "archive around a list, deflated": archive(Zipped("net.params", LIST, deflated=True, streamed=True)),
+    "archive of sparse folders": archive(
+        *sparse("r", "row_sparse", npy(f32(1, 2), "(1, 2)"), (3, 2), indices=(2,)),
+        *sparse("c", "csr", npy(f32(5), "(1,)"), (2, 2), indices=(1,), indptr=(0, 1, 1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", ["cuts", "flips"])
+@pytest.mark.parametrize("name", MADE)
+def test_a_damaged_file_of_any_kind_is_refused_or_reads(name: str, how: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(MADE[name])
+    judge(damage.damaged(path, how) | {"peak_mb": 0}, how, path.stat().st_size)
+
+
+def test_what_numpy_compresses_is_refused_or_reads(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, a=np.arange(6.0).reshape(2, 3), b=np.asfortranarray(np.arange(6).reshape(2, 3)))
+    for how in ("cuts", "flips"):
+        judge(damage.damaged(path, how) | {"peak_mb": 0}, how, path.stat().st_size)
+
+
+@pytest.mark.parametrize("fault", [ValueError("no"), MemoryError(), RecursionError()])
+def test_another_exception_is_told(fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_path: Path) -> None:
+        raise fault
+
+    path = tmp_path / "x.params"
+    path.write_bytes(LIST)
+    monkeypatch.setattr(damage, "read_params", fail)
+    found = damage.damaged(path, "cuts", len(LIST))
+    assert found["outcomes"] == {f"byte 0: {type(fault).__name__}: {fault}": 1}
+    with pytest.raises(AssertionError):
+        judge(found, "cuts", len(LIST))
