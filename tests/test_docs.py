@@ -1,7 +1,9 @@
 """The documentation says what happens: every command in it is run, and every output shown is compared.
 
-In a ```console block, a line that starts with `$ ` is a command and the lines below it are its output; a line of three
-dots stands for any lines. A ```python block runs in the same folder, after the blocks above it.
+In a ```console block, a line that starts with `$ ` is a command for the shell, and the lines below it are what a
+person sees; a line of three dots stands for any lines. A command ends well: one that fails is shown with `|| echo`.
+A ```python block runs in the same folder, after the blocks above it, and a ```text block right below it is its stdout;
+one with a name, as in ```python migrate.py, is a file that later blocks use.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import shlex
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,61 +21,135 @@ import pytest
 from bort_convert import cli
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "format.md"]
+README, GUIDE, FORMAT, FAMILY = PAGES = [
+    ROOT / "README.md",
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-family")),
+]
 # What a reader runs to get here; `make` is what runs this test.
 SET_UP = ("git ", "cd ", "pip ", "make ")
-BLOCK = re.compile(r"^```(console|python)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(console|python)(?: (\S+))?\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+# What differs from machine to machine: rounding errors and where they are largest, seconds, megabytes, versions.
+MEASURED = re.compile(
+    r"\d(\.\d+)?e-\d+|\([a-z]+ \d+(, [a-z]+ \d+)*\)|[\d.,]+ (s|MB)\b|\b\d+\.\d+\.\d+\S*"
+    r"|(limit|in) (layer \d+|embeddings|\w*logits)\b"
+)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-def steps_of(page: Path) -> list[tuple[str, str]]:
-    """Commands with their outputs, and Python blocks with an empty one, in the page's order."""
-    steps: list[tuple[str, str]] = []
-    for kind, text in BLOCK.findall(page.read_text("utf-8")):
+@dataclass(frozen=True)
+class Step:
+    """A command or a Python block, what the page shows of its output, and the file that it becomes, "" if it is run."""
+
+    text: str
+    shown: str
+    is_python: bool = False
+    file: str = ""
+
+
+def steps_of(page: Path) -> list[Step]:
+    """What a page has its reader do, in its order."""
+    steps: list[Step] = []
+    for kind, file, text, output in BLOCK.findall(page.read_text("utf-8")):
         if kind == "python":
-            steps.append((text, ""))
-            continue
-        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            steps.append((command, output))
-    return steps
+            steps.append(Step(text, output, is_python=True, file=file))
+        else:
+            steps += [Step(command, shown) for command, shown in COMMAND.findall(text)]
+    return [step for step in steps if not step.text.startswith(SET_UP)]
 
 
-def run(step: str, folder: Path) -> str:
-    """What a person sees: stdout and stderr together."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    arguments = [sys.executable, "-c", step] if "\n" in step else shlex.split(step)
+def run(step: Step, folder: Path) -> str:
+    """What a person sees of a command, stdout and stderr together; of a Python block what it prints."""
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "MXNET_HOME": str(folder / "no-cache"),
+    }
+    arguments = [sys.executable, "-c", step.text] if step.is_python else ["sh", "-c", step.text]
+    stderr = subprocess.PIPE if step.is_python else subprocess.STDOUT
     process = subprocess.run(
-        arguments, cwd=folder, env=environment, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        arguments, cwd=folder, env=environment, text=True, check=False, stdout=subprocess.PIPE, stderr=stderr
     )
-    assert "Traceback" not in process.stdout, f"{step}\n{process.stdout}"
+    whole = f"{step.text}\n{process.stdout}{process.stderr or ''}"
+    assert process.returncode == 0, whole
+    assert "Traceback" not in whole, whole
     return process.stdout
+
+
+def level(text: str) -> str:
+    """A text without what differs from machine to machine, and without the width of columns."""
+    return re.sub(" +", " ", MEASURED.sub("#", text))
 
 
 def matches(shown: str, actual: str) -> bool:
     """Whether an output is the one shown, line for line, with any lines where three dots stand."""
-    escaped = re.sub(r"[\[*?]", r"[\g<0>]", shown)
-    return fnmatch.fnmatchcase(actual, re.sub(r"^\.\.\.$\n", "*", escaped, flags=re.MULTILINE))
+    escaped = re.sub(r"[\[*?]", r"[\g<0>]", level(shown))
+    return fnmatch.fnmatchcase(level(actual), re.sub(r"^\.\.\.$\n", "*", escaped, flags=re.MULTILINE))
 
 
-@pytest.mark.mxnet
-@pytest.mark.torch
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def heading_anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(README, marks=(pytest.mark.mxnet, pytest.mark.torch), id="README.md"),
+        pytest.param(GUIDE, marks=(pytest.mark.mxnet, pytest.mark.torch), id="guide.md"),
+        pytest.param(FAMILY, id="adding-a-family.md"),
+    ],
+)
 def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
     (tmp_path / "fixtures").symlink_to(ROOT / "fixtures", target_is_directory=True)
-    steps = [(step, shown) for step, shown in steps_of(page) if not step.startswith(SET_UP)]
+    steps = steps_of(page)
     assert steps
-    for step, shown in steps:
+    for step in steps:
+        if step.file:
+            (tmp_path / step.file).write_text(step.text, "utf-8")
+            continue
         actual = run(step, tmp_path)
-        assert not shown or matches(shown, actual), f"$ {step}\n{actual}"
+        assert not step.shown or matches(step.shown, actual), f"$ {step.text}\n{actual}"
 
 
 def test_every_command_is_in_the_readme() -> None:
-    text = PAGES[0].read_text("utf-8")
+    text = README.read_text("utf-8")
     for command in cli.main.commands:
         assert f"bort-convert {command}" in text or command == "convert", command
+
+
+def test_the_commands_of_the_continuous_integration_job_are_run_here_too() -> None:
+    (job,) = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    commands = re.findall(r"bort-convert .*", job)
+    assert commands
+    assert set(commands) <= {step.text for step in steps_of(GUIDE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    links = [link for link in LINK.findall(page.read_text("utf-8")) if "://" not in link]
+    assert links
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), link
+        assert not anchor or anchor in heading_anchors(target), link
 
 
 def test_three_dots_stand_for_any_lines_and_everything_else_for_itself() -> None:
     assert matches("a [1] *\n...\nz\n", "a [1] *\nb\nc\nz\n")
     assert not matches("a\n...\nz\n", "a\nb\nz!\n")
     assert not matches("a*\n", "ab\n")
+
+
+def test_measured_figures_may_differ_and_verdicts_may_not() -> None:
+    shown = "layer 2  4.4e-15  (batch 1, token 0)  1,984  PASS\n9.7 s, torch 2.13.0+cpu\n"
+    assert matches(shown, "layer 2  1e-16  (batch 12, token 7)  1,984   PASS\n10.1 s, torch 2.13.1\n")
+    for one, other in (("PASS", "FAIL"), ("1,984", "1,983"), ("layer 2", "layer 3"), ("4.4e-15", "4.4e+15")):
+        assert not matches(shown, shown.replace(one, other))
+
+
+def test_a_command_that_fails_and_says_nothing_of_it_is_found(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="no-such-file"):
+        run(Step("ls no-such-file", ""), tmp_path)
+    assert matches("...\nexit code 3\n", run(Step("sh -c 'exit 3' || echo exit code $?", ""), tmp_path))
