@@ -6,54 +6,47 @@ of a framework that is gone; `inspect`, `extract`, `families` and `load_pretrain
 this imports neither MXNet nor torch.
 """
 
-from bort_convert.bundle import add_tokenizer
-from bort_convert.check import Check, check
-from bort_convert.convert import convert
-from bort_convert.errors import (
-    BackendError,
-    ConvertError,
-    FormatError,
-    MappingError,
-    OutputError,
-    ParityError,
-    VariantError,
-)
-from bort_convert.extract import extract
-from bort_convert.family import families
-from bort_convert.inspection import Inspection, inspect
-from bort_convert.loading import load_pretrained
-from bort_convert.manifest import Manifest
-from bort_convert.params import MAX_ARRAYS, ParamsFile, TensorInfo, open_params, save_params
-from bort_convert.verify import Report, Trace, record, verify, verify_published
+import sys
+from importlib import import_module
+from types import ModuleType
+
 from bort_convert.version import __version__
 
-__all__ = [
-    "MAX_ARRAYS",
-    "BackendError",
-    "Check",
-    "ConvertError",
-    "FormatError",
-    "Inspection",
-    "Manifest",
-    "MappingError",
-    "OutputError",
-    "ParamsFile",
-    "ParityError",
-    "Report",
-    "TensorInfo",
-    "Trace",
-    "VariantError",
-    "__version__",
-    "add_tokenizer",
-    "check",
-    "convert",
-    "extract",
-    "families",
-    "inspect",
-    "load_pretrained",
-    "open_params",
-    "record",
-    "save_params",
-    "verify",
-    "verify_published",
-]
+_PUBLIC = {
+    "bundle": "add_tokenizer",
+    "check": "Check check",
+    "convert": "convert",
+    "errors": "BackendError ConvertError FormatError MappingError OutputError ParityError VariantError",
+    "extract": "extract",
+    "family": "families",
+    "inspection": "Inspection inspect",
+    "loading": "load_pretrained",
+    "manifest": "Manifest",
+    "params": "MAX_ARRAYS ParamsFile TensorInfo open_params save_params",
+    "verify": "Report Trace record verify verify_published",
+}
+_PLACES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
+
+__all__ = ["__version__", *_PLACES]  # noqa: PLE0604 - all of them are strings
+
+
+class _Package(ModuleType):
+    """Imports a public name when it is first asked for, so that a command loads what it uses and no more."""
+
+    def __getattr__(self, name: str) -> object:
+        if name not in _PLACES:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{self.__name__}.{_PLACES[name]}"), name)
+        setattr(self, name, value)
+        return value
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # The import system sets `convert` to the module that the function of that name lives in; the function it stays.
+        if not (name in _PLACES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_PLACES]
+
+
+sys.modules[__name__].__class__ = _Package

@@ -52,6 +52,9 @@ def transfer(
     """
     plan = found.plan.with_dtype(dtype) if dtype else found.plan
     caster = Caster(dtype) if dtype else None
+    # A tensor that is cast has the digest of what it became; nobody asks for the one that it had.
+    kept = {step.sources[0] for step in found.plan.steps if step.copied and dtype in {None, step.targets[0].dtype}}
+    kept |= {name for name, original in plan.twins if original in kept}
     files = cut([spec for step in plan.steps for spec in step.targets], limit)
     written = write_weights(
         {folder / name: specs for name, specs in files.items()},
@@ -59,6 +62,7 @@ def transfer(
         _payload(params, found, caster),
         tied=[(found.names[name], found.names[original]) for name, original in plan.twins],
         checksums=checksums,
+        hashed={found.names[name] for name in kept},
         progress=progress,
     )
     if WEIGHTS not in files:

@@ -16,7 +16,7 @@ from bort_convert.tensorfile import write_tensors
 from bort_convert.values import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bort_convert.dtypes import Array, TensorSpec
@@ -67,6 +67,7 @@ def write_weights(
     framework: str = "pt",
     tied: Sequence[tuple[str, str]] = (),
     checksums: bool = True,
+    hashed: Collection[str] | None = None,
     progress: Callable[[int, int], None],
 ) -> Written:
     """Write safetensors files.
@@ -78,6 +79,7 @@ def write_weights(
         framework: "pt" or "np"; older releases of transformers refuse a file that does not say which.
         tied: pairs of names in the source, of one dtype and shape, that should hold the same bytes.
         checksums: whether to hash at all; without, every digest is "" or absent.
+        hashed: the tensors of the source whose digests are wanted; None for all.
         progress: told from time to time the bytes written and the bytes to write.
     """
     total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
@@ -104,9 +106,9 @@ def write_weights(
                 writing.result()
 
         try:
-            source, stored = (
-                describe_source(params, watch=watch) if checksums else (Source(params.path.name, params.size), {})
-            )
+            source, stored = Source(params.path.name, params.size), dict[str, str]()
+            if checksums:
+                source, stored = describe_source(params, hashed, watch=watch)
             unequal = tuple(pair for pair in tied if not _equal(params, *pair, stored))
             made = writing.result()
         finally:
@@ -114,11 +116,14 @@ def write_weights(
         return Written(source, stored, made if checksums else {}, unequal)
 
 
-def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: None) -> tuple[Source, dict[str, str]]:
-    """The identity of an open file, and the SHA-256 of every dense tensor in it, in one pass over its bytes.
+def describe_source(
+    params: ParamsFile, hashed: Collection[str] | None = None, *, watch: Callable[[], None] = lambda: None
+) -> tuple[Source, dict[str, str]]:
+    """The identity of an open file, and the SHA-256 of the dense tensors in it, in one pass over its bytes.
 
     Args:
         params: the file.
+        hashed: the tensors that are wanted; None for all.
         watch: called after each piece; what it raises ends the pass.
 
     Raises:
@@ -127,7 +132,7 @@ def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: N
     parts = {
         name: (info.offset, info.nbytes)
         for name, info in params.header.items()
-        if info.storage == "dense" and info.offset is not None
+        if info.storage == "dense" and info.offset is not None and (hashed is None or name in hashed)
     }
     with _reopened(params.path) as file:
         # A descriptor of its own: where reading moves a position, the copying thread has the other one.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -14,7 +15,7 @@ from bort_convert.params import save_params
 if TYPE_CHECKING:
     from pathlib import Path
 
-COMMANDS = sorted(cli.main.commands)
+COMMANDS = sorted(cli.COMMANDS)
 
 
 def run(*arguments: object) -> Result:
@@ -128,8 +129,9 @@ def test_families_lists_sizes_and_classes() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_and_option_has_help(command: str) -> None:
     assert run(command, "--help").exit_code == 0
-    assert cli.main.commands[command].help
-    for parameter in cli.main.commands[command].params:
+    found = cli.main.get_command(click.Context(cli.main), command)
+    assert found.help
+    for parameter in found.params:
         assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
 
 

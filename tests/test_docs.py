@@ -114,7 +114,7 @@ def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_p
 
 def test_every_command_is_in_the_readme() -> None:
     text = README.read_text("utf-8")
-    for command in cli.main.commands:
+    for command in cli.COMMANDS:
         assert f"bort-convert {command}" in text or command == "convert", command
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+import bort_convert
 
 HEAVY = ("torch", "transformers", "tokenizers", "safetensors", "huggingface_hub", "mxnet", "gluonnlp", "matplotlib")
 REPORT = f"""
@@ -60,3 +61,46 @@ def test_what_draws_and_what_knows_bfloat16_is_loaded_only_when_met() -> None:
     program = "import bort_convert.cli, sys; print(*(name for name in ('rich', 'ml_dtypes') if name in sys.modules))"
     process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert process.stdout.strip() == ""
+
+
+def test_a_public_name_is_imported_when_it_is_asked_for_and_stays_what_it_is() -> None:
+    program = """
+import sys
+import bort_convert
+print(*sorted(name for name in sys.modules if name.startswith(("numpy", "bort_convert."))))
+from bort_convert.convert import fit_source
+from bort_convert.verify import trace
+import bort_convert.check
+for name in bort_convert.__all__:
+    assert not isinstance(getattr(bort_convert, name), type(sys)), name
+assert set(bort_convert.__all__) <= set(dir(bort_convert))
+try:
+    bort_convert.nonsense
+except AttributeError as error:
+    print(error)
+"""
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+    assert process.stdout.splitlines() == [
+        "bort_convert.version",
+        "module 'bort_convert' has no attribute 'nonsense'",
+    ]
+
+
+def test_the_names_that_type_checkers_see_are_the_public_ones() -> None:
+    stub = Path(bort_convert.__file__).with_suffix(".pyi").read_text("utf-8")
+    imported = {
+        alias.name
+        for node in ast.walk(ast.parse(stub))
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if vars(importlib.import_module(str(node.module)))[alias.name] is getattr(bort_convert, alias.name)
+    }
+    assert imported == set(bort_convert.__all__)
+
+
+def test_the_version_is_told_without_numpy() -> None:
+    program = "import sys; sys.argv[1:] = ['--version']\nfrom bort_convert.cli import main\ntry: main()\n"
+    program += "finally: print('numpy' in sys.modules)"
+    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert process.stdout.splitlines()[-1] == "False"

@@ -37,10 +37,10 @@ SHM = Path("/dev/shm")  # noqa: S108 - another file system, if anywhere
 STOPPED = """
 import os, shutil, sys, time
 import click
-from bort_convert.cli.interrupts import Program
+from bort_convert.cli.program import Program
 from bort_convert.output import new_directory
 
-@click.group(cls=Program)
+@click.group(cls=Program, places={"work": "in this file"})
 def main(): ...
 
 @main.command()

@@ -3,13 +3,22 @@
 import click
 
 from bort_convert import __version__
-from bort_convert.cli.checkpoints import convert, extract, families, inspect
-from bort_convert.cli.directories import check, tokenizer
-from bort_convert.cli.interrupts import Program
-from bort_convert.cli.verification import record, verify
+from bort_convert.cli.program import Program
+
+COMMANDS = {
+    "convert": "checkpoints",
+    "inspect": "checkpoints",
+    "extract": "checkpoints",
+    "verify": "verification",
+    "record": "verification",
+    "check": "directories",
+    "tokenizer": "directories",
+    "families": "checkpoints",
+}
+"""Where each command lives: a module beside this one, imported when the command is used."""
 
 
-@click.group(cls=Program, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, places=COMMANDS, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bort-convert")
 def main() -> None:
     r"""Bring GluonNLP (MXNet) checkpoints to PyTorch.
@@ -21,7 +30,3 @@ def main() -> None:
     read or does not fit; 4 the output cannot be written; 5 a framework is missing;
     130 interrupted (Ctrl-C), 143 terminated.
     """
-
-
-for command in (convert, inspect, extract, verify, record, check, tokenizer, families):
-    main.add_command(command)

@@ -7,10 +7,7 @@ import faulthandler
 import signal
 import sys
 import threading
-from typing import TYPE_CHECKING, Any, Final
-
-import click
-from click_default_group import DefaultGroup
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +16,7 @@ if TYPE_CHECKING:
 SIGNALS: Final = tuple(
     found for name in ("SIGINT", "SIGTERM", "SIGHUP") if (found := getattr(signal, name, None)) is not None
 )
-_KILLED: Final = 128
+KILLED: Final = 128
 """What shells add to a signal's number for the status of a program that it ended."""
 
 
@@ -33,19 +30,6 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.signal = signal.Signals(number)
-
-
-class Program(DefaultGroup):  # type: ignore[misc]  # click_default_group has no types
-    """Commands that can be interrupted."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
-        """Run a command; one that is interrupted ends with 128 and the signal's number, once it has cleaned up."""
-        try:
-            with interruptible():
-                return super().main(*args, **kwargs)
-        except Interrupted as stop:
-            click.echo(f"Interrupted by {stop.signal.name}", err=True)
-            sys.exit(_KILLED + stop.signal)
 
 
 @contextlib.contextmanager
