@@ -8,6 +8,7 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 SMALL := fixtures/bort_4_8_24_32.params
+LITTLE := fixtures/little_bort/little_bort
 FULL := build/full-size/bort_4_8_768_1024.params
 PYTEST := -m pytest -q -n $(JOBS)
 VERSIONS := 3.10 3.11 3.12 3.13
@@ -52,11 +53,12 @@ define install
 endef
 
 .PHONY: demo
-demo: .venv/.made ## convert a small Bort that GluonNLP wrote, and load it in transformers
-	$(BIN)/bort-convert inspect $(SMALL) --heads 8
-	$(BIN)/bort-convert $(SMALL) build/demo --heads 8 --force
-	$(BIN)/python docs/examples/first_steps.py build/demo
-	@if $(BIN)/bort-convert verify --help >/dev/null 2>&1; then set -x; $(BIN)/bort-convert verify $(SMALL) build/demo; fi
+demo: .venv/.made ## convert a small Bort that GluonNLP has trained, prove it, and have it fill in a mask
+	$(BIN)/bort-convert inspect $(LITTLE).params --heads 4
+	$(BIN)/bort-convert $(LITTLE).params build/demo --heads 4 --vocab $(LITTLE).vocab --bpe-ranks $(LITTLE)_ranks.txt --force
+	$(BIN)/bort-convert verify $(LITTLE).params build/demo
+	$(BIN)/bort-convert check build/demo
+	$(BIN)/python docs/examples/first_steps.py build/demo "The White <mask> looked at his watch."
 
 .PHONY: test coverage oldest pythons parity mutants kills
 test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest

@@ -54,7 +54,7 @@ class Caster:
             MappingError: names every tensor that did, and how many of its values.
         """
         if self.overflows:
-            lines = [f"{name}: {count:,} values are too large" for name, count in self.overflows.items()]
+            lines = [f"{name}: too large: {count:,} of its values" for name, count in self.overflows.items()]
             raise MappingError(
                 f"these tensors do not fit into {self.dtype}; keep their dtype, or pass --allow-overflow to get inf:",
                 lines,

@@ -110,9 +110,9 @@ def _tensor_problems(found: dict[str, str], manifest: Manifest, *, undigested: b
     yield from (
         f"{printable(name)}: was not there when the weights were written" for name in found if name not in listed
     )
-    for name in listed.keys() & found.keys():
-        wanted = listed[name].sha256
-        if wanted and found[name] != wanted:
+    for name, tensor in listed.items():
+        wanted = tensor.sha256
+        if wanted and found.get(name, wanted) != wanted:
             yield f"{name}: has the sha256 {found[name]}, expected {wanted}"
     if undigested and any(not tensor.sha256 for tensor in listed.values()):
         yield f"{FILE_NAME}: has no digests of tensors (--no-checksums); compare with the checkpoint: --source FILE"

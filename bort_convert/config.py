@@ -47,8 +47,7 @@ def config_of(
     names = [f"LABEL_{number}" for number in range(count)] if labels is None else list(labels)
     if len(names) != count or len(set(names)) != count:
         raise VariantError(
-            f"--labels has {len(names):,} names, {len(set(names)):,} of them different; expected {count:,}, one for "
-            "each output of the classifier"
+            f"--labels has {len(set(names)):,} different names; expected {count:,}, one for each of the outputs"
         )
     config["id2label"] = {str(number): name for number, name in enumerate(names)}
     config["label2id"] = {name: number for number, name in enumerate(names)}

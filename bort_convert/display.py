@@ -58,8 +58,11 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
     ]
     if not manifest.tokenizer:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
+    if "heads" in manifest.options:
+        lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
     loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
-    return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}")'])
+    options = ", add_pooling_layer=False" if manifest.architecture == "BertModel" else ""
+    return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
 
 
 def extraction_text(manifest: Manifest, target: Path) -> str:

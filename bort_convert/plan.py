@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from bort_convert.errors import MappingError
 from bort_convert.ops import Copy, Op
 
 if TYPE_CHECKING:
@@ -84,7 +85,11 @@ class Plan:
         """
         twins = {original: name for name, original in self.twins}
         for step in self.steps:
-            values = step.op.inverse(*(target[spec.name] for spec in step.targets))
+            names = ", ".join(spec.name for spec in step.targets)
+            try:
+                values = step.op.inverse(*(target[spec.name] for spec in step.targets))
+            except MappingError as error:
+                raise MappingError(f"{names}: {error}") from error
             for name, array in zip(step.sources, values, strict=True):
                 yield name, array
                 if name in twins:

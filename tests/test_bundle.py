@@ -121,4 +121,4 @@ def test_labels_come_from_a_list_or_a_file(fixtures: Path, tmp_path: Path) -> No
         config = json.loads((out / "config.json").read_text("utf-8"))
         assert config["id2label"] == {"0": expected, "1": "maybe", "2": "yes"}
     wrong = CliRunner().invoke(main, [source, str(out), "--heads", "8", "--labels", "a,b", "--force"])
-    assert (wrong.exit_code, "expected 3, one for each output" in wrong.stderr) == (3, True)
+    assert (wrong.exit_code, "expected 3, one for each of the outputs" in wrong.stderr) == (3, True)

@@ -61,7 +61,7 @@ def test_values_that_do_not_fit_are_counted_and_refused() -> None:
     assert caster.overflows == {"a": 2}
     with pytest.raises(MappingError) as caught:
         caster.check()
-    assert caught.value.disagreements == ("a: 2 values are too large",)
+    assert caught.value.disagreements == ("a: too large: 2 of its values",)
     assert "do not fit into float16; keep their dtype, or pass --allow-overflow" in str(caught.value)
 
 
@@ -85,7 +85,7 @@ def test_a_checkpoint_that_overflows_is_not_written_unless_allowed(fixtures: Pat
     tensors["decoder.0.bias"] = tensors["decoder.0.bias"].copy()
     tensors["decoder.0.bias"][3] = 1e6
     save_params(tmp_path / "x.params", tensors)
-    with pytest.raises(MappingError, match=r"cls\.predictions\.transform\.dense\.bias: 1 values are too large"):
+    with pytest.raises(MappingError, match=r"cls\.predictions\.transform\.dense\.bias: too large: 1 of its values"):
         convert(tmp_path / "x.params", tmp_path / "out", heads=8, dtype="float16")
     assert not (tmp_path / "out").exists()
     convert(tmp_path / "x.params", tmp_path / "out", heads=8, dtype="float16", allow_overflow=True)

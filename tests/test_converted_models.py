@@ -140,6 +140,22 @@ def test_half_precision_files_compute_what_gluonnlp_computes_on_their_values(ste
     assert {run.dtype for run in report.runs} == {"float32", "float64"}
 
 
+@pytest.mark.mxnet
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_rounded_weights_compute_what_gluonnlp_computes_on_values_rounded_alike(
+    dtype: str, fixtures: Path, tmp_path: Path
+) -> None:
+    source = fixtures / "bort_2_3_24_24.params"
+    manifest = convert(source, tmp_path / "out", heads=3, dtype=dtype, verify=verify)
+    assert {run["dtype"]: run["max_abs"] < run["limit"] <= 1e-4 for run in manifest.parity["runs"]} == {
+        "float32": True,
+        "float64": True,
+    }
+    convert(source, tmp_path / "plain", heads=3)
+    (tmp_path / "out" / "conversion.json").write_bytes((tmp_path / "plain" / "conversion.json").read_bytes())
+    assert not verify(source, tmp_path / "out"), "against the values as they were, the rounding shows"
+
+
 @pytest.mark.slow
 def test_a_full_size_bort_loads_with_every_key_in_its_place(full_size: Path, tmp_path: Path) -> None:
     manifest = convert(full_size, tmp_path / "out")

@@ -61,7 +61,7 @@ def read_published(file: Published) -> Source:
     try:
         source = read_source(path)
     except FormatError as error:
-        raise FormatError(f"{error}. GluonNLP would keep it there; pass {file.option}") from error
+        raise FormatError(f"{error}. GluonNLP would keep it there; pass {file.option}, or --tokenizer") from error
     if source.sha1 != file.sha1:
         raise FormatError(
             f"{path} has the SHA-1 {source.sha1}, expected {file.sha1} according to GluonNLP: damaged, and not used. "

@@ -48,6 +48,12 @@ def manifest_of(target: str | os.PathLike[str]) -> dict[str, Any]:
     return read_json(Path(target) / "conversion.json")
 
 
+def cast_of(target: str | os.PathLike[str]) -> str | None:
+    """The dtype that the conversion was asked to write; None where the tensors kept theirs."""
+    dtype = (manifest_of(target).get("options") or {}).get("dtype")
+    return None if dtype is None else str(dtype)
+
+
 def head_epsilon(target: str | os.PathLike[str]) -> float | None:
     """The language-model head's own LayerNorm epsilon by conversion.json; None where it or the file is not there."""
     if not (Path(target) / "conversion.json").exists():

@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bort_convert.convert import fit_source
+from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import BackendError
 from bort_convert.params import open_params, save_params
 from bort_convert.verify.trace import DTYPES, Trace, output_order
@@ -47,6 +48,7 @@ class Reference:
         python: the interpreter that has mxnet and gluonnlp; None for this one.
         timeout: seconds that a run may take.
         progress: told each line of progress.
+        cast: the dtype that its values are rounded to before they are run; None for the values as they are.
     """
 
     path: Path
@@ -54,6 +56,7 @@ class Reference:
     python: str | None = None
     timeout: float = TIMEOUT
     progress: Callable[[str], None] = lambda _line: None
+    cast: str | None = None
 
 
 def fit_file(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - as fit_source takes them
@@ -128,7 +131,7 @@ def _write_job(
     fit = reference.fit
     np.savez(folder / "inputs.npz", **dict(inputs))
     with open_params(reference.path, mapped=False) as params:
-        checkpoint = _readable_by_mxnet(folder, params)
+        checkpoint = _readable_by_mxnet(folder, params, reference.cast)
         given = set(params)
     job = {
         "family": fit.family.name,
@@ -146,13 +149,17 @@ def _write_job(
     return path
 
 
-def _readable_by_mxnet(folder: Path, params: ParamsFile) -> Path:
-    """The file itself, or a copy as MXNet 1 reads it: of one in an archive, or in MXNet 2's format."""
+def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Path:
+    """The file itself, or a copy as MXNet 1 reads it: of one in an archive, in MXNet 2's format, or to be rounded."""
     with params.path.open("rb") as file:
-        if file.read(8) == _LIST_MAGIC:
+        if file.read(8) == _LIST_MAGIC and cast is None:
             return params.path
     copy = folder / "copy.params"
-    save_params(copy, params)
+    if cast is None:
+        save_params(copy, params)
+    else:
+        rounded = numpy_dtype(cast)
+        save_params(copy, {name: array.astype(rounded).astype(np.float32) for name, array in params.items()})
     return copy
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError, MappingError, ParityError
 from bort_convert.params import open_params
-from bort_convert.verify.directory import config_of, manifest_of, open_weights, shapes_of
+from bort_convert.verify.directory import cast_of, config_of, manifest_of, open_weights, shapes_of
 from bort_convert.verify.result import BITS, NAMES_AND_SHAPES, Rung
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def bits(target: str | os.PathLike[str], reference: Reference) -> Rung:
     names = reference.fit.names
     dropped = {names[name] for step in plan.steps if not step.targets for name in step.sources}
     plan = replace(plan, steps=tuple(step for step in plan.steps if step.targets))
-    cast = manifest_of(target).get("options", {}).get("dtype")
+    cast = cast_of(target)
     problems: list[str] = []
     returned: set[str] = set()
     nbytes = 0
@@ -71,7 +71,7 @@ def bits(target: str | os.PathLike[str], reference: Reference) -> Rung:
             for name, found in plan.revert(weights):
                 expected = params[names[name]]
                 if cast is not None:
-                    expected = expected.astype(numpy_dtype(str(cast)))
+                    expected = expected.astype(numpy_dtype(cast))
                 problems += _bit_problems(names[name], found, expected)
                 returned.add(names[name])
                 nbytes += found.nbytes
@@ -93,7 +93,9 @@ def digests(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> Ru
     manifest = manifest_of(target)
     listed, source = manifest.get("tensors", {}), manifest.get("source", {}).get("sha256")
     problems = []
-    if source != provenance.get("sha256"):
+    if not source:
+        problems.append("conversion.json: has no digests (--no-checksums); verify with the checkpoint, or convert anew")
+    elif source != provenance.get("sha256"):
         problems.append(
             f"conversion.json: made from a file with the sha256 {source}, "
             f"the trace from {provenance.get('source')} with {provenance.get('sha256')}"

@@ -12,7 +12,7 @@ from bort_convert.errors import ConvertError, FormatError
 from bort_convert.output import new_file
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Judged, Limits, judge
-from bort_convert.verify.directory import manifest_of
+from bort_convert.verify.directory import cast_of, manifest_of
 from bort_convert.verify.inputs import BATCH, MASKED, InputError, default_inputs
 from bort_convert.verify.live import TIMEOUT, Reference, fit_file, run_reference
 from bort_convert.verify.memory import peak_mb
@@ -84,7 +84,8 @@ def verify(
             raise ConvertError(f"{reference}: a recorded trace brings its own inputs; leave --text out, or record anew")
         subject = recorded(reference, target, _dtypes(dtype), all_needed=dtype != BOTH)
     else:
-        live = Reference(Path(reference), fit_as_converted(reference, target, heads), mxnet_python, timeout, progress)
+        fit = fit_as_converted(reference, target, heads)
+        live = Reference(Path(reference), fit, mxnet_python, timeout, progress, cast_of(target))
         inputs = _inputs(live.fit, seed=seed, batch=batch, sentences=_sentences(target, text, live.fit))
         subject = running(live, target, inputs, _dtypes(dtype), attentions=attentions)
     shapes = rungs.names_and_shapes(target, subject.provenance)
@@ -95,7 +96,7 @@ def verify(
         rungs=(shapes, subject.bits, judged.rung),
         runs=judged.runs,
         isolation=judged.isolation,
-        notes=(*_cast_note(target), *judged.notes),
+        notes=(*_cast_note(target, recorded=is_trace(reference)), *judged.notes),
         versions=judged.versions,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
@@ -176,11 +177,15 @@ def is_trace(path: PathLike) -> bool:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _cast_note(target: PathLike) -> tuple[str, ...]:
-    dtype = (manifest_of(target).get("options") or {}).get("dtype")
+def _cast_note(target: PathLike, *, recorded: bool) -> tuple[str, ...]:
+    dtype = cast_of(target)
     if dtype is None:
         return ()
-    return (f"conversion.json: the weights were cast to {dtype}; every difference holds that rounding too",)
+    known = f"conversion.json: the weights were cast to {dtype}"
+    if not recorded:
+        return (f"{known}; GluonNLP ran on the values rounded in the same way",)
+    advice = "say with --atol what it may be, or verify with the checkpoint"
+    return (f"{known} and the trace's were not: every difference holds that rounding too; {advice}",)
 
 
 def _behaviour(
