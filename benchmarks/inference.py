@@ -28,7 +28,8 @@ TITLES = ("MXNet", "torch eager", "compiled", "bfloat16", "BERT-base", "BERT-lar
 LONG = 4.0
 """Seconds of a pass that is not made again."""
 TOLERANCE = 1e-4
-CLAIM = 7.9
+CLAIMS = {"bert-base": 7.9, "bert-large": 20}
+"""How many times as fast Bort is on a CPU, by alexa/bort, README.md; neither batch nor length is said."""
 
 
 class Worker:
@@ -132,22 +133,24 @@ def faster(found: dict[str, list[float]], mode: str, other: str) -> float:
 
 
 def bars(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[tuple[str, str, bool]]:
-    """What issue 6 asks of inference, and the paper's claim."""
+    """What issue 6 asks of inference, and what the authors claim."""
     eager = {setting: faster(found, "eager", "gluon") for setting, found in times.items()}
     slower = [f"{batch} x {length} ({eager[batch, length]:.2f})" for batch, length in eager if eager[batch, length] < 1]
     worst = f"{min(eager.values()):.2f} to {max(eager.values()):.2f} times as fast"
-    claim = [faster(found, "eager", "bert-large") for found in times.values()]
+    claims = []
+    for bert, claim in CLAIMS.items():
+        ratios = [faster(found, "eager", bert) for found in times.values()]
+        said = f"the authors: Bort is {claim} times as fast as {bert} on a CPU"
+        claims.append(
+            (said, f"{min(ratios):.1f} to {max(ratios):.1f} times, both in torch eager", min(ratios) >= claim)
+        )
     return [
         (
             "the converted Bort in torch (eager, float32) is not slower than the original in MXNet",
             worst + (f"; slower at {', '.join(slower)}" if slower else ""),
             not slower,
         ),
-        (
-            f"the paper: Bort is {CLAIM} times as fast as BERT-large on a CPU",
-            f"{min(claim):.1f} to {max(claim):.1f} times, both in torch eager",
-            min(claim) >= CLAIM,
-        ),
+        *claims,
     ]
 
 

@@ -38,8 +38,8 @@ One forward pass of embeddings and encoder, without a head, in float32 unless th
 positions valid, and both sides are given the mask. MXNet is hybridized with static memory, a compiled model has been
 compiled before. BERT-base and BERT-large have random weights and run in torch eager. Before each setting is measured,
 the first token's last hidden state is checked to agree between the frameworks. The last table is about the
-architecture: how many times as fast as that BERT in torch eager the same Bort is; the paper says 7.9 for BERT-large on
-a CPU, and neither batch nor length.""",
+architecture: how many times as fast as that BERT in torch eager the same Bort is; alexa/bort's README says 7.9 for
+BERT-base and 20 for BERT-large on a CPU, and neither batch nor length.""",
 }
 WRITTEN = """\
 Written by `make bench` (`benchmarks/run_all.py`) from what it measured on the machine below. What can be counted
