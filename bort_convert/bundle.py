@@ -10,23 +10,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bort_convert import card, manifest
-from bort_convert.errors import FormatError
+from bort_convert.errors import FormatError, OutputError, printable
 from bort_convert.manifest import Manifest
 from bort_convert.output import new_directory, write_text
 from bort_convert.streams import FileRange, read_pieces
 from bort_convert.tokenizer import find_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bort_convert.tokenizer import Tokenizer
 
 WEIGHTS: Final = ".safetensors"
 _PAIRS: Final = "roberta_pairs"
 
 
-def finish(folder: Path, written: Manifest) -> Manifest:
-    """Write the manifest of a directory that has all else, and a model card if it has none; give the manifest."""
-    files = {path.name: file_digest(path) for path in _others(folder)}
-    if card.FILE_NAME not in files:
+def finish(folder: Path, written: Manifest, names: Iterable[str]) -> Manifest:
+    """Write the manifest of a directory that has all else, and a model card if it has none.
+
+    Args:
+        folder: the directory.
+        written: what is known of it; the digests of `files` are kept.
+        names: the files that are new in it.
+
+    Returns:
+        The manifest, with the digests of the new files.
+    """
+    files = {**written.files, **{name: file_digest(folder / name) for name in names}}
+    if not (folder / card.FILE_NAME).exists():
         write_text(folder / card.FILE_NAME, card.card_text(replace(written, files=files)))
         files[card.FILE_NAME] = file_digest(folder / card.FILE_NAME)
     written = replace(written, files=dict(sorted(files.items())))
@@ -59,7 +70,8 @@ def add_tokenizer(
 ) -> Manifest:
     """Give a converted directory its tokenizer, in place of the one that it has, if any.
 
-    The directory is replaced whole or not at all; weights are linked, not copied. A model card that was edited stays.
+    The directory is replaced whole or not at all; weights are linked, not copied. A model card that was edited stays,
+    and so does every digest: what was changed before is still found by `check`.
 
     Args:
         target: a converted directory.
@@ -85,20 +97,26 @@ def add_tokenizer(
     )
     if found is None:
         raise FormatError(f"no vocabulary was given: {reasons[0]}")
+    if folders := [path.name for path in Path(target).iterdir() if path.is_dir()]:
+        raise OutputError(
+            f"{target} holds the folder {printable(folders[0])}; expected files alone. Move it away first"
+        )
     with new_directory(target, force=True) as folder:
-        for path in _others(Path(target)):
-            if path.name != card.FILE_NAME or file_digest(path) != known.files.get(path.name):
+        made, page = {manifest.FILE_NAME, *found.files}, Path(target) / card.FILE_NAME
+        if page.exists() and file_digest(page) == known.files.get(card.FILE_NAME):
+            made.add(card.FILE_NAME)
+        for path in Path(target).iterdir():
+            if path.name not in made:
                 _link(path, folder / path.name)
         write_tokenizer(folder, found)
         options = {name: value for name, value in known.options.items() if name != _PAIRS}
         options |= {_PAIRS: True} if roberta_pairs else {}
-        return finish(folder, replace(known, tokenizer=found.sources, options=options))
+        return finish(folder, replace(known, tokenizer=found.sources, options=options), found.files)
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
-    """Write a tokenizer's files, in place of those that stand there."""
+    """Write a tokenizer's files."""
     for name, text in tokenizer.files.items():
-        (folder / name).unlink(missing_ok=True)
         write_text(folder / name, text)
 
 
@@ -112,11 +130,6 @@ def file_digest(path: Path) -> str:
         for piece in read_pieces(FileRange(file.fileno(), 0, size)):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _others(folder: Path) -> list[Path]:
-    """Every file but the manifest, in order."""
-    return sorted(path for path in folder.iterdir() if path.name != manifest.FILE_NAME)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -143,7 +143,8 @@ def convert(
             write_text(folder / config.FILE_NAME, json.dumps(receiving, indent=2, sort_keys=True) + "\n")
             if words:
                 write_tokenizer(folder, words)
-            manifest = finish(folder, replace(written, options=options, tokenizer=words.sources if words else {}))
+            written = replace(written, options=options, tokenizer=words.sources if words else {})
+            manifest = finish(folder, written, [path.name for path in folder.iterdir()])
             params.check_unchanged()
             if verify:
                 manifest = _proved(verify(source, folder), folder, manifest)
@@ -191,4 +192,4 @@ def _proved(proof: Proof, folder: Path, manifest: Manifest) -> Manifest:
     if not proof.passed:
         raise ParityError(f"{proof.headline}. Nothing was written")
     (folder / CARD).unlink()
-    return finish(folder, replace(manifest, parity=proof.summary))
+    return finish(folder, replace(manifest, parity=proof.summary), ())

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import bort_convert
 from bort_convert import bundle
 from bort_convert.cli import main
-from bort_convert.errors import FormatError
+from bort_convert.errors import FormatError, OutputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,7 +61,36 @@ def test_a_card_that_was_edited_stays_as_it_is(out: Path, words: dict[str, Path]
     (out / "README.md").write_text("mine\n")
     bort_convert.add_tokenizer(out, **words)
     assert (out / "README.md").read_text() == "mine\n"
+    assert bort_convert.check(out).problems == ("README.md: differs from what was written",)
+
+
+def test_what_was_changed_before_is_still_found_after_and_what_was_added_stays(
+    out: Path, words: dict[str, Path]
+) -> None:
+    weights = bytearray((out / "model.safetensors").read_bytes())
+    weights[20] ^= 1
+    (out / "model.safetensors").write_bytes(weights)
+    (out / "notes.txt").write_text("mine")
+    bort_convert.add_tokenizer(out, **words)
+    assert (out / "notes.txt").read_text() == "mine"
+    problems = bort_convert.check(out).problems
+    assert "model.safetensors: differs in its header from what was written" in problems
+    assert "notes.txt: was not there when the directory was written" in problems
+
+
+def test_a_card_that_is_gone_is_written_again(out: Path, words: dict[str, Path]) -> None:
+    (out / "README.md").unlink()
+    bort_convert.add_tokenizer(out, **words)
+    assert "tokenizer from | `tiny.vocab`" in (out / "README.md").read_text("utf-8")
     assert bort_convert.check(out)
+
+
+def test_a_directory_with_a_folder_in_it_is_left_alone(out: Path, words: dict[str, Path]) -> None:
+    (out / ".git").mkdir()
+    before = sorted(path.name for path in out.iterdir())
+    with pytest.raises(OutputError, match=r"holds the folder \.git; expected files alone\. Move it away first"):
+        bort_convert.add_tokenizer(out, **words)
+    assert sorted(path.name for path in out.iterdir()) == before
 
 
 def test_a_vocabulary_of_another_size_changes_nothing(

@@ -1,4 +1,4 @@
-"""A classifier of GluonNLP, converted with tokenizer and labels, gives in transformers the scores that it gave on MXNet."""
+"""A classifier, converted with tokenizer and labels, gives in transformers the scores that GluonNLP gave on MXNet."""
 
 from __future__ import annotations
 
