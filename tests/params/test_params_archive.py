@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from bad_files import deflate_cut, stream
 from params_files import Zipped, archive, f32, list_file, npy, record, sparse, zip64
 
 from bort_convert.errors import FormatError
@@ -173,16 +174,6 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
     path.write_bytes(archive(Zipped("w.npy", W)) + b"12")
     with open_params(path, allow_trailing=True) as file:
         assert file["w"].tolist() == [1, 2]
-
-
-def deflate_cut(data: bytes) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-    return packer.compress(data) + packer.flush(zlib.Z_SYNC_FLUSH)
-
-
-def stream(packed: bytes, size: int) -> bytes:
-    fields = {"method": 8, "size": size, "crc": zlib.crc32(W)}
-    return archive(Zipped("w.npy", packed, local=fields, central=fields))
 
 
 def test_a_stream_is_not_unpacked_past_its_size(tmp_path: Path) -> None:
