@@ -142,6 +142,7 @@ def test_a_library_that_maps_a_file_which_is_cut_short_does_not_end_without_a_wo
 def limited() -> None:
     import resource  # noqa: PLC0415 - Windows has none
 
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # what it measures could not be written either
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
 

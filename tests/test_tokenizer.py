@@ -333,7 +333,7 @@ def test_nothing_given_and_nothing_kept_is_no_tokenizer(no_models: Path) -> None
     assert find_tokenizer(size=SIZE, max_length=24) is None
     assert len(reasons) == 1
     assert str(no_models / VOCABULARY.name) in reasons[0]
-    assert reasons[0].endswith("No such file or directory. GluonNLP would keep it there; pass --vocab")
+    assert reasons[0].endswith("No such file or directory. GluonNLP would keep it there; pass --vocab, or --tokenizer")
 
 
 def test_what_gluonnlp_keeps_is_found(published: Path, tables: dict[str, Path]) -> None:
@@ -353,7 +353,9 @@ def test_the_one_that_is_not_given_is_found(published: Path, tables: dict[str, P
 def test_one_without_the_other_names_the_option(
     tables: dict[str, Path], option: str, other: str, missing: gluon.Published
 ) -> None:
-    with pytest.raises(FormatError, match=f"{missing.name}.*GluonNLP would keep it there; pass {other}"):
+    with pytest.raises(
+        FormatError, match=f"{missing.name}.*GluonNLP would keep it there; pass {other}, or --tokenizer"
+    ):
         made(**{option: tables[option]})
 
 
