@@ -1,9 +1,9 @@
 """Brings GluonNLP (MXNet) checkpoints to PyTorch.
 
-`convert` does the main job and `verify` proves it; `record` keeps a reference for later proofs; `check` compares a
-directory with what was written, `add_tokenizer` completes it; `open_params` and `save_params` read and write the files
-of a framework that is gone; `inspect`, `extract`, `families` and `load_pretrained` serve migration scripts. Importing
-this imports neither MXNet nor torch.
+`convert` does the main job and `verify` proves it, `export` is the way back; `record` keeps a reference for later
+proofs; `check` compares a directory with what was written, `add_tokenizer` completes it; `open_params` and
+`save_params` read and write the files of a framework that is gone; `inspect`, `extract`, `families` and
+`load_pretrained` serve migration scripts. Importing this imports neither MXNet nor torch.
 """
 
 from bort_convert.bundle import add_tokenizer
@@ -18,6 +18,7 @@ from bort_convert.errors import (
     ParityError,
     VariantError,
 )
+from bort_convert.export import export
 from bort_convert.extract import extract
 from bort_convert.family import families
 from bort_convert.inspection import Inspection, inspect
@@ -47,6 +48,7 @@ __all__ = [
     "add_tokenizer",
     "check",
     "convert",
+    "export",
     "extract",
     "families",
     "inspect",

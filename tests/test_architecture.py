@@ -29,6 +29,7 @@ ROOMS = {
     "plan": "ops rows",
     "binding": "axes ops rows plan spelling",
     "fit": "plan binding spelling family",
+    "recognition": "axes rows plan binding spelling fit family",
     "params": "streams",
     "tensorfile": "streams",
     "digests": "streams",
@@ -46,11 +47,13 @@ ROOMS = {
     "extract": "params weights manifest output",
     "inspection": "params plan family fit config convert weights values",
     "verify": "params tensorfile shards output manifest family fit convert",
+    "restoring": "ops binding params tensorfile streams digests recognition verify",
+    "export": "bundle family manifest output recognition restoring spelling verify",
     "check": "bundle digests streams tensorfile manifest verify",
     "loading": "verify",
-    "__init__": "params family manifest convert extract inspection loading bundle check verify version",
+    "__init__": "params family manifest convert export extract inspection loading bundle check verify version",
     "display": "ops family fit manifest inspection check values",
-    "cli": "__init__ display verify config shards values",
+    "cli": "__init__ display export verify config shards values",
     "__main__": "cli",
 }
 # Inside verify: comparing knows nothing of running, and reporting nothing of either framework.

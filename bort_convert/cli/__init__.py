@@ -4,7 +4,7 @@ import click
 
 from bort_convert import __version__
 from bort_convert.cli.checkpoints import convert, extract, families, inspect
-from bort_convert.cli.directories import check, tokenizer
+from bort_convert.cli.directories import check, export, tokenizer
 from bort_convert.cli.interrupts import Program
 from bort_convert.cli.verification import record, verify
 
@@ -23,5 +23,5 @@ def main() -> None:
     """
 
 
-for command in (convert, inspect, extract, verify, record, check, tokenizer, families):
+for command in (convert, inspect, extract, verify, record, check, export, tokenizer, families):
     main.add_command(command)

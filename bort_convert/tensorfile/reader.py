@@ -79,6 +79,15 @@ class TensorFile(Mapping[str, Array]):
         """Where a tensor's values stand in the file, for as long as it is open."""
         return FileRange(self._file.fileno(), self.offsets[name], self.header[name].nbytes)
 
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return Path(self._file.name)
+
+    def fileno(self) -> int:
+        """The descriptor of the open file."""
+        return self._file.fileno()
+
     def __contains__(self, name: object) -> bool:
         return name in self.header  # a Mapping would read the array
 
