@@ -136,7 +136,7 @@ def _manifest(found: Recognized, restored: Restored, written: Mapping[str, str],
     tensors: dict[str, Tensor] = {}
     left_out: dict[str, str] = {}
     for step in fit.plan.steps:
-        places = tuple(found.places[spec.name] for spec in step.targets)
+        places = tuple(found.places.targets[spec.name] for spec in step.targets)
         op = type(step.op).__name__.lower()
         for name in step.sources:
             for each in (name, *(twin for twin, original in fit.plan.twins if original == name)):
@@ -145,8 +145,8 @@ def _manifest(found: Recognized, restored: Restored, written: Mapping[str, str],
                     tensors[written[each]] = Tensor(places, op, spec.dtype, spec.shape, restored.arrays[name])
         if not step.sources:
             left_out |= dict.fromkeys(places, step.why)
-    left_out |= {second: f"equals {first}: tied" for second, first in found.surplus.seconds.items()}
-    left_out |= dict.fromkeys(found.surplus.counters, "counts positions and holds no weights")
+    left_out |= {second: f"equals {first}: tied" for second, first in found.places.seconds.items()}
+    left_out |= dict.fromkeys(found.places.counters, "counts positions and holds no weights")
     return Manifest(
         source=source,
         family=fit.family.name,

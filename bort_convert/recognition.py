@@ -1,10 +1,6 @@
 """Which family's table can have made a directory: found from its tensors' names and shapes, and from config.json.
 
-The way back starts here. What transformers writes beside a table's targets is known too: second names of tied tensors,
-and buffers that hold no weights.
-
-Source: transformers 5.23, models/bert/modeling_bert.py and models/roberta/modeling_roberta.py, `_tied_weights_keys` and
-`position_ids`; conversion_mapping.py, "legacy".
+The way back starts here: the sizes are bound by the targets, and the checkpoint's header follows from the sizes.
 """
 
 from __future__ import annotations
@@ -18,6 +14,7 @@ from bort_convert.binding import describe, make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
 from bort_convert.fit import Attempt, Fit, complete, no_table, variant_of
+from bort_convert.places import find_places
 from bort_convert.rows import targets_of
 from bort_convert.spelling import prefixed_names
 
@@ -25,35 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.family import Family, Table
+    from bort_convert.places import Places
     from bort_convert.plan import Plan
     from bort_convert.rows import Row, Rows
 
     Header = Mapping[str, TensorSpec]
 
-_LEGACY: Final = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-_SECOND_NAMES: Final = {
-    "predictions.decoder.weight": "embeddings.word_embeddings.weight",
-    "predictions.decoder.bias": "predictions.bias",
-    "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
-    "lm_head.decoder.bias": "lm_head.bias",
-}
-_COUNTED: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
 _STOCK: Final = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
 _TIED: Final = "tie_word_embeddings"
 _HEADS: Final = "heads"
-
-
-@dataclass(frozen=True)
-class Surplus:
-    """What stands in a directory beside a table's targets, under the names that it has there.
-
-    Attributes:
-        seconds: second name of a tied tensor -> the first; both must hold the same bits.
-        counters: buffer that must count from 0 -> the tensor that has a row for each number.
-    """
-
-    seconds: Mapping[str, str]
-    counters: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -63,15 +40,13 @@ class Recognized:
     Attributes:
         fit: what it is; the plan's targets have the table's names, the backbone's prefix included.
         sources: structural name -> dtype and shape, twins included.
-        places: target -> name in the directory.
-        surplus: what stands beside the targets.
+        places: where the directory has what.
         notes: what a checkpoint cannot say of it.
     """
 
     fit: Fit
     sources: Header
-    places: Mapping[str, str]
-    surplus: Surplus
+    places: Places
     notes: tuple[str, ...]
 
 
@@ -111,8 +86,7 @@ def recognize(
         titles = " or ".join(f"'{other.attempt.table.title}'" for other in others)
         notes += (f"written as '{attempt.table.title}'; what a directory holds does not tell it from {titles}",)
     fit = replace(complete(attempt, None, _heads(attempt, config)), plan=attempt.plan)
-    places, surplus, _ = _places(header, attempt.family.base)
-    return Recognized(fit, chosen.sources, places, surplus, notes)
+    return Recognized(fit, chosen.sources, find_places(header, attempt.family.base), notes)
 
 
 def unprefixed(found: Attempt | Fit) -> list[str]:
@@ -129,10 +103,10 @@ class _Tried:
 
 
 def _try_table(header: Header, config: Mapping[str, Any], family: Family, table: Table) -> _Tried:
-    places, _, clashes = _places(header, family.base)
-    targets = {target: header[name] for target, name in places.items()}
+    places = find_places(header, family.base)
+    targets = {target: header[name] for target, name in places.targets.items()}
     mirror = make_plan(targets_of(table.rows), targets)
-    if problems := (*clashes, *mirror.disagreements):
+    if problems := (*places.clashes, *mirror.disagreements):
         return _Tried(Attempt(family, table, {}, replace(mirror, disagreements=problems)), {})
     sources, problems = _sources(table.rows, mirror, targets)
     plan = make_plan(table.rows, sources)
@@ -148,35 +122,6 @@ def _try_table(header: Header, config: Mapping[str, Any], family: Family, table:
     except (MappingError, VariantError) as error:
         problems = (str(error),)
     return _Tried(replace(attempt, plan=replace(plan, disagreements=problems)), sources)
-
-
-def _places(header: Header, base: str) -> tuple[dict[str, str], Surplus, list[str]]:
-    """Names in the directory by the names that a table makes, what stands beside these, and clashes.
-
-    A backbone that was saved alone has names without the base.
-    """
-    bare = not any(name.startswith(base) for name in header)
-    found: dict[str, str] = {}
-    clashes = []
-    for name in header:
-        target = base + name if bare else name
-        target = next((target.removesuffix(old) + new for old, new in _LEGACY.items() if target.endswith(old)), target)
-        if target in found:
-            one, other = printable(name), printable(found[target])
-            clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
-        found.setdefault(target, name)
-    surplus = Surplus(_taken(found, _SECOND_NAMES), _taken(found, _COUNTED))
-    return found, surplus, clashes
-
-
-def _taken(places: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Take out what is known to stand beside another tensor, by the ends of both names; give it with that other one."""
-    taken = {}
-    for ends in known.items():
-        found = [next((target for target in places if target.endswith(end)), "") for end in ends]
-        if all(found):
-            taken[places.pop(found[0])] = places[found[1]]
-    return taken
 
 
 def _sources(rows: Rows, mirror: Plan, targets: Header) -> tuple[dict[str, TensorSpec], tuple[str, ...]]:

@@ -97,9 +97,9 @@ def check_values(found: Recognized, stored: Stored) -> None:
             buffer does not count. All of them.
     """
     problems = [*_constants(found, stored)]
-    for second, first in found.surplus.seconds.items():
+    for second, first in found.places.seconds.items():
         problems += _difference(stored, second, first)
-    for name, beside in found.surplus.counters.items():
+    for name, beside in found.places.counters.items():
         count, rows = prod(stored.header[name].shape), stored.header[beside].shape[0]
         if count != rows or not np.array_equal(stored[name].reshape(-1), np.arange(rows)):
             problems.append(
@@ -154,7 +154,7 @@ def _values(found: Recognized, stored: Stored) -> Callable[[str], FileRange | li
 
     def values(name: str) -> FileRange | list[Array]:
         step, number = steps[originals.get(name, name)]
-        places = [found.places[spec.name] for spec in step.targets]
+        places = [found.places.targets[spec.name] for spec in step.targets]
         if step.copied:
             return stored.part(places[0])
         return [step.op.inverse(*(stored[place] for place in places))[number]]
@@ -171,7 +171,7 @@ def _digests(found: Recognized, stored: Stored, stopped: threading.Event) -> Res
     targets: dict[str, str] = {}
     arrays: dict[str, str] = {}
     for step in found.fit.plan.steps:
-        places = [found.places[spec.name] for spec in step.targets]
+        places = [found.places.targets[spec.name] for spec in step.targets]
         if step.sources:
             targets |= {place: sha256_of(stored.part(place), {}, watch=watch)[0] for place in places}
         for name in step.sources:
@@ -192,7 +192,7 @@ def _constants(found: Recognized, stored: Stored) -> Iterator[str]:
     """What no longer is the constant that a conversion made it."""
     for step in found.fit.plan.steps:
         if isinstance(step.op, Fill | Pad):
-            place = found.places[step.targets[0].name]
+            place = found.places.targets[step.targets[0].name]
             try:
                 step.op.inverse(stored[place])
             except MappingError as error:
