@@ -85,7 +85,7 @@ def recognize(
     if others:
         titles = " or ".join(f"'{other.attempt.table.title}'" for other in others)
         notes += (f"written as '{attempt.table.title}'; what a directory holds does not tell it from {titles}",)
-    fit = replace(complete(attempt, None, _heads(attempt, config)), plan=attempt.plan)
+    fit = replace(complete(attempt, None, _heads(attempt, config)[1]), plan=attempt.plan)
     return Recognized(fit, chosen.sources, find_places(header, attempt.family.base), notes)
 
 
@@ -108,9 +108,11 @@ def _try_table(header: Header, config: Mapping[str, Any], family: Family, table:
     mirror = make_plan(targets_of(table.rows), targets)
     if problems := (*places.clashes, *mirror.disagreements):
         return _Tried(Attempt(family, table, {}, replace(mirror, disagreements=problems)), {})
-    sources, problems = _sources(table.rows, mirror, targets)
+    sources, lost = _sources(table.rows, mirror, targets)
+    if lost:
+        return _Tried(Attempt(family, table, {}, replace(mirror, disagreements=lost)), {})
     plan = make_plan(table.rows, sources)
-    problems += tuple(
+    problems = tuple(
         f"{printable(targets[spec.name].name)}: found {describe(targets[spec.name])}, expected {describe(spec)}"
         for step in plan.steps
         for spec in step.targets
@@ -152,27 +154,27 @@ def _numbers(row: Row, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
         yield {}
 
 
-def _heads(attempt: Attempt, config: Mapping[str, Any]) -> int | None:
-    """The number of attention heads that only config.json knows; None for a published size."""
-    if variant_of(attempt.family, attempt.plan.dims):
-        return None
-    key = next((key.name for key in attempt.family.config if key.source == _HEADS), "")
-    return config.get(key)
+def _heads(attempt: Attempt, config: Mapping[str, Any]) -> tuple[str, Any]:
+    """The config's key for attention heads and its value; "" and None for a published size, which has its own."""
+    keys = [key.name for key in attempt.family.config if key.source == _HEADS]
+    if not keys or variant_of(attempt.family, attempt.plan.dims):
+        return "", None
+    return keys[0], config.get(keys[0])
 
 
 def _config_problems(attempt: Attempt, config: Mapping[str, Any]) -> Iterator[str]:
     """What config.json says that the tensors contradict, or GluonNLP's model."""
     family, plan = attempt.family, attempt.plan
-    heads = _heads(attempt, config)
-    if heads is not None and not (type(heads) is int and heads > 0 and plan.dims["units"] % heads == 0):
-        yield f"config.json: the number of heads is {_shown(heads)}, expected one that divides {plan.dims['units']}"
+    key, heads = _heads(attempt, config)
+    if key and not (type(heads) is int and heads > 0 and plan.dims["units"] % heads == 0):
+        yield f"config.json: {key} is {_shown(heads)}, expected a number that divides {plan.dims['units']}"
         return
     expected = complete(attempt, None, heads).config
-    for key in family.config:
-        wanted, found = expected[key.name], config.get(key.name)
-        if found != wanted and (key.source or key.name == "model_type"):
-            by = "the tensors" if key.source in plan.dims else f"GluonNLP's {family.title}, and no tensor shows it"
-            yield f"config.json: {key.name} is {_shown(found)}, expected {_shown(wanted)} by {by}"
+    for known in family.config:
+        wanted, found = expected[known.name], config.get(known.name)
+        if found != wanted and (known.source or known.name == "model_type"):
+            by = "the tensors" if known.source in plan.dims else f"GluonNLP's {family.title}, and no tensor shows it"
+            yield f"config.json: {known.name} is {_shown(found)}, expected {_shown(wanted)} by {by}"
     for name, stock in _STOCK.items():
         if config.get(name, stock) != stock:
             yield f"config.json: {name} is {_shown(config[name])}, expected {_shown(stock)}: GluonNLP has no such model"

@@ -102,9 +102,8 @@ def check_values(found: Recognized, stored: Stored) -> None:
     for name, beside in found.places.counters.items():
         count, rows = prod(stored.header[name].shape), stored.header[beside].shape[0]
         if count != rows or not np.array_equal(stored[name].reshape(-1), np.arange(rows)):
-            problems.append(
-                f"{printable(name)}: expected the numbers 0 to {rows - 1}, one for each row of {printable(beside)}"
-            )
+            expected = f"the numbers 0 to {rows - 1}, one for each row of {printable(beside)}"
+            problems.append(f"{printable(name)}: holds other numbers, expected {expected}")
     if problems:
         raise MappingError("a GluonNLP checkpoint cannot hold these tensors:", problems)
 
