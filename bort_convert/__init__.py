@@ -1,9 +1,9 @@
 """Brings GluonNLP (MXNet) checkpoints to PyTorch.
 
-`convert` does the main job and `verify` proves it; `record` keeps a reference for later proofs; `check` compares a
-directory with what was written, `add_tokenizer` completes it; `open_params` and `save_params` read and write the files
-of a framework that is gone; `inspect`, `extract`, `families` and `load_pretrained` serve migration scripts. Importing
-this imports neither MXNet nor torch.
+`convert` does the main job and `verify` proves it, `export` is the way back; `record` keeps a reference for later
+proofs; `check` compares a directory with what was written, `add_tokenizer` completes it; `open_params` and
+`save_params` read and write the files of a framework that is gone; `inspect`, `extract`, `families` and
+`load_pretrained` serve migration scripts. Importing this imports neither MXNet nor torch.
 """
 
 import sys
@@ -17,6 +17,7 @@ _PUBLIC = {
     "check": "Check check",
     "convert": "convert",
     "errors": "BackendError ConvertError FormatError MappingError OutputError ParityError VariantError",
+    "export": "export",
     "extract": "extract",
     "family": "families",
     "inspection": "Inspection inspect",

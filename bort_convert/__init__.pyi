@@ -10,6 +10,7 @@ from bort_convert.errors import (
     ParityError,
     VariantError,
 )
+from bort_convert.export import export
 from bort_convert.extract import extract
 from bort_convert.family import families
 from bort_convert.inspection import Inspection, inspect
@@ -39,6 +40,7 @@ __all__ = [
     "add_tokenizer",
     "check",
     "convert",
+    "export",
     "extract",
     "families",
     "inspect",

@@ -9,9 +9,10 @@ from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from bort_convert.axes import sizes, split_axis
 from bort_convert.dtypes import FLOATS, TensorSpec
 from bort_convert.errors import printable
-from bort_convert.ops import Fill, sizes, split_axis
+from bort_convert.ops import Fill
 from bort_convert.plan import Plan, Step
 from bort_convert.spelling import placeholder_pattern
 
@@ -154,15 +155,16 @@ class _Fitting:
 
     def _bind(self, axis: str, size: int, name: str) -> str:
         """Bind an axis to a size, or say what speaks against it."""
-        factor, key = split_axis(axis)
+        factor, key, more = split_axis(axis)
         if not key:
-            return "" if size == factor else f"{size} where {factor} is expected"
-        if size % factor:
-            return f"axis '{axis}' is {size}, expected a multiple of {factor}"
-        expected, by = self.bound.setdefault(key, (size // factor, name))
-        if size == factor * expected:
+            return "" if size == more else f"{size} where {more} is expected"
+        if size < more or (size - more) % factor:
+            plus = f" plus {more}" if more else ""
+            return f"axis '{axis}' is {size}, expected a multiple of {factor}{plus}"
+        expected, by = self.bound.setdefault(key, ((size - more) // factor, name))
+        if size == factor * expected + more:
             return ""
-        return f"axis '{axis}' is {size}, expected {factor * expected} ({key}={expected} from {by})"
+        return f"axis '{axis}' is {size}, expected {factor * expected + more} ({key}={expected} from {by})"
 
     def _shown(self, name: str) -> str:
         """A structural name, and the name in the file where that differs."""

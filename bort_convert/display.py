@@ -71,6 +71,19 @@ def extraction_text(manifest: Manifest, target: Path) -> str:
     return "\n".join([*lines, *(f"  {printable(name)}: left out, {why}" for name, why in manifest.left_out.items())])
 
 
+def export_text(manifest: Manifest, target: Path) -> str:
+    """What an export wrote, and what a checkpoint does not say."""
+    lines = [
+        f"{target}: {manifest.family} ({manifest.table}) from {printable(manifest.source.name)}",
+        f"  {len(manifest.tensors):,} arrays, {manifest.options['names']} names",
+        f"  sizes: {_pairs(manifest.dims)}",
+        f"  facts: {_pairs(manifest.facts)}",
+    ]
+    lines += [f"  {printable(twin)} equals {printable(name)}: tied" for twin, name in manifest.tied.items()]
+    lines += [f"  {printable(name)}: left out, {why}" for name, why in manifest.left_out.items()]
+    return "\n".join([*lines, *(f"  {note}" for note in manifest.notes)])
+
+
 def check_text(found: Check, target: Path) -> str:
     """What a check found."""
     if found:

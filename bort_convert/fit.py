@@ -14,7 +14,7 @@ from bort_convert.errors import MappingError, VariantError
 from bort_convert.spelling import structural_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bort_convert.dtypes import TensorSpec
     from bort_convert.family import Fact, Family, Table, Variant
@@ -71,7 +71,7 @@ def fit(
     tried = [_try_table(header, family, table) for family in families for table in family.tables]
     fitting = [attempt for attempt in tried if not attempt.plan.disagreements]
     if not fitting:
-        raise _no_table(min(tried, key=lambda attempt: len(attempt.plan.disagreements)))
+        raise no_table(tried, "file")
     results = [_complete_or_error(attempt, variant, heads) for attempt in fitting]
     complete = [result for result in results if isinstance(result, Fit)]
     if len(complete) > 1:
@@ -83,39 +83,57 @@ def fit(
 
 
 @dataclass(frozen=True)
-class _Attempt:
+class Attempt:
+    """A table tried on a file: `plan.disagreements` says whether it fits.
+
+    Attributes:
+        names: structural name -> name in the file.
+    """
+
     family: Family
     table: Table
     names: Mapping[str, str]
     plan: Plan
 
 
-def _try_table(header: Mapping[str, TensorSpec | None], family: Family, table: Table) -> _Attempt:
+def _try_table(header: Mapping[str, TensorSpec | None], family: Family, table: Table) -> Attempt:
     names, clashes = structural_names(header, table.rows)
     plan = make_plan(table.rows, {name: header[found] for name, found in names.items()})
-    return _Attempt(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
+    return Attempt(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
 
 
-def _no_table(closest: _Attempt) -> MappingError:
+def no_table(tried: Sequence[Attempt], what: str) -> MappingError:
+    """The error that no table fits: the disagreements with the one that has the fewest."""
+    closest = min(tried, key=lambda attempt: len(attempt.plan.disagreements))
     count = len(closest.plan.disagreements)
     return MappingError(
-        f"no family fits this file; the closest is {closest.family.name} ({closest.table.title}), with {count:,} "
+        f"no family fits this {what}; the closest is {closest.family.name} ({closest.table.title}), with {count:,} "
         f"disagreement{'s' * (count != 1)}:",
         closest.plan.disagreements,
     )
 
 
-def _complete_or_error(attempt: _Attempt, variant: str | None, heads: int | None) -> Fit | VariantError:
+def _complete_or_error(attempt: Attempt, variant: str | None, heads: int | None) -> Fit | VariantError:
     try:
-        return _complete(attempt, variant, heads)
+        return complete(attempt, variant, heads)
     except VariantError as error:
         return error
 
 
-def _complete(attempt: _Attempt, variant: str | None, heads: int | None) -> Fit:
-    """Add the facts; drop the backbone's prefix where the backbone is all there is."""
+def complete(attempt: Attempt, variant: str | None, heads: int | None) -> Fit:
+    """Add the facts; drop the backbone's prefix where the backbone is all there is.
+
+    Args:
+        attempt: one that fits.
+        variant: see `fit`.
+        heads: see `fit`.
+
+    Raises:
+        MappingError: no receiving class has a place for the optional groups together.
+        VariantError: what shapes cannot show is not known or contradicts what was given.
+    """
     family, plan = attempt.family, attempt.plan
-    found = _variant(family, plan.dims, variant)
+    found = variant_of(family, plan.dims, variant)
     facts = dict(family.facts) | (dict(found.facts) if found else {})
     if heads is not None:
         facts["heads"] = _checked_heads(heads, plan.dims, found)
@@ -132,7 +150,7 @@ def _complete(attempt: _Attempt, variant: str | None, heads: int | None) -> Fit:
     return Fit(family, attempt.table, found.name if found else "", facts, attempt.names, architecture, plan)
 
 
-def _variant(family: Family, dims: Mapping[str, int], wanted: str | None) -> Variant | None:
+def variant_of(family: Family, dims: Mapping[str, int], wanted: str | None = None) -> Variant | None:
     """The published size that these dims are, if any; the wanted one, or an error that says what differs."""
     matching = (known for known in family.variants if known.dims.items() <= dims.items())
     if wanted is None:

@@ -25,12 +25,12 @@ FILE_NAME: Final = "conversion.json"
 
 @dataclass(frozen=True)
 class Source:
-    """The file that was converted.
+    """The file that was converted, or the directory that was exported.
 
     Attributes:
         name: without its directory.
-        size: in bytes.
-        sha256: of the whole file, as hexadecimal digits; "" where nothing was hashed.
+        size: in bytes; of a directory, that of its weights.
+        sha256: of the whole file, as hexadecimal digits; "" where nothing was hashed, and for a directory.
     """
 
     name: str
@@ -73,6 +73,7 @@ class Manifest:
         tensors: by name in the target.
         tokenizer: the files that the tokenizer was made from, with the SHA-256 of each.
         parity: what `verify` found before the directory took its place; empty where it was not asked for.
+        notes: what else a person should know, a line each.
         files: SHA-256 of every other file of the directory; of a safetensors file, that of its header.
         version: of the bort_convert that converted.
     """
@@ -90,6 +91,7 @@ class Manifest:
     left_out: Mapping[str, str] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
 
@@ -128,7 +130,8 @@ class Manifest:
                 name: Tensor(**{"sha256": "", **entry, **{key: tuple(entry[key]) for key in ("sources", "shape")}})
                 for name, entry in known.pop("tensors").items()
             }
-            return cls(source=source, tensors=tensors, **known)
+            notes = tuple(known.pop("notes"))
+            return cls(source=source, tensors=tensors, notes=notes, **known)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise FormatError(f"{FILE_NAME}: is not what a conversion writes: {error!r}. Convert again") from error
 

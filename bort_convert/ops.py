@@ -1,7 +1,8 @@
 """What can be done to tensors: operations that know their output shapes before they see data, and their own way back.
 
-Every operation has four faces:
+Every operation has five faces:
 
+- `axes(*dims)` gives the axes of the targets, by name, from those of the sources,
 - `bind(dims)` replaces the names of axes by their sizes,
 - `infer(*shapes)` gives the shapes of the targets from those of the sources,
 - `forward(*arrays)` makes the targets from the sources,
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from bort_convert.axes import joined_axis, sizes, split_axis
 from bort_convert.dtypes import Array, Shape, numpy_dtype
 from bort_convert.errors import MappingError
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 
 
 class Op(Protocol):
-    """The four faces of an operation."""
+    """The five faces of an operation."""
+
+    def axes(self, *dims: str) -> tuple[str, ...]:
+        """The targets' strings of axes, from those of the sources: what `infer` says of sizes, said of names."""
 
     def bind(self, dims: Mapping[str, int]) -> Op:
         """The same operation with every axis name replaced by its size."""
@@ -52,12 +57,15 @@ class _Unbound:
     """An operation that names no axis."""
 
     def bind(self, dims: Mapping[str, int]) -> Op:  # noqa: ARG002 - there is nothing to bind
-        return self  # type: ignore[return-value]  # every heir has the other three faces
+        return self  # type: ignore[return-value]  # every heir has the other faces
 
 
 @dataclass(frozen=True)
 class Copy(_Unbound):
     """One tensor, as it is."""
+
+    def axes(self, *dims: str) -> tuple[str, ...]:
+        return dims
 
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
         return shapes
@@ -71,6 +79,10 @@ class Copy(_Unbound):
 @dataclass(frozen=True)
 class Transpose(_Unbound):
     """A matrix, (m, n) to (n, m)."""
+
+    def axes(self, *dims: str) -> tuple[str, ...]:
+        (rows, columns) = dims[0].split()
+        return (f"{columns} {rows}",)
 
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
         (rows, columns) = shapes[0]
@@ -87,6 +99,13 @@ class Split(_Unbound):
     """One tensor cut along its first axis into `parts` equal ones: (parts*n, ...) to parts times (n, ...)."""
 
     parts: int
+
+    def axes(self, *dims: str) -> tuple[str, ...]:
+        first, *rest = dims[0].split()
+        factor, name, more = split_axis(first)
+        if factor % self.parts or more % self.parts:
+            raise ValueError(f"axis {first!r} does not divide into {self.parts} equal parts")
+        return (" ".join((joined_axis(factor // self.parts, name, more // self.parts), *rest)),) * self.parts
 
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
         rows, *rest = shapes[0]
@@ -107,6 +126,11 @@ class Merge(_Unbound):
 
     parts: int
 
+    def axes(self, *dims: str) -> tuple[str, ...]:
+        first, *rest = dims[0].split()
+        factor, name, more = split_axis(first)
+        return (" ".join((joined_axis(factor * self.parts, name, more * self.parts), *rest)),)
+
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
         if len(set(shapes)) != 1 or len(shapes) != self.parts:
             raise ValueError(f"expected {self.parts} tensors of one shape, found {', '.join(map(str, shapes))}")
@@ -126,6 +150,11 @@ class Pad(_Unbound):
 
     rows: int
     value: float = 0.0
+
+    def axes(self, *dims: str) -> tuple[str, ...]:
+        first, *rest = dims[0].split()
+        factor, name, more = split_axis(first)
+        return (" ".join((joined_axis(factor, name, more + self.rows), *rest)),)
 
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
         rows, *rest = shapes[0]
@@ -155,6 +184,9 @@ class Fill:
     value: float
     dtype: str = "float32"
 
+    def axes(self, *dims: str) -> tuple[str, ...]:  # noqa: ARG002 - a constant has no source
+        return (self.dims,)
+
     def bind(self, dims: Mapping[str, int]) -> Op:
         return replace(self, dims=" ".join(str(size) for size in sizes(self.dims, dims)))
 
@@ -177,6 +209,9 @@ class Drop(_Unbound):
 
     why: str
 
+    def axes(self, *dims: str) -> tuple[str, ...]:  # noqa: ARG002 - any axes may go
+        return ()
+
     def infer(self, *shapes: Shape) -> tuple[Shape, ...]:  # noqa: ARG002 - any shape may go
         return ()
 
@@ -185,28 +220,6 @@ class Drop(_Unbound):
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - nothing can bring them back
         raise MappingError(f"it was left out ({self.why}) and cannot be made again")
-
-
-def sizes(dims: str, bound: Mapping[str, int]) -> Shape:
-    """The shape that a string of axes means: `"vocab 3*units 1"`, each a number, a name, or a number times a name.
-
-    Raises:
-        KeyError: a name is not bound.
-    """
-    return tuple(_size(axis, bound) for axis in dims.split())
-
-
-def split_axis(axis: str) -> tuple[int, str]:
-    """An axis as (factor, name): `"3*units"` is (3, "units"), `"units"` is (1, "units"), `"2"` is (2, "")."""
-    if axis.isdigit():
-        return int(axis), ""
-    factor, star, name = axis.rpartition("*")
-    return (int(factor), name) if star else (1, name)
-
-
-def _size(axis: str, bound: Mapping[str, int]) -> int:
-    factor, name = split_axis(axis)
-    return factor * bound[name] if name else factor
 
 
 def _expect_constant(array: Array, value: float, what: str) -> None:

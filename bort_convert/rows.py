@@ -1,7 +1,8 @@
 """The words of a table: each row says which tensors of a checkpoint become which tensors of the receiving model.
 
 A name may hold `{layer}`, a placeholder for a number from 0 up; every row that holds it stands for one row per layer.
-A shape is a string of axis names, `"vocab units"`; the first row that mentions a name binds it, later ones must agree.
+A shape is a string of axes, `"vocab units"` (see `axes`); the first row that mentions a name binds it, later ones must
+agree.
 
 `prefixed` is the same tensor's name in files that carry Gluon's prefixes instead of its attribute paths. There `#` is a
 counter (digits: any number can stand there), `~` is letters (a class name's beginning, which differs between
@@ -122,6 +123,18 @@ def under(prefix: str, rows: Rows) -> Rows:
             original=prefix + row.original if row.original else "",
         )
         for row in rows
+    )
+
+
+def targets_of(rows: Rows) -> Rows:
+    """The table of what a table makes: each target is a tensor to be taken as it is, with the axes that it gets.
+
+    It finds the sizes from the receiving model's side.
+    """
+    return tuple(
+        replace(rename(target, target, dims), group=row.group)
+        for row in rows
+        for target, dims in zip(row.targets, row.op.axes(*(slot.dims for slot in row.sources)), strict=True)
     )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from bort_convert.rows import Rows
 
+# What "~" stands for in gluonnlp 0.8.3, by what follows it; before any other word it is the family's name.
+_CLASSES: Final = {"encoder": "bert", "layernorm": "bert", "ffn": "bertpositionwise", "cell": "multiheadattention"}
 _SYMBOLS: Final = {"#": r"\d+", "~": "[a-z]*", "[": "(?:", "]": ")?", "{": "(?P<", "}": r">\d+)"}
 
 
@@ -43,6 +45,24 @@ def structural_names(names: Iterable[str], rows: Rows) -> tuple[dict[str, str], 
     return found, clashes
 
 
+def prefixed_names(names: Iterable[str], rows: Rows, family: str) -> dict[str, str]:
+    """What gluonnlp 0.8.3 calls tensors in a fresh process, by their structural names, where the table says it.
+
+    Args:
+        names: structural names.
+        rows: the table.
+        family: its name, with which the names of the model's classes begin.
+    """
+    slots = [slot for row in rows for slot in row.sources if slot.prefixed]
+    patterns = {placeholder_pattern(slot.name): _as_written(slot.prefixed, family) for slot in slots}
+    found = {}
+    for name in names:
+        for pattern, prefixed in patterns.items():
+            if match := pattern.fullmatch(name):
+                found[name] = prefixed.format(**match.groupdict())
+    return found
+
+
 def placeholder_pattern(template: str) -> re.Pattern[str]:
     """A pattern that finds the numbers, of at most six digits, under a structural name's placeholders."""
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>0|[1-9]\\d{0,5})", re.escape(template)))
@@ -51,6 +71,12 @@ def placeholder_pattern(template: str) -> re.Pattern[str]:
 def _spelling(rows: Rows) -> Mapping[re.Pattern[str], str]:
     slots = (slot for row in rows for slot in row.sources if slot.prefixed)
     return {re.compile("".join(_SYMBOLS.get(letter, letter) for letter in slot.prefixed)): slot.name for slot in slots}
+
+
+def _as_written(prefixed: str, family: str) -> str:
+    """A prefixed name as gluonnlp 0.8.3 writes it: every part there, counters at 0, the names of its classes."""
+    whole = re.sub(r"[\[\]]", "", prefixed).replace("#", "0")
+    return re.sub("~([a-z]+)", lambda found: _CLASSES.get(found[1], family) + found[1], whole)
 
 
 def _translate(name: str, spell: Mapping[re.Pattern[str], str]) -> str:

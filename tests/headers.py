@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bort_convert.axes import sizes
 from bort_convert.dtypes import TensorSpec
 from bort_convert.families.bort import CLASSIFIER, LANGUAGE_MODEL
-from bort_convert.ops import sizes
 
 if TYPE_CHECKING:
     from bort_convert.rows import Rows

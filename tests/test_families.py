@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from headers import Header, header_of
 
+from bort_convert.axes import split_axis
 from bort_convert.errors import MappingError
 from bort_convert.family import Family, Table, families
 from bort_convert.fit import Fit, fit
-from bort_convert.ops import split_axis
 
 HEADS = 2
 # A table is written for as many forms of a checkpoint as it has receiving classes.

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bort_convert.axes import sizes
 from bort_convert.errors import MappingError
-from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose, sizes, split_axis
+from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
 
 if TYPE_CHECKING:
     from bort_convert.dtypes import Array
@@ -103,8 +104,23 @@ def test_shapes_that_do_not_suit_are_refused_before_any_data(
     assert message in str(caught.value)
 
 
-def test_axes_are_numbers_names_or_a_number_times_a_name() -> None:
-    assert sizes("vocab 3*units 1", {"vocab": 5, "units": 2}) == (5, 6, 1)
-    assert [split_axis(axis) for axis in ("units", "3*units", "7")] == [(1, "units"), (3, "units"), (7, "")]
-    with pytest.raises(KeyError):
-        sizes("vocab", {})
+OPS = [Copy(), Transpose(), Split(3), Merge(3), Pad(2)]
+
+
+@pytest.mark.parametrize("op", OPS, ids=repr)
+@pytest.mark.parametrize("dims", ["3*rows columns", "3*rows+6 2*columns", "9 columns", "6*rows+3 1"])
+def test_the_axes_of_the_targets_are_their_shapes_by_name(op: Op, dims: str) -> None:
+    bound = {"rows": 5, "columns": 7}
+    sources = [dims] * (3 if op == Merge(3) else 1)
+    shapes = op.infer(*(sizes(text, bound) for text in sources))
+    assert tuple(sizes(text, bound) for text in op.axes(*sources)) == shapes
+
+
+def test_what_has_no_source_and_what_has_no_target_have_axes_too() -> None:
+    assert Fill("1 units", 0.0).axes() == ("1 units",)
+    assert Drop("a cache").axes("units") == ()
+
+
+def test_axes_that_do_not_divide_are_an_error_of_the_table() -> None:
+    with pytest.raises(ValueError, match="axis 'units' does not divide into 3 equal parts"):
+        Split(3).axes("units")

@@ -194,6 +194,18 @@ def test_an_axis_that_is_no_multiple_is_refused() -> None:
     assert plan.disagreements == ("a: found shape (3, 7); 3 where 2 is expected",)
 
 
+@pytest.mark.parametrize("size", [1, 4])
+def test_an_axis_that_is_not_so_many_more_than_a_multiple_is_refused(size: int) -> None:
+    plan = make_plan((rename("a", "b", "3*n+2"),), {"a": TensorSpec("a", "float32", (size,))})
+    assert plan.disagreements == (f"a: found shape ({size},); axis '3*n+2' is {size}, expected a multiple of 3 plus 2",)
+
+
+def test_an_axis_may_be_another_one_and_some_more() -> None:
+    header = {name: TensorSpec(name, "float32", (size,)) for name, size in {"a": 8, "b": 3}.items()}
+    plan = make_plan((rename("a", "x", "n+2"), rename("b", "y", "n")), header)
+    assert plan.disagreements == ("b: found shape (3,); axis 'n' is 3, expected 6 (n=6 from a)",)
+
+
 def test_tensors_that_become_one_must_have_one_dtype() -> None:
     header = {"a": TensorSpec("a", "float32", (2,)), "b": TensorSpec("b", "float16", (2,))}
     assert make_plan((merge(["a", "b"], "c", "n"),), header).disagreements == (

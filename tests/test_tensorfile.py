@@ -43,6 +43,8 @@ def test_a_golden_file_reads_as_it_says(tmp_path: Path) -> None:
         assert tensors.header["wide"] == TensorSpec("wide", "float32", (2,))
         assert "narrow" in tensors
         assert "other" not in tensors
+        part = tensors.part("narrow")
+        assert os.pread(part.descriptor, part.size, part.offset) == b"\x07\x08\x09"
         kept = tensors["wide"]
     assert kept.tolist() == [1, 2]
     with pytest.raises(ValueError, match="wide: the file is closed"):

@@ -12,6 +12,7 @@ COMMANDS = {
     "verify": "verification",
     "record": "verification",
     "check": "directories",
+    "export": "directories",
     "tokenizer": "directories",
     "families": "checkpoints",
 }

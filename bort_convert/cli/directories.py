@@ -1,4 +1,4 @@
-"""The commands that work on converted directories: check and tokenizer."""
+"""The commands that work on converted directories: check, export and tokenizer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import click
 
 import bort_convert
 from bort_convert import display
-from bort_convert.cli.shared import JSON, OUT, QUIET, Command, progress, show, tokenizer_options
+from bort_convert.cli.shared import FAMILY, FORCE, JSON, OUT, QUIET, Command, progress, show, tokenizer_options
 from bort_convert.errors import ParityError
+from bort_convert.export import PREFIX, STRUCTURAL
 
 
 @click.command(cls=Command)
@@ -32,6 +33,30 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
         if quiet or as_json:
             click.echo(display.check_text(found, out), err=True)
         ctx.exit(ParityError.exit_code)
+
+
+@click.command(cls=Command)
+@OUT
+@click.argument("back", metavar="BACK.params", type=click.Path(path_type=Path))
+@click.option(
+    "--names",
+    type=click.Choice([STRUCTURAL, PREFIX]),
+    default=STRUCTURAL,
+    show_default=True,
+    help="As GluonNLP's save_parameters writes them, or as collect_params().save does.",
+)
+@FAMILY
+@FORCE
+@JSON
+@QUIET
+def export(out: Path, back: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
+    """Write OUT, a directory that transformers loads, as the .params file that GluonNLP loads.
+
+    What was converted comes back bit for bit; what GluonNLP has no place for is refused.
+    """
+    with progress("Exporting", shown=not (quiet or as_json)) as told:
+        manifest = bort_convert.export(out, back, progress=told, **options)
+    show(manifest.to_dict(), display.export_text(manifest, back), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)

@@ -36,6 +36,9 @@ MAX_ARRAYS = click.option(
     show_default=True,
     help="Refuse a file of more arrays.",
 )
+FAMILY = click.option(
+    "--family", type=click.Choice(list(bort_convert.families())), help="The family, where a file fits two."
+)
 FORCE = click.option("--force", is_flag=True, help="Replace what is already there.")
 
 
@@ -73,14 +76,13 @@ class Command(click.Command):
 
 def table_options(function: Function) -> Function:
     """The options of every command that fits a table."""
-    known = click.Choice(list(bort_convert.families()))
     function = click.option("--heads", type=click.IntRange(min=1), help="Attention heads, for a size never published.")(
         function
     )
     function = click.option("--variant", metavar="NAME", help="Insist on this published size (see `families`).")(
         function
     )
-    return click.option("--family", type=known, help="The family, where a file fits two.")(function)
+    return FAMILY(function)
 
 
 def tokenizer_options(function: Function) -> Function:

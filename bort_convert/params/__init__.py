@@ -143,6 +143,6 @@ else in the package opens files so. `ParamsFile.check_unchanged` tells whether t
 
 from bort_convert.params.info import MAX_ARRAYS, TensorInfo
 from bort_convert.params.reader import ParamsFile, open_params
-from bort_convert.params.writer import save_params
+from bort_convert.params.writer import save_params, write_params
 
-__all__ = ["MAX_ARRAYS", "ParamsFile", "TensorInfo", "open_params", "save_params"]
+__all__ = ["MAX_ARRAYS", "ParamsFile", "TensorInfo", "open_params", "save_params", "write_params"]

@@ -1,4 +1,4 @@
-"""Writing a list file of version 2 records, which every MXNet from 0.12 to 1.9 loads."""
+"""Writing a list file of version 2 records, which every MXNet from 0.12 to 1.9 loads: from arrays, or in a stream."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from bort_convert.errors import FormatError, OutputError
+from bort_convert.dtypes import TensorSpec, numpy_dtype
+from bort_convert.errors import FormatError, OutputError, printable
 from bort_convert.params.cursor import shown
 from bort_convert.params.info import DTYPES, MAX_DIMENSIONS
 from bort_convert.params.listfile import LIST_MAGIC, V2
+from bort_convert.streams import FileRange, copy_range, write_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from bort_convert.dtypes import Array
 
@@ -59,6 +61,40 @@ def save_params(path: str | os.PathLike[str], tensors: Mapping[str, Array] | Seq
         raise OutputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def write_params(
+    path: str | os.PathLike[str],
+    specs: Sequence[TensorSpec],
+    payload: Callable[[str], FileRange | Iterable[Array]],
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write a file in one pass, values in pieces: no more of a tensor is in memory than `payload` gives at once.
+
+    Args:
+        path: the file, which must not exist.
+        specs: what to write, in this order; the same restrictions as for `save_params`.
+        payload: the values of a name, little-endian and in C order: a range of an open file, copied as it is, or arrays
+            of the spec's dtype that hold the values one after the other.
+        advance: told after each tensor how many bytes it had.
+
+    Raises:
+        FormatError: something that MXNet would not read back; no file is written.
+        OutputError: a payload has more or fewer bytes than its spec.
+    """
+    _refuse(str(path), [line for spec in specs if (line := _problem(spec))])
+    with Path(path).open("xb", buffering=0) as file:
+        write_all(file.fileno(), struct.pack("<QQQ", LIST_MAGIC, 0, len(specs)))
+        for spec in specs:
+            write_all(file.fileno(), _record_header(spec))
+            written = _write_values(file.fileno(), payload(spec.name))
+            if written != spec.nbytes:
+                raise OutputError(
+                    f"{printable(spec.name)}: {written:,} bytes were given, expected {spec.nbytes:,} from its shape"
+                )
+            advance(spec.nbytes)
+        write_all(file.fileno(), _names([spec.name for spec in specs]))
+
+
 def _write(file: IO[bytes], tensors: Mapping[str, Array] | Sequence[Array], label: str) -> None:
     items: Iterable[tuple[str, Array]]
     if isinstance(tensors, Mapping):
@@ -69,41 +105,69 @@ def _write(file: IO[bytes], tensors: Mapping[str, Array] | Sequence[Array], labe
     problems = []
     for name, value in items:
         array = np.asarray(value)
-        if problem := _name_problem(name) or _array_problem(array):
-            problems.append(f"tensor {shown(name)} {problem}")
+        spec = TensorSpec(name, array.dtype.name, array.shape)
+        if problem := _problem(spec):
+            problems.append(problem)
         elif not problems:
-            _write_record(file, array)
+            file.write(_record_header(spec))
+            values = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+            file.write(values.reshape(-1).view(np.uint8).data)
+    _refuse(label, problems)
+    file.write(_names(names))
+
+
+def _refuse(label: str, problems: Sequence[str]) -> None:
     if problems:
         raise FormatError(f"{label}: " + "\n  ".join(problems))
-    file.write(struct.pack("<Q", len(names)))
-    for name in names:
-        text = name.encode()
-        file.write(struct.pack("<Q", len(text)) + text)
 
 
-def _name_problem(name: str) -> str | None:
+def _problem(spec: TensorSpec) -> str:
+    """Why MXNet would not read a tensor back, "" if it would."""
+    problem = _name_problem(spec.name) or _array_problem(spec)
+    return f"tensor {shown(spec.name)} {problem}" if problem else ""
+
+
+def _name_problem(name: str) -> str:
     if "\0" in name:
         return "has a NUL in its name; MXNet would cut the name there"
     try:
         name.encode()
     except UnicodeEncodeError:
         return "has half a surrogate pair in its name, which UTF-8 does not have"
-    return None
+    return ""
 
 
-def _array_problem(array: Array) -> str | None:
-    if array.ndim == 0:
+def _array_problem(spec: TensorSpec) -> str:
+    count = len(spec.shape)
+    if count == 0:
         return "has no dimensions; no MXNet reads such an array back from a list file. Give it the shape (1,)"
-    if array.ndim > MAX_DIMENSIONS:
-        return f"has {array.ndim} dimensions; expected 1 to {MAX_DIMENSIONS}"
-    if array.dtype.name not in FLAGS:
-        return f"is {array.dtype.name}, which MXNet 1.x does not read; expected one of {', '.join(FLAGS)}"
-    return None
+    if count > MAX_DIMENSIONS:
+        return f"has {count} dimensions; expected 1 to {MAX_DIMENSIONS}"
+    if spec.dtype not in FLAGS:
+        return f"is {spec.dtype}, which MXNet 1.x does not read; expected one of {', '.join(FLAGS)}"
+    return ""
 
 
-def _write_record(file: IO[bytes], array: Array) -> None:
-    """One dense record: 24 bytes, 8 for each dimension, then the values, little-endian in C order."""
-    file.write(struct.pack(f"<Iii{array.ndim}q", V2, DENSE, array.ndim, *array.shape))
-    file.write(struct.pack("<iii", *CPU, FLAGS[array.dtype.name]))
-    values = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    file.write(values.reshape(-1).view(np.uint8).data)
+def _record_header(spec: TensorSpec) -> bytes:
+    """What stands before the values of a dense record: 24 bytes, and 8 for each dimension."""
+    count = len(spec.shape)
+    return struct.pack(f"<Iii{count}qiii", V2, DENSE, count, *spec.shape, *CPU, FLAGS[spec.dtype])
+
+
+def _names(names: Sequence[str]) -> bytes:
+    """The end of a file: how many names there are, and each with its length."""
+    texts = [name.encode() for name in names]
+    return b"".join([struct.pack("<Q", len(texts)), *(struct.pack("<Q", len(text)) + text for text in texts)])
+
+
+def _write_values(target: int, values: FileRange | Iterable[Array]) -> int:
+    """Write a tensor's values, and give how many bytes they were."""
+    if isinstance(values, FileRange):
+        copy_range(values, target)
+        return values.size
+    size = 0
+    for array in values:
+        flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
+        write_all(target, flat.data)
+        size += flat.size
+    return size

@@ -12,7 +12,7 @@ import numpy as np
 
 from bort_convert.dtypes import Array, TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError
-from bort_convert.streams import read_into
+from bort_convert.streams import FileRange, read_into
 from bort_convert.tensorfile.header import MAX_HEADER, parse_header
 
 if TYPE_CHECKING:
@@ -74,6 +74,19 @@ class TensorFile(Mapping[str, Array]):
         if found < spec.nbytes:
             raise FormatError(f"{self._file.name}: {name!r} ends after {found:,} of {spec.nbytes:,} bytes: cut short?")
         return array
+
+    def part(self, name: str) -> FileRange:
+        """Where a tensor's values stand in the file, for as long as it is open."""
+        return FileRange(self._file.fileno(), self.offsets[name], self.header[name].nbytes)
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return Path(self._file.name)
+
+    def fileno(self) -> int:
+        """The descriptor of the open file."""
+        return self._file.fileno()
 
     def __contains__(self, name: object) -> bool:
         return name in self.header  # a Mapping would read the array

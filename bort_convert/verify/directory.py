@@ -6,9 +6,10 @@ import json
 from collections import ChainMap
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError
+from bort_convert.shards import INDEX, WEIGHTS
 from bort_convert.tensorfile import open_tensors
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array, Shape
     from bort_convert.tensorfile import TensorFile
+
+PICKLED: Final = "pytorch_model.bin"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def open_weights(target: str | os.PathLike[str]) -> Iterator[Mapping[str, Array]
     Raises:
         FormatError: a file is missing or damaged, or the index names a file outside the directory.
     """
-    with _open_files(target) as files:
+    with open_files(target) as files:
         yield ChainMap(*files)  # type: ignore[arg-type]  # nothing is ever put into it
 
 
@@ -80,18 +83,31 @@ def shapes_of(target: str | os.PathLike[str]) -> dict[str, Shape]:
     Raises:
         FormatError: as for `open_weights`.
     """
-    with _open_files(target) as files:
+    with open_files(target) as files:
         return {name: spec.shape for file in files for name, spec in file.header.items()}
 
 
 @contextmanager
-def _open_files(target: str | os.PathLike[str]) -> Iterator[list[TensorFile]]:
+def open_files(target: str | os.PathLike[str]) -> Iterator[list[TensorFile]]:
+    """The directory's file of weights, or the shards that an index names.
+
+    Raises:
+        FormatError: as for `open_weights`.
+    """
     folder = Path(target)
-    index = folder / "model.safetensors.index.json"
-    names = {"model.safetensors"}
+    index = folder / INDEX
+    names = {WEIGHTS}
     if index.exists():
-        names = {str(name) for name in dict(read_json(index).get("weight_map", {})).values()}
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict):
+            raise FormatError(f"{index}: has no weight_map; expected one that names the file of each tensor")
+        names = {str(name) for name in places.values()}
         if outside := sorted(name for name in names if Path(name).name != name):
             raise FormatError(f"{index}: names {outside[0]!r}, expected files beside it")
+    elif not (folder / WEIGHTS).exists() and (folder / PICKLED).exists():
+        raise FormatError(
+            f"{folder / PICKLED}: is a pickle, which could run anything and is never read; expected {WEIGHTS} beside "
+            "it. Load the model with transformers and write it with save_pretrained, which makes one"
+        )
     with ExitStack() as files:
         yield [files.enter_context(open_tensors(folder / name)) for name in sorted(names)]

@@ -10,8 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError, OutputError
-from bort_convert.params import open_params, save_params
+from bort_convert.params import open_params, save_params, write_params
+from bort_convert.streams import FileRange
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,3 +143,43 @@ def test_the_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
     save_params(tmp_path / "x", [])
     (tmp_path / "y").write_bytes(b"")
     assert (tmp_path / "x").stat().st_mode == (tmp_path / "y").stat().st_mode
+
+
+def specs_of(tensors: dict[str, Array]) -> list[TensorSpec]:
+    return [TensorSpec(name, array.dtype.name, array.shape) for name, array in tensors.items()]
+
+
+@QUICK
+@given(tensors=st.dictionaries(NAMES, ARRAYS | BFLOAT16, max_size=5))
+def test_a_stream_of_rows_is_the_file_of_the_whole_arrays(tensors: dict[str, Array], tmp_path: Path) -> None:
+    for name in ("whole", "stream"):
+        (tmp_path / name).unlink(missing_ok=True)
+    save_params(tmp_path / "whole", tensors)
+    told: list[int] = []
+    write_params(tmp_path / "stream", specs_of(tensors), lambda name: iter(tensors[name]), advance=told.append)
+    assert (tmp_path / "stream").read_bytes() == (tmp_path / "whole").read_bytes()
+    assert told == [array.nbytes for array in tensors.values()]
+
+
+def test_a_range_of_a_file_is_copied_as_it_stands(tmp_path: Path) -> None:
+    values = np.arange(6, dtype="<f4").reshape(2, 3)
+    (tmp_path / "values").write_bytes(b"front" + values.tobytes() + b"behind")
+    with (tmp_path / "values").open("rb") as file:
+        write_params(tmp_path / "x", specs_of({"a": values}), lambda _: FileRange(file.fileno(), 5, 24))
+    with open_params(tmp_path / "x") as params:
+        assert params["a"].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("size", [20, 28])
+def test_a_payload_of_another_size_than_its_shape_is_refused(size: int, tmp_path: Path) -> None:
+    spec = TensorSpec("a", "float32", (6,))
+    with pytest.raises(OutputError, match=f"^a: {size} bytes were given, expected 24 from its shape$"):
+        write_params(tmp_path / "x", [spec], lambda _: [np.zeros(size, np.uint8)])
+
+
+def test_what_mxnet_would_not_read_is_told_at_once_and_no_stream_begins(tmp_path: Path) -> None:
+    specs = [TensorSpec("a", "float32", ()), TensorSpec("b\0", "float32", (1,)), TensorSpec("c", "uint16", (1,))]
+    with pytest.raises(FormatError) as caught:
+        write_params(tmp_path / "x", specs, lambda _: [])
+    assert [line.split(" ")[-1] for line in str(caught.value).split("\n")] == ["(1,)", "there", "bfloat16"]
+    assert not (tmp_path / "x").exists()

@@ -1,0 +1,75 @@
+"""Names in a directory, brought to those that a table makes; and what transformers writes beside them.
+
+That is second names of tied tensors, and buffers that hold no weights.
+
+Source: transformers 5.23, models/bert/modeling_bert.py and models/roberta/modeling_roberta.py, `_tied_weights_keys` and
+`position_ids`; conversion_mapping.py, "legacy".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from bort_convert.errors import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+_LEGACY: Final = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+_SECOND_NAMES: Final = {
+    "predictions.decoder.weight": "embeddings.word_embeddings.weight",
+    "predictions.decoder.bias": "predictions.bias",
+    "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
+    "lm_head.decoder.bias": "lm_head.bias",
+}
+_COUNTED: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a directory has what, by the names that it has itself.
+
+    Attributes:
+        targets: name that a table makes -> name in the directory.
+        seconds: second name of a tied tensor -> the first; both must hold the same bits.
+        counters: buffer that must count from 0 -> the tensor that has a row for each number.
+        clashes: a line for each two names that mean the same tensor.
+    """
+
+    targets: Mapping[str, str]
+    seconds: Mapping[str, str]
+    counters: Mapping[str, str]
+    clashes: tuple[str, ...]
+
+
+def find_places(names: Iterable[str], base: str) -> Places:
+    """What each name in a directory means.
+
+    Args:
+        names: of its tensors; those of a backbone that was saved alone have no base.
+        base: the prefix of the backbone's targets.
+    """
+    known = list(names)
+    bare = not any(name.startswith(base) for name in known)
+    found: dict[str, str] = {}
+    clashes = []
+    for name in known:
+        target = base + name if bare else name
+        target = next((target.removesuffix(old) + new for old, new in _LEGACY.items() if target.endswith(old)), target)
+        if target in found:
+            one, other = printable(name), printable(found[target])
+            clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
+        found.setdefault(target, name)
+    seconds, counters = _taken(found, _SECOND_NAMES), _taken(found, _COUNTED)
+    return Places(found, seconds, counters, tuple(clashes))
+
+
+def _taken(places: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:
+    """Take out what is known to stand beside another tensor, by the ends of both names; give it with that other one."""
+    taken = {}
+    for ends in known.items():
+        found = [next((target for target in places if target.endswith(end)), "") for end in ends]
+        if all(found):
+            taken[places.pop(found[0])] = places[found[1]]
+    return taken

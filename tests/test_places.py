@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+from bort_convert.family import families
+from bort_convert.places import find_places
+
+WORDS, OUTPUT = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
+
+
+def test_names_are_those_of_a_table_with_the_base_that_a_bare_backbone_lacks() -> None:
+    assert find_places(["bert.a", "cls.b"], "bert.").targets == {"bert.a": "bert.a", "cls.b": "cls.b"}
+    assert find_places(["a", "cls.b"], "bert.").targets == {"bert.a": "a", "bert.cls.b": "cls.b"}
+
+
+def test_a_second_name_is_one_only_beside_the_first() -> None:
+    places = find_places([OUTPUT, WORDS], "bert.")
+    assert (places.targets, places.seconds) == ({WORDS: WORDS}, {OUTPUT: WORDS})
+    assert find_places([OUTPUT, "bert.x"], "bert.").targets == {OUTPUT: OUTPUT, "bert.x": "bert.x"}
+
+
+def test_a_counter_is_one_only_beside_what_it_counts() -> None:
+    ids, rows = "embeddings.position_ids", "embeddings.position_embeddings.weight"
+    places = find_places([ids, rows], "bert.")
+    assert (places.targets, places.counters) == ({f"bert.{rows}": rows}, {ids: rows})
+    assert find_places([ids], "bert.").targets == {f"bert.{ids}": ids}
+
+
+def test_the_names_of_early_releases_are_todays_and_not_both_may_stand_there() -> None:
+    places = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.beta", "bert.LayerNorm.bias\x1b"], "bert.")
+    assert list(places.targets) == ["bert.LayerNorm.weight", "bert.LayerNorm.bias", "bert.LayerNorm.bias\x1b"]
+    clashes = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.weight"], "bert.").clashes
+    assert clashes == ("bert.LayerNorm.weight: is the same tensor as bert.LayerNorm.gamma; expected one of them",)
+
+
+def test_no_table_makes_what_is_known_to_stand_beside_its_targets() -> None:
+    for family in families().values():
+        for table in family.tables:
+            made = [target for row in table.rows for target in row.targets]
+            places = find_places(made, family.base)
+            assert places.targets.keys() == set(made)
