@@ -125,15 +125,31 @@ class Manifest:
             document = json.loads(text)
             document["version"] = document["bort_convert"]
             known = {name: document[name] for name in cls.__dataclass_fields__}
+            _check_types(known)
             source = Source(**known.pop("source"))
-            tensors = {
-                name: Tensor(**{"sha256": "", **entry, **{key: tuple(entry[key]) for key in ("sources", "shape")}})
-                for name, entry in known.pop("tensors").items()
-            }
-            notes = tuple(known.pop("notes"))
+            tensors = {name: _tensor(entry) for name, entry in known.pop("tensors").items()}
+            notes = tuple(map(str, known.pop("notes")))
             return cls(source=source, tensors=tensors, notes=notes, **known)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise FormatError(f"{FILE_NAME}: is not what a conversion writes: {error!r}. Convert again") from error
+
+
+def _tensor(entry: Mapping[str, Any]) -> Tensor:
+    sources, shape = tuple(map(str, entry["sources"])), tuple(entry["shape"])
+    return Tensor(**{"sha256": "", **entry, "sources": sources, "shape": shape})
+
+
+def _check_types(known: Mapping[str, object]) -> None:
+    """Look at what the rest of the package takes for granted.
+
+    Raises:
+        TypeError: an entry is of another type.
+    """
+    texts = ("family", "table", "variant", "architecture", "version")
+    mappings = ("tensors", "dims", "facts", "options", "tied", "left_out", "tokenizer", "parity", "files")
+    for names, expected in ((texts, str), (mappings, dict)):
+        if wrong := [name for name in names if not isinstance(known[name], expected)]:
+            raise TypeError(f"{wrong[0]} is no {expected.__name__}")
 
 
 def _text(document: Mapping[str, object]) -> str:

@@ -139,10 +139,9 @@ def restore(
         hashing = pool.submit(_digests, found, stored, stopped)
         try:
             write_params(path, specs, lambda written: values(structural[written]), advance=advance)
-        except BaseException:
+            return hashing.result()
+        finally:
             stopped.set()
-            raise
-        return hashing.result()
 
 
 def _values(found: Recognized, stored: Stored) -> Callable[[str], FileRange | list[Array]]:

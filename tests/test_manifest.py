@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import json
+
+import pytest
+
+from bort_convert.errors import FormatError
 from bort_convert.manifest import Manifest, Source, Tensor
 
 
@@ -16,3 +21,18 @@ def test_parameters_are_the_numbers_that_came_from_the_source() -> None:
     assert document["tensors"]["a"]["why"] == "absent"  # type: ignore[index]
     assert "why" not in document["tensors"]["b"]  # type: ignore[index]
     assert manifest.to_json().endswith("}\n")
+
+
+def test_a_manifest_reads_as_it_was_written() -> None:
+    made_up = Tensor((), "fill", "float32", (), "", "absent")
+    tensors = {"a": Tensor(("x",), "copy", "float32", (2, 3), "00"), "b": made_up}
+    manifest = Manifest(Source("m.params", 9, "ff"), tensors, family="bort", notes=("one", "two"))
+    assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize("entry", ["family", "table", "tensors", "options", "tied", "source", "notes"])
+@pytest.mark.parametrize("value", [7, None])
+def test_an_entry_of_another_type_is_refused(entry: str, value: object) -> None:
+    document = Manifest(Source("m.params", 9), {}).to_dict() | {entry: value}
+    with pytest.raises(FormatError, match="is not what a conversion writes"):
+        Manifest.from_json(json.dumps(document))

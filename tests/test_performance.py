@@ -13,6 +13,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from bort_convert import convert, inspect, open_params, streams
@@ -215,6 +216,20 @@ def test_peak_memory_is_small_and_the_same_for_any_size(borts: dict[int, Path], 
     peaks = {}
     for size, source in borts.items():
         peaks[size], _ = measured(source, tmp_path / str(size), "--heads", 8, "--quiet", *FLAGS[mode])
+        shutil.rmtree(tmp_path / str(size))
+    assert max(peaks.values()) <= 80 * MB
+    assert max(peaks.values()) - min(peaks.values()) <= 8 * MB
+
+
+@linux
+def test_an_export_needs_as_little_for_any_size(borts: dict[int, Path], tmp_path: Path) -> None:
+    peaks = {}
+    for size, source in borts.items():
+        convert(source, tmp_path / str(size), heads=8, checksums=False)
+        peaks[size], _ = measured("export", tmp_path / str(size), tmp_path / f"{size}.params", "--quiet")
+        with open_params(source) as expected, open_params(tmp_path / f"{size}.params") as found:
+            assert set(found) == set(expected)
+            assert all(np.array_equal(found[name], expected[name]) for name in expected)
         shutil.rmtree(tmp_path / str(size))
     assert max(peaks.values()) <= 80 * MB
     assert max(peaks.values()) - min(peaks.values()) <= 8 * MB
