@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bort_convert import card, manifest
 from bort_convert.errors import FormatError, OutputError, printable
+from bort_convert.family import families
 from bort_convert.manifest import Manifest
 from bort_convert.output import new_directory, write_text
 from bort_convert.streams import FileRange, read_pieces
@@ -82,9 +83,12 @@ def add_tokenizer(
 
     Raises:
         FormatError: the directory or a file of the vocabulary cannot be read, or none was found.
+        VariantError: the family has a tokenizer of a kind that cannot be made.
         OutputError: the directory cannot be written.
     """
     known = read_manifest(target)
+    if family := families().get(known.family):
+        family.expect_tokenizer()
     reasons: list[str] = []
     found = find_tokenizer(
         size=known.dims["vocab"],

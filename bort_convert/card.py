@@ -11,6 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import printable
+from bort_convert.family import families
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,12 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "README.md"
 TOKENIZER: Final = "tokenizer.json"
-_TASKS: Final = {"MaskedLM": "fill-mask", "SequenceClassification": "text-classification"}
+_TASKS: Final = {
+    "MaskedLM": "fill-mask",
+    "PreTraining": "fill-mask",
+    "QuestionAnswering": "question-answering",
+    "SequenceClassification": "text-classification",
+}
 _ENCODER: Final = "feature-extraction"
 
 
@@ -71,8 +77,7 @@ def _usage(manifest: Manifest) -> str:
             'model = bort_convert.load_pretrained(".")  # this directory',
             "print(model)",
         ]
-        advice = "It came without a tokenizer. Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`."
-        return f"{_python(lines)}\n\n{advice}"
+        return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
     if _task(manifest) == _ENCODER:
         lines = [
             "import torch",
@@ -97,6 +102,11 @@ def _usage(manifest: Manifest) -> str:
         f"print(ask({sentence}))",
     ]
     return "\n\n".join(filter(None, (_python(lines), _head_note(manifest))))
+
+
+def _tokenizer_advice(family: str) -> str:
+    known = families().get(family)
+    return " Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`." if known and known.tokenizer else ""
 
 
 def _head_note(manifest: Manifest) -> str:

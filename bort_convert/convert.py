@@ -106,7 +106,8 @@ def convert(
         FormatError: the source or a file of the vocabulary cannot be read, or the source changed while it was read.
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
             model ties are not equal, or values do not fit into `dtype`, or `strict` refuses them.
-        VariantError: what shapes cannot show is not known, or what was given contradicts the file.
+        VariantError: what shapes cannot show is not known, or what was given contradicts the file. Or a vocabulary was
+            given for a family whose tokenizer cannot be made.
         ParityError: `verify` did not pass; nothing was written.
         OutputError: the target cannot be written.
     """
@@ -171,8 +172,15 @@ def fit_source(
 
 
 def _tokenizer(found: Fit, *, roberta_pairs: bool, **files: str | os.PathLike[str] | None) -> Tokenizer | None:
-    """The tokenizer whose vocabulary is as large as the checkpoint's; None where there is none to be found."""
+    """The tokenizer whose vocabulary is as large as the checkpoint's; None where there is none to be found.
+
+    Nothing is looked for where a family has a tokenizer of another kind: sizes may agree by chance.
+    """
     dims = found.plan.dims
+    if any(files.values()):
+        found.family.expect_tokenizer()
+    if not found.family.tokenizer:
+        return None
     return find_tokenizer(
         size=dims["vocab"], max_length=dims["positions"], roberta_pairs=roberta_pairs, absent=lambda _: None, **files
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import printable
+from bort_convert.family import families
 from bort_convert.ops import Fill
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ KINDS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single arr
 AUTO_CLASSES = {
     "BertModel": "AutoModel",
     "BertForMaskedLM": "AutoModelForMaskedLM",
+    "BertForNextSentencePrediction": "AutoModelForNextSentencePrediction",
+    "BertForPreTraining": "AutoModelForPreTraining",
+    "BertForQuestionAnswering": "AutoModelForQuestionAnswering",
     "BertForSequenceClassification": "AutoModelForSequenceClassification",
 }
 
@@ -56,7 +60,9 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         f"  {run['dtype']}: largest difference from the original {run['max_abs']:.1e} in {run['output']}"
         for run in manifest.parity.get("runs", ())
     ]
-    if not manifest.tokenizer:
+    if not (manifest.tokenizer or families()[manifest.family].tokenizer):
+        lines.append(f"  no tokenizer: bort_convert makes none for {families()[manifest.family].title} yet")
+    elif not manifest.tokenizer:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
     if "heads" in manifest.options:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
@@ -98,11 +104,16 @@ def tokenizer_text(manifest: Manifest, target: Path) -> str:
     return f'{target}: a tokenizer from {sources}\nLoad it with transformers.AutoTokenizer.from_pretrained("{target}")'
 
 
-def families_text(families: Iterable[Family]) -> str:
+def families_text(known: Iterable[Family]) -> str:
     """What this package knows, one line for each form of each family."""
     rows = [
-        (family.name, table.title, ", ".join(name for name, *_ in table.architectures), _variants(family))
-        for family in families
+        (
+            family.name,
+            table.title,
+            ", ".join(dict.fromkeys(name for name, *_ in table.architectures)),
+            _variants(family),
+        )
+        for family in known
         for table in family.tables
     ]
     return "\n".join(_columns(("FAMILY", "CHECKPOINT", "BECOMES", "PUBLISHED SIZES"), rows))

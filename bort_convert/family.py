@@ -1,6 +1,7 @@
 """Families of models, as data: tables of rows, the published variants, and the receiving model's config.
 
-Each module in `families/` defines one as `FAMILY`; adding a family is adding a file there.
+Each module in `families/` defines one as `FAMILY`; adding a family is adding a file there. One whose name begins with
+an underscore is none: it holds what several share.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from bort_convert import families as _families
-from bort_convert.errors import MappingError
+from bort_convert.errors import MappingError, VariantError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -86,6 +87,7 @@ class Family:
         config: the receiving config, key by key.
         base: the prefix of the backbone's targets, dropped where the receiving class is the backbone itself.
         base_class: that class.
+        tokenizer: the kind of its tokenizer, "" where none can be made yet.
     """
 
     name: str
@@ -96,10 +98,24 @@ class Family:
     config: tuple[ConfigKey, ...]
     base: str
     base_class: str
+    tokenizer: str = ""
+
+    def expect_tokenizer(self) -> None:
+        """Refuse a vocabulary where no tokenizer can be made of it.
+
+        Raises:
+            VariantError: this family has a tokenizer of another kind than those that can be made.
+        """
+        if not self.tokenizer:
+            raise VariantError(
+                f"no tokenizer of {self.title}'s kind can be made yet, only a byte-level BPE as RoBERTa and Bort have "
+                "it. Leave --vocab, --bpe-ranks and --tokenizer out"
+            )
 
 
 def families() -> Mapping[str, Family]:
     """Every family that this package knows, by name."""
-    names = (f"{_families.__name__}.{module.name}" for module in pkgutil.iter_modules(_families.__path__))
+    modules = (module.name for module in pkgutil.iter_modules(_families.__path__))
+    names = (f"{_families.__name__}.{name}" for name in modules if not name.startswith("_"))
     found = (importlib.import_module(name).FAMILY for name in names)
     return {family.name: family for family in found}

@@ -12,7 +12,7 @@ def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Any:  # no
     """The transformers model of a converted directory, of the class that its config.json names.
 
     The masked-language-model head's LayerNorm gets its own epsilon, which `BertConfig` has no place for; a `BertModel`
-    comes without the pooler that Bort lacks.
+    comes with a pooler only if the checkpoint had one.
 
     Args:
         target: what `convert` wrote.

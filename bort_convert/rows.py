@@ -138,6 +138,11 @@ def targets_of(rows: Rows) -> Rows:
     )
 
 
+def onto(prefix: str, rows: Rows) -> Rows:
+    """The same rows for a receiving model that holds this one as a child: `prefix` stands before every target."""
+    return tuple(replace(row, targets=tuple(prefix + target for target in row.targets)) for row in rows)
+
+
 def _pair(source: str, target: str, kinds: Iterable[tuple[str, str, str]], prefixed: str) -> Rows:
     return tuple(
         rename(f"{source}.{here}", f"{target}.{there}", dims, prefixed=prefixed and f"{prefixed}_{here}")

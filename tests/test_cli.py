@@ -51,7 +51,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
     assert document["architecture"] == "BertForMaskedLM"
     assert json.loads(run("inspect", full, "--json").stdout)["fit"] is None
     assert json.loads(run("extract", full, tmp_path / "b.npz", "--json").stdout)["source"]["name"] == full.name
-    assert json.loads(run("families", "--json").stdout)["families"][0]["name"] == "bort"
+    assert json.loads(run("families", "--json").stdout)["families"][1]["name"] == "bort"
     assert run(full, tmp_path / "c", "--heads", 8, "--quiet").output == ""
 
 
@@ -65,7 +65,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
         (("extract", "{full}", "{out}.bin"), 4, "expected a name that ends in .safetensors or .npz"),
         (("{full}",), 2, "Missing argument 'OUT'"),
         (("{full}", "{out}", "--heads", "none"), 2, "Invalid value for '--heads'"),
-        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not 'bort'"),
+        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort'"),
     ],
 )
 def test_every_mistake_has_its_exit_code_and_one_clear_message(

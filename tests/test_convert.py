@@ -12,6 +12,7 @@ import pytest
 
 import bort_convert
 from bort_convert.convert import convert, fit_source
+from bort_convert.display import conversion_text
 from bort_convert.errors import FormatError, MappingError, OutputError, VariantError
 from bort_convert.params import open_params, save_params
 from bort_convert.tensorfile import open_tensors
@@ -144,16 +145,46 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
     assert [path.name for path in tmp_path.iterdir()] == ["x.params"]
 
 
-@pytest.mark.parametrize("name", ["bert_tiny.params", "cnn_tiny.params"])
-def test_other_models_are_refused_with_every_disagreement(fixtures: Path, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "family"), [("bert_tiny.params", "bort"), ("cnn_tiny.params", None)])
+def test_other_models_are_refused_with_every_disagreement(
+    fixtures: Path, tmp_path: Path, name: str, family: str | None
+) -> None:
     with pytest.raises(MappingError, match="no family fits this file; the closest is bort") as caught:
-        convert(fixtures / name, tmp_path / "out", heads=2)
+        convert(fixtures / name, tmp_path / "out", heads=2, family=family)
     assert len(caught.value.disagreements) >= 4
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_bert_without_its_next_sentence_head_has_no_class_to_go_to(fixtures: Path, tmp_path: Path) -> None:
+    source = rewritten(
+        fixtures / "bert_tiny.params", tmp_path / "x.params", classifier__weight=None, classifier__bias=None
+    )
+    with pytest.raises(
+        MappingError, match="no receiving class has a place for masked-language-model head, pooler together"
+    ):
+        convert(source, tmp_path / "out", heads=2)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.params"]
+
+
+@pytest.mark.parametrize("given", ["vocab", "bpe_ranks", "tokenizer"])
+def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path, given: str) -> None:
+    tiny, words = fixtures / "bert_tiny.params", fixtures / "tiny.vocab"
+    with pytest.raises(VariantError, match="no tokenizer of BERT's kind can be made yet, only a byte-level BPE"):
+        convert(tiny, tmp_path / "out", heads=2, **{given: words})  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()
+    manifest = convert(tiny, tmp_path / "out", heads=2)
+    assert not manifest.tokenizer
+    assert "tokenizer.json" not in manifest.files
+    with pytest.raises(VariantError, match="no tokenizer of BERT's kind"):
+        bort_convert.add_tokenizer(tmp_path / "out", vocab=words)
+    shown = conversion_text(manifest, tmp_path / "out")
+    assert "no tokenizer: bort_convert makes none for BERT yet" in shown
+    assert shown.endswith(f'transformers.AutoModelForPreTraining.from_pretrained("{tmp_path / "out"}")')
+    assert "It came without a tokenizer.\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
 def test_an_unknown_family_is_refused(full: Path, tmp_path: Path) -> None:
-    with pytest.raises(VariantError, match="no family is called 'bart'; known are bort"):
+    with pytest.raises(VariantError, match="no family is called 'bart'; known are bert, bort"):
         convert(full, tmp_path / "out", family="bart")
 
 

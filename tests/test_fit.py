@@ -6,6 +6,7 @@ import pytest
 from headers import DIMS, RELEASED, Header, classifier, encoder, header_of, language_model, reshaped, without
 
 from bort_convert.errors import MappingError, VariantError
+from bort_convert.families import bert
 from bort_convert.families.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY, LANGUAGE_MODEL
 from bort_convert.family import Family, Table, families
 from bort_convert.fit import Fit, fit
@@ -138,6 +139,59 @@ def test_one_tensor_under_two_names_is_refused() -> None:
         fit_bort(header, heads=2)
 
 
+BERT_BASE = {"vocab": 30522, "units": 768, "hidden": 3072, "positions": 512, "layers": 12, "types": 2, "labels": 3}
+
+
+def test_the_published_berts_are_known_by_their_sizes_among_all_families() -> None:
+    base = fit(header_of(bert.LANGUAGE_MODEL, BERT_BASE), families().values())
+    assert (base.variant, base.architecture) == ("bert_12_768_12", "BertForPreTraining")
+    large = fit(
+        header_of(bert.CLASSIFIER, BERT_BASE | {"units": 1024, "hidden": 4096, "layers": 24}), families().values()
+    )
+    assert (large.variant, large.facts["heads"]) == ("bert_24_1024_16", 16)
+    assert large.architecture == "BertForSequenceClassification"
+
+
+def test_the_config_of_bert_base_is_the_published_one() -> None:
+    # google-bert/bert-base-uncased on the Hub, with the class that all heads together have.
+    assert fit(header_of(bert.LANGUAGE_MODEL, BERT_BASE), [bert.FAMILY]).config == {
+        "architectures": ["BertForPreTraining"],
+        "model_type": "bert",
+        "vocab_size": 30522,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "max_position_embeddings": 512,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-12,
+        "type_vocab_size": 2,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+        "pad_token_id": 0,
+        "tie_word_embeddings": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("left_out", "architecture"),
+    [
+        (["decoder."], "BertForNextSentencePrediction"),
+        (["decoder.", "classifier."], "BertModel"),
+        (["decoder.", "classifier.", "pooler."], "BertModel"),
+        (["classifier.", "pooler."], "BertForMaskedLM"),
+    ],
+)
+def test_each_part_of_a_bert_that_is_there_decides_the_class(left_out: list[str], architecture: str) -> None:
+    header = header_of(bert.LANGUAGE_MODEL, BERT_BASE)
+    header = {name: spec for name, spec in header.items() if not name.startswith(tuple(left_out))}
+    found = fit(header, families().values())
+    assert found.architecture == architecture
+    names = {spec.name for step in found.plan.steps for spec in step.targets}
+    assert ("pooler.dense.weight" in names) == (architecture == "BertModel" and "pooler." not in left_out)
+
+
 def twin_family() -> Family:
     return replace(FAMILY, name="twin", title="Twin", variants=())
 
@@ -165,5 +219,7 @@ def test_a_table_that_names_a_tensor_twice_is_refused_where_it_is_written() -> N
 
 def test_families_are_found_by_their_files() -> None:
     assert families()["bort"] is FAMILY
+    assert list(families()) == sorted(families())
+    assert not any(name.startswith("_") for name in families())
     assert DIMS["units"] == 6
     assert LANGUAGE_MODEL[0].targets == ("bert.embeddings.word_embeddings.weight",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -50,7 +51,7 @@ def test_the_fixtures_are_small(fixtures: Path) -> None:
 def test_the_readme_lists_every_file(fixtures: Path) -> None:
     text = (fixtures / "README.md").read_text("utf-8")
     for path in fixtures.iterdir():
-        # A Bort's files are listed as NAME.params, NAME-prefix.params, ...
+        # The files of a Bort or a BERT are listed as NAME.params, NAME-prefix.params, ...
         suffix = path.stem.partition("-")[2]
-        listed = f"NAME{'-' * bool(suffix)}{suffix}{path.suffix}" if path.stem.startswith("bort_") else path.name
+        listed = f"NAME{'-' * bool(suffix)}{suffix}{path.suffix}" if re.match(r"[a-z]+_\d", path.stem) else path.name
         assert path.is_dir() or path.name == "README.md" or f"`{listed}`" in text, path.name

@@ -9,6 +9,7 @@ from bort_convert.rows import (
     linear,
     merge,
     norm,
+    onto,
     optional,
     pad,
     rename,
@@ -54,3 +55,9 @@ def test_a_prefix_stands_before_structural_names_and_before_nothing_else() -> No
     rows = under("bort.", (rename("a", "b", "x", prefixed="#a"), same("c", original="a", dims="x", why="tied")))
     assert rows[0] == Row((Slot("bort.a", "x", "#a"),), ("b",), Copy())
     assert (rows[1].sources[0].name, rows[1].original) == ("bort.c", "bort.a")
+
+
+def test_a_prefix_of_the_receiving_model_stands_before_targets_and_before_nothing_else() -> None:
+    rows = onto("bert.", (rename("a", "b", "x", prefixed="#a"), split("c", ["d", "e"], "x"), drop("f", "x", why="")))
+    assert rows[0] == Row((Slot("a", "x", "#a"),), ("bert.b",), Copy())
+    assert [row.targets for row in rows[1:]] == [("bert.d", "bert.e"), ()]

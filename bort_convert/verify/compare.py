@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bort_convert.verify.trace import HEADS, LOGITS, MLM_LOGITS, is_per_token, pick, valid_positions
+from bort_convert.verify.trace import (
+    HEADS,
+    LOGITS,
+    MLM_LOGITS,
+    NEXT_SENTENCE,
+    POOLED,
+    SPAN_LOGITS,
+    is_per_token,
+    pick,
+    valid_positions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +53,7 @@ def limit_of(name: str, dtype: str, atol: float | None = None, rtol: float | Non
         return Limit(atol or 0.0, rtol or 0.0)
     if dtype == "float64":
         return SHARP
-    return HEAD_FLOAT32 if name in HEADS else HIDDEN_FLOAT32
+    return HEAD_FLOAT32 if name in HEADS and name != POOLED else HIDDEN_FLOAT32
 
 
 @dataclass(frozen=True)
@@ -208,12 +218,13 @@ def _index(values: Array) -> tuple[int, ...]:
 
 
 def _where(reference: Trace, name: str, index: tuple[int, ...]) -> dict[str, int]:
-    if name == LOGITS:
-        return dict(zip(("batch", "label"), index, strict=True))
+    last = {POOLED: "unit", NEXT_SENTENCE: "label", LOGITS: "label"}
+    if name in last:
+        return dict(zip(("batch", last[name]), index, strict=True))
     if name == MLM_LOGITS:
         token = int(reference.inputs["masked_positions"][index[:2]])
         return {"batch": index[0], "token": token, "vocab": index[2]}
     assert is_per_token(name)
     batch, token = (int(number) for number in valid_positions(reference)[index[0]])
-    rest = ("head", "key") if name.startswith("attention.") else ("unit",)
+    rest = ("head", "key") if name.startswith("attention.") else ("label",) if name == SPAN_LOGITS else ("unit",)
     return {"batch": batch, "token": token, **dict(zip(rest, index[1:], strict=True))}

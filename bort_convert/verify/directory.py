@@ -66,6 +66,13 @@ def head_epsilon(target: str | os.PathLike[str]) -> float | None:
     return float(epsilon) if isinstance(epsilon, (int, float)) else None
 
 
+def has_pooler(target: str | os.PathLike[str]) -> bool:
+    """Whether a directory with the bare backbone has its pooler: by conversion.json, or by its tensors without one."""
+    known = (Path(target) / "conversion.json").exists()
+    names = manifest_of(target).get("tensors") if known else shapes_of(target)
+    return isinstance(names, dict) and any(str(name).startswith("pooler.") for name in names)
+
+
 @contextmanager
 def open_weights(target: str | os.PathLike[str]) -> Iterator[Mapping[str, Array]]:
     """Every tensor of the directory by name, from one file or from the shards that an index names; read when asked for.

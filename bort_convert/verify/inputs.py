@@ -37,15 +37,15 @@ def default_inputs(
     Row 0 holds the special ids and both ends of the vocabulary; all other ids are random.
 
     Args:
-        dims: `vocab` and `positions`.
+        dims: `vocab` and `positions`, and `types` where tokens have one of several.
         seed: of everything random.
         batch: rows to make, at least 1.
         masked: how many positions of each row the language-model head reads; None without such a head.
         sentences: rows to add behind them, as ids.
 
     Returns:
-        input_ids (rows, length), valid_length (rows,) and, unless `masked` is None, masked_positions (rows, masked):
-        int64, with `length` the model's number of positions.
+        input_ids (rows, length), valid_length (rows,), with `types` token_types (rows, length), and unless `masked` is
+        None masked_positions (rows, masked): int64, with `length` the model's number of positions.
 
     Raises:
         InputError: fewer than one row is asked for, or a sentence is longer than the model.
@@ -68,6 +68,9 @@ def default_inputs(
     inputs = {"input_ids": ids, "valid_length": lengths}
     if masked is not None:
         inputs["masked_positions"] = _masked_positions(rng, lengths, masked)
+    if "types" in dims:
+        inputs["token_types"] = rng.integers(0, dims["types"], size=ids.shape)
+        inputs["token_types"][batch:] = 0
     validate_inputs(ids, lengths, vocab, positions)
     return inputs
 

@@ -6,18 +6,17 @@
 It imports nothing of ours and keeps to Python 3.6, so that the environment that alexa/bort pins (mxnet 1.5.0, gluonnlp
 0.8.3) runs it too. JOB.json holds:
 
-    family      "bort"
-    dims        vocab, units, hidden, layers, positions, and labels for a classifier
+    family      "bert" or "bort"
+    dims        vocab, units, hidden, layers, positions; types where there are segments, labels for a classifier
     facts       heads, layer_norm_eps, hidden_act: what shapes cannot show
     params      path of the checkpoint, read with mx.nd.load
     names       name in the file -> structural name ("encoder.layer_norm.gamma")
-    inputs      path of an .npz: input_ids (batch, length), valid_length (batch,), masked_positions (batch, masked)
+    inputs      path of an .npz with the inputs of a trace (see trace.py)
     dtypes      any of "float32", "float64"
     attentions  whether to keep the attention probabilities
     output      path of the .npz to write: one array per "DTYPE/OUTPUT", and the versions as JSON under "meta"
 
-Outputs are embeddings and layer.N (batch, length, units; not zeroed beyond the valid length), mlm_logits (batch,
-masked, vocab), logits (batch, labels), attention.N (batch, heads, length, length). Progress goes to stderr.
+Outputs are those of a trace, but attention.N is (batch, heads, length, length). Progress goes to stderr.
 
 Exit status: 0 done, 3 a framework is missing, 4 the job cannot be done; the last line of stderr says why.
 """
@@ -35,10 +34,13 @@ if TYPE_CHECKING:
     from typing import Any, TypeAlias
 
     Model: TypeAlias = Any  # a Block; mxnet has no type hints
+    Net: TypeAlias = "dict[str, Model]"  # the model, behind it a head if there is one, and the whole of both
     Values: TypeAlias = Any  # an NDArray
 
 MISSING, FAILED = 3, 4
 MARK = "run_mxnet: "
+FAMILIES = ("bert", "bort")
+BEHIND = {"pooler": "pooled", "classifier": "next_sentence", "decoder": "mlm_logits"}  # in gluonnlp's order
 
 
 class JobError(Exception):
@@ -67,72 +69,65 @@ def load_frameworks() -> "dict[str, str]":
     import mxnet as mx
 
     if not gluonnlp.__version__.startswith("0.8."):
-        raise JobError(f"gluonnlp {gluonnlp.__version__} is installed, expected 0.8.x: others have no such Bort")
+        raise JobError(f"gluonnlp {gluonnlp.__version__} is installed, expected 0.8.x: others build other models")
     versions = {"mxnet": mx.__version__, "gluonnlp": gluonnlp.__version__, "numpy": np.__version__}
     return dict(versions, python=platform.python_version())
 
 
-def build(job: "dict[str, Any]") -> "Model":
-    """The model that the job's structural names belong to, on the CPU, without values.
+def build(job: "dict[str, Any]") -> "Net":
+    """The model that the job's structural names belong to, on the CPU, without values; the names say what it has.
 
-    Source: alexa/bort, bort/bort.py: gluonnlp's BERTModel with token types, pooler and next-sentence head off; its
-    classifier reads the first token.
+    Source: dmlc/gluon-nlp v0.8.3, model/bert.py; alexa/bort, bort/bort.py, which leaves some of it out.
     """
     import mxnet as mx
     from gluonnlp.model.bert import BERTEncoder, BERTModel
 
-    if job["family"] != "bort":
-        raise JobError(f"family {job['family']!r} has no live reference yet, only 'bort' has one")
-    dims, facts, names = job["dims"], job["facts"], sorted(job["names"].values())
+    if job["family"] not in FAMILIES:
+        raise JobError(f"family {job['family']!r} has no live reference yet, only {' and '.join(FAMILIES)} have one")
+    dims, facts, names, child = job["dims"], job["facts"], sorted(job["names"].values()), job["family"] + "."
+    prefix = child if any(name.startswith(child) for name in names) else ""
+    outside = [name for name in names if not name.startswith(prefix)]
+    parts = {name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)}
     sizes = {"num_layers": dims["layers"], "hidden_size": dims["hidden"], "max_length": dims["positions"]}
     known = {"num_heads": facts["heads"], "activation": facts["hidden_act"], "layer_norm_eps": facts["layer_norm_eps"]}
     fixed = {"attention_cell": "multi_head", "scaled": True, "dropout": 0.1, "use_residual": True}
     encoder = BERTEncoder(units=dims["units"], **sizes, **known, **fixed)
-    whole = mx.gluon.Block()
-    whole.bort = BERTModel(
-        encoder,
-        vocab_size=dims["vocab"],
-        token_type_vocab_size=None,
-        units=dims["units"],
-        embed_size=dims["units"],
-        embed_dropout=0.1,
-        use_pooler=False,
-        use_classifier=False,
-        use_token_type_embed=False,
-        use_decoder=any(name.startswith("decoder.") for name in names),
-    )
-    if any(name.startswith("bort.") for name in names):
-        whole.classifier = classifier(dims, names)
-    return whole
+    tables = {"vocab_size": dims["vocab"], "token_type_vocab_size": dims.get("types"), "embed_dropout": 0.1}
+    uses = {"use_" + part: part in parts for part in ("token_type_embed", *BEHIND)}
+    net = {"model": BERTModel(encoder, units=dims["units"], embed_size=dims["units"], **tables, **uses)}
+    net["whole"] = mx.gluon.Block()
+    setattr(net["whole"], job["family"], net["model"])
+    if outside:
+        net["head"] = build_head(outside, dims)
+        setattr(net["whole"], outside[0].split(".")[0], net["head"])
+    return net
 
 
-def classifier(dims: "dict[str, int]", names: "list[str]") -> "Model":
-    """Dense(units, tanh) and Dense(labels): a dropout before each takes a slot, so their numbers tell if there is any.
+def build_head(names: "list[str]", dims: "dict[str, int]") -> "Model":
+    """What a fine-tuned model has behind its encoder: a dropout takes a slot, so the numbers tell if there is any.
 
-    Source: alexa/bort, bort/bort.py, BortClassifier.
+    Source: dmlc/gluon-nlp v0.8.3, scripts/bert/model; alexa/bort, bort/bort.py, BortClassifier, which has two layers.
     """
     from mxnet.gluon import nn
 
-    slots = [int(name.split(".")[1]) for name in names if name.startswith("classifier.") and name.endswith("weight")]
-    if slots not in ([0, 1], [1, 3]):
-        raise JobError(f"the classifier has weights in the slots {slots}, expected [0, 1] or [1, 3]")
-    head = nn.HybridSequential()
-    for dense in (nn.Dense(dims["units"], activation="tanh"), nn.Dense(dims["labels"])):
-        if slots == [1, 3]:
-            head.add(nn.Dropout(0.1))
-        head.add(dense)
-    return head
+    if names[0].startswith("span_classifier."):
+        return nn.Dense(2, flatten=False)
+    slots = [int(name.split(".")[1]) for name in names if name.endswith("weight")]
+    if slots not in ([0], [1], [0, 1], [1, 3]):
+        raise JobError(f"the classifier has weights in the slots {slots}, expected [0], [1], [0, 1] or [1, 3]")
+    layers = nn.HybridSequential()
+    for dense in [nn.Dense(dims["units"], activation="tanh")] * (len(slots) - 1) + [nn.Dense(dims["labels"])]:
+        layers.add(*([nn.Dropout(0.1)] * slots[0]), dense)
+    return layers
 
 
-def parameters(net: "Model") -> "dict[str, Any]":
-    """Every parameter by structural name; a bare Bort's names have no "bort." in front. A tied one comes twice."""
-    found = net._collect_params_with_prefix()  # noqa: SLF001 - what save_parameters names them by
-    if any(name.startswith("classifier.") for name in found):
-        return dict(found)
-    return {name[len("bort.") :]: parameter for name, parameter in found.items()}
+def parameters(net: "Net") -> "dict[str, Any]":
+    """Every parameter by structural name, without "bort." in front if all would have it. A tied one comes twice."""
+    found = net["whole"]._collect_params_with_prefix()  # noqa: SLF001 - what save_parameters names them by
+    return {name if "head" in net else name.split(".", 1)[1]: found[name] for name in found}
 
 
-def assign(net: "Model", values: "dict[str, Any]", dtype: str) -> None:
+def assign(net: "Net", values: "dict[str, Any]", dtype: str) -> None:
     """Set every parameter once; all that is missing, extra, of another shape or untied is one error."""
     import mxnet as mx
     import numpy as np
@@ -160,14 +155,13 @@ def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
     """The checkpoint's arrays by structural name, as NumPy arrays of the dtypes in the file."""
     import mxnet as mx
 
-    arrays = mx.nd.load(job["params"])
-    names = job["names"]
+    arrays, names = mx.nd.load(job["params"]), job["names"]
     if not isinstance(arrays, dict) or set(arrays) != set(names):
         raise JobError(f"{job['params']}: {len(arrays)} arrays, and other names than the {len(names)} of the job")
     return {names[name]: array.asnumpy() for name, array in arrays.items()}
 
 
-def keep(net: "Model", *, attentions: bool) -> "dict[str, Any]":
+def keep(net: "Net", *, attentions: bool) -> "dict[str, Any]":
     """A dict that a forward pass fills: hooks see what each block gives."""
     kept = {}  # type: dict[str, Any]
 
@@ -179,7 +173,7 @@ def keep(net: "Model", *, attentions: bool) -> "dict[str, Any]":
 
         return hook
 
-    encoder = net.bort.encoder
+    encoder = net["model"].encoder
     encoder.layer_norm.register_forward_hook(keeping("embeddings", 0))
     for number in range(len(encoder.transformer_cells)):
         cell = encoder.transformer_cells[number]
@@ -189,31 +183,39 @@ def keep(net: "Model", *, attentions: bool) -> "dict[str, Any]":
     return kept
 
 
+def forward(net: "Net", inputs: "dict[str, Any]", dtype: str) -> "dict[str, Any]":
+    """Run the model once; what stands behind the encoder gives its output by name."""
+    import mxnet as mx
+    import numpy as np
+
+    model, ids = net["model"], inputs["input_ids"]
+    given = {"token_types": np.zeros_like(ids), "masked_positions": np.zeros((len(ids), 1)), **inputs}
+    arrays = {name: mx.nd.array(values, dtype="int32") for name, values in given.items()}
+    types = arrays["token_types"] if hasattr(model, "token_type_embed") else []
+    masked = arrays["masked_positions"] if hasattr(model, "decoder") else None
+    found = model(arrays["input_ids"], types, arrays["valid_length"].astype(dtype), masked)
+    last, *rest = found if isinstance(found, tuple) else [found]
+    outputs = dict(zip((name for part, name in BEHIND.items() if hasattr(model, part)), rest))  # noqa: B905 - Python 3.6
+    if "head" in net:
+        spans = hasattr(net["whole"], "span_classifier")
+        outputs["span_logits" if spans else "logits"] = net["head"](
+            last if spans else outputs.get("pooled", last[:, 0])
+        )
+    return {name: values.asnumpy() for name, values in outputs.items()}
+
+
 def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]", dtype: str) -> "dict[str, Any]":
     """Every output in one dtype, by name."""
     import mxnet as mx
 
     net = build(job)
-    net.collect_params().setattr("grad_req", "null")
-    net.cast(dtype)
-    net.initialize(mx.init.Zero())
-
-    def forward(ids: "Values", lengths: "Values", masked: "Values") -> "dict[str, Any]":
-        decodes = hasattr(net.bort, "decoder")
-        arguments = {"masked_positions": mx.nd.array(masked, dtype="int32")} if decodes else {}
-        lengths = mx.nd.array(lengths, dtype=dtype)
-        output = net.bort(mx.nd.array(ids, dtype="int32"), [], valid_length=lengths, **arguments)
-        if decodes:
-            return {"mlm_logits": output[1].asnumpy()}
-        if hasattr(net, "classifier"):
-            return {"logits": net.classifier(output[:, 0]).asnumpy()}
-        output.wait_to_read()
-        return {}
-
-    forward([[0]], [1], [[0]])  # shapes that gluonnlp leaves open are known after a first pass
+    net["whole"].collect_params().setattr("grad_req", "null")
+    net["whole"].cast(dtype)
+    net["whole"].initialize(mx.init.Zero())
+    forward(net, {"input_ids": [[0]], "valid_length": [1]}, dtype)  # shapes that gluonnlp leaves open are known then
     assign(net, values, dtype)
     kept = keep(net, attentions=job["attentions"])
-    heads = forward(inputs["input_ids"], inputs["valid_length"], inputs.get("masked_positions"))
+    heads = forward(net, inputs, dtype)
     return dict(kept, **heads)
 
 

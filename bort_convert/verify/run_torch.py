@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from bort_convert.errors import BackendError, FormatError, ParityError
-from bort_convert.verify.directory import config_of, head_epsilon
-from bort_convert.verify.trace import EMBEDDINGS, LOGITS, MLM_LOGITS
+from bort_convert.verify.directory import config_of, has_pooler, head_epsilon
+from bort_convert.verify.heads import head_norm, head_outputs
+from bort_convert.verify.trace import EMBEDDINGS
 
 try:
     import torch
@@ -69,7 +70,7 @@ def set_epsilons(model: Model, *, head: float | None = None, as_float32: bool = 
         head: the masked-language-model head's epsilon; None for the config's.
         as_float32: round them to float32 first, which is how MXNet holds them in any precision.
     """
-    norm = _head_norm(model)
+    norm = head_norm(model)
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm):
             epsilon = head if module is norm and head is not None else float(model.config.layer_norm_eps)
@@ -118,6 +119,7 @@ def run_model(
     ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
     lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
     mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
+    types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
     layers = model.base_model.encoder.layer
     names = [EMBEDDINGS, *(f"layer.{number}" for number in range(len(layers)))]
     with torch.no_grad(), ExitStack() as hooks:
@@ -126,18 +128,18 @@ def run_model(
         if feed is not None:
             for before, module in zip(names, layers, strict=False):
                 hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model)).remove)
-        found = model.base_model(ids, attention_mask=mask, output_attentions=attentions)
+        found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions)
         for number, values in enumerate(found.attentions or () if attentions else ()):
             kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
         last = found[0] if feed is None else _tensor(feed[names[-1]], model)
-        kept |= _head_outputs(model, last, inputs.get("masked_positions"))
+        kept |= head_outputs(model, last, inputs.get("masked_positions"))
     return kept
 
 
 def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """What the head gives for a last hidden state (batch, length, units)."""
     with torch.no_grad():
-        return _head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
+        return head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
 
 
 def run_target(
@@ -172,12 +174,12 @@ def versions() -> dict[str, str]:
 
 
 def _class_of(target: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
-    """The class that config.json names, and what else its constructor is given: the backbone comes without pooler."""
+    """The class that config.json names, and what else its constructor is given: a pooler, or none."""
     names = config_of(target).get("architectures") or [None]
     receiving = getattr(transformers, str(names[0]), None)
     if not (isinstance(receiving, type) and issubclass(receiving, transformers.PreTrainedModel)):
         raise FormatError(f"{target}/config.json: architectures is {names}, expected a model class of transformers")
-    return receiving, {"add_pooling_layer": False} if names[0] == BASE_CLASS else {}
+    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] == BASE_CLASS else {}
 
 
 @contextmanager
@@ -202,26 +204,6 @@ def _failing_as(text: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ParityError(f"{text}: {_first_line(error)}") from error
-
-
-def _head_norm(model: Model) -> Model:
-    """The language-model head's LayerNorm, None without such a head."""
-    head = getattr(model, "cls", None)
-    return head.predictions.transform.LayerNorm if head is not None else None
-
-
-def _head_outputs(model: Model, last: torch.Tensor, masked: Array | None) -> dict[str, Array]:
-    """The head's output on a last hidden state (batch, length, units)."""
-    if hasattr(model, "cls"):
-        if masked is None:
-            return {}
-        rows = torch.from_numpy(np.array(masked)).to(model.device)
-        chosen = torch.gather(last, 1, rows[..., None].expand(-1, -1, last.shape[-1]))  # (batch, masked, units)
-        return {MLM_LOGITS: model.cls(chosen).cpu().numpy()}
-    if hasattr(model, "classifier"):
-        pooled = model.base_model.pooler(last)  # (batch, units)
-        return {LOGITS: model.classifier(pooled).cpu().numpy()}
-    return {}
 
 
 def _keeping(kept: dict[str, Array], name: str) -> Callable[..., None]:

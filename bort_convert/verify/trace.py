@@ -5,6 +5,7 @@ In the file an input is called `inputs/NAME` and an output `DTYPE/NAME`; the pro
 Inputs (all int64):
     input_ids           (batch, length), right-padded
     valid_length        (batch,), tokens of each row that count, at least 1
+    token_types         (batch, length), the segment of each token; only where a model has more than one
     masked_positions    (batch, masked), valid positions that the language-model head reads; only with such a head
     positions           (n, 2), the pairs of batch and token that were kept; only in a sampled trace
 
@@ -12,9 +13,12 @@ Outputs (dtype float32 or float64, as computed):
     embeddings          (batch, length, units), after their LayerNorm
     layer.N             (batch, length, units), N from 0; not zeroed beyond the valid length
     attention.N         (batch, length, heads, length), probabilities of each token's query
+    pooled              (batch, units), of the first token
+    next_sentence       (batch, 2)
     mlm_logits          (batch, masked, vocab)
     logits              (batch, labels)
-In a sampled trace `n` stands for (batch, length) in the first three.
+    span_logits         (batch, length, 2), whether an answer begins here, and whether it ends here
+In a sampled trace `n` stands for (batch, length) in those that have it.
 """
 
 from __future__ import annotations
@@ -36,13 +40,16 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
 
 DTYPES: Final = ("float32", "float64")
+POOLED: Final = "pooled"
+NEXT_SENTENCE: Final = "next_sentence"
 MLM_LOGITS: Final = "mlm_logits"
 LOGITS: Final = "logits"
-HEADS: Final = (MLM_LOGITS, LOGITS)
+SPAN_LOGITS: Final = "span_logits"
+HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, SPAN_LOGITS, MLM_LOGITS)
 EMBEDDINGS: Final = "embeddings"
 _VERSION: Final = "1"
 _FORMAT: Final = "bort_convert_trace"
-INPUTS: Final = ("input_ids", "valid_length", "masked_positions", "positions")
+INPUTS: Final = ("input_ids", "valid_length", "token_types", "masked_positions", "positions")
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ class Trace:
 
 
 def is_per_token(name: str) -> bool:
-    """Whether an output has one row for each token of the batch (a head's has not)."""
-    return name not in HEADS
+    """Whether an output has one row for each token of the batch (of the heads, only the one that finds answers)."""
+    return name not in HEADS or name == SPAN_LOGITS
 
 
 def output_order(name: str) -> tuple[int, int, int]:
@@ -80,7 +87,7 @@ def output_order(name: str) -> tuple[int, int, int]:
     kind, _, number = name.partition(".")
     if kind in {"layer", "attention"}:
         return 1, int(number), int(kind == "layer")
-    return (0 if kind == EMBEDDINGS else 2), 0, 0
+    return (0, 0, 0) if kind == EMBEDDINGS else (2, HEADS.index(name), 0)
 
 
 def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:

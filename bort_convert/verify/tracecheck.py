@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
     from bort_convert.verify.trace import Trace
 
-_INPUTS: Final = {"input_ids": 2, "valid_length": 1, "masked_positions": 2, "positions": 2}
+_INPUTS: Final = {"input_ids": 2, "valid_length": 1, "token_types": 2, "masked_positions": 2, "positions": 2}
 _DIMS: Final = ("vocab", "positions", "units", "layers")
 _STRINGS: Final = ("source", "sha256", "family", "architecture")
 
@@ -44,7 +44,8 @@ def _dtype_problem(trace: Trace) -> str:
     batch, length = trace.inputs["input_ids"].shape
     if length > trace.fact("dims")["positions"]:
         return f"inputs/input_ids has rows of {length}, the model has {trace.fact('dims')['positions']} positions"
-    for name, shape in (("valid_length", (batch,)), ("masked_positions", (batch, -1)), ("positions", (-1, 2))):
+    shapes: dict[str, tuple[int, ...]] = {"valid_length": (batch,), "token_types": (batch, length)}
+    for name, shape in {**shapes, "masked_positions": (batch, -1), "positions": (-1, 2)}.items():
         found = trace.inputs.get(name)
         if found is not None and any(want not in (size, -1) for size, want in zip(found.shape, shape, strict=True)):
             return f"inputs/{name} has shape {found.shape}, expected {shape} from input_ids"
@@ -57,9 +58,11 @@ def _range_problem(trace: Trace) -> str:
     problem = problem or _outside("valid_length", lengths, 1, ids.shape[1], "the rows")
     if problem:
         return problem
-    masked, positions = trace.inputs.get("masked_positions"), trace.positions
+    types, masked, positions = trace.inputs.get("token_types"), trace.inputs.get("masked_positions"), trace.positions
+    if types is not None:
+        problem = _outside("token_types", types, 0, trace.fact("dims").get("types", 1) - 1, "the model")
     if masked is not None:
-        problem = _outside("masked_positions", masked, 0, lengths[:, None] - 1, "valid_length")
+        problem = problem or _outside("masked_positions", masked, 0, lengths[:, None] - 1, "valid_length")
     if positions is not None:
         problem = problem or _outside("positions", positions[:, 0], 0, len(lengths) - 1, "the batch")
         problem = problem or _outside("positions", positions[:, 1], 0, lengths[positions[:, 0]] - 1, "valid_length")
@@ -86,12 +89,13 @@ def _shape(trace: Trace, name: str) -> tuple[int, ...]:
     """The shape that an output has by the trace's inputs and dims."""
     dims = trace.fact("dims")
     batch, length = trace.inputs["input_ids"].shape
-    if name == "logits":
-        return batch, dims.get("labels", 0)
+    heads = {"logits": (batch, dims.get("labels", 0)), "pooled": (batch, dims["units"]), "next_sentence": (batch, 2)}
+    if name in heads:
+        return heads[name]
     if name == "mlm_logits":
         masked = trace.inputs.get("masked_positions")
         return batch, 0 if masked is None else masked.shape[1], dims["vocab"]
     rows = (batch, length) if trace.positions is None else (len(trace.positions),)
     if name.startswith("attention."):
         return *rows, trace.fact("facts")["heads"], length
-    return *rows, dims["units"]
+    return *rows, 2 if name == "span_logits" else dims["units"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 BOTH: Final = "both"
-_LANGUAGE_MODEL: Final = "MaskedLM"
+_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining")
 _MAX_SENTENCES: Final = 64
 
 
@@ -215,7 +215,7 @@ def fit_as_converted(source: PathLike, target: PathLike, heads: int | None = Non
 def _inputs(
     fit: Fit, *, seed: int, batch: int, masked: int = MASKED, sentences: list[list[int]] | None = None
 ) -> dict[str, Array]:
-    with_head = masked if fit.architecture.endswith(_LANGUAGE_MODEL) else None
+    with_head = masked if fit.architecture.endswith(_LANGUAGE_MODELS) else None
     return default_inputs(fit.plan.dims, seed=seed, batch=batch, masked=with_head, sentences=sentences or ())
 
 

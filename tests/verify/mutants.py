@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bort_convert.convert import convert
-from bort_convert.families.bort import LANGUAGE_MODEL
+from bort_convert.families import bert, bort
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Limits, judge
@@ -28,17 +28,19 @@ from bort_convert.verify.live import Reference, fit_file, run_reference
 from bort_convert.verify.result import BEHAVIOUR, BITS, NAMES_AND_SHAPES, excess
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bort_convert.dtypes import Array
+    from bort_convert.rows import Rows
     from bort_convert.verify.trace import Trace
 
     Tensors = dict[str, Array]
     Mutate = Callable[["Converted"], None]
 
 SOURCE = Path(__file__).parents[2] / "fixtures" / "bort_2_3_24_24.params"
-"""hidden = units here, so that proj and ffn_2 have one shape."""
-HEADS = 3
+BERT = SOURCE.with_name("bert_2_2_8_8.params")
+"""hidden = units in both, so that proj and ffn_2 have one shape."""
+HEADS = {SOURCE: 3, BERT: 2}
 LAYERS = 2
 MARGIN = 5.0
 ATTENTION = "bert.encoder.layer.0.attention"
@@ -94,16 +96,38 @@ class Outcome:
 
 
 def mutants() -> Iterator[Mutant]:
-    yield from _swaps()
+    yield from _swaps(row_pairs())
+    yield from _exchanges()
     yield from _wrong_values()
     yield from _wrong_facts()
     yield from _wrong_heads()
 
 
-def row_pairs() -> Iterator[tuple[str, str]]:
-    """Every two rows of the Bort table whose targets have one shape in this fixture, where hidden = units."""
+def bert_mutants() -> Iterator[Mutant]:
+    """What can go wrong with the parts that a Bort has not."""
+    known = set(row_pairs())
+    yield from _swaps(pair for pair in row_pairs(bert.LANGUAGE_MODEL) if pair not in known)
+    types, following = "bert.embeddings.token_type_embeddings.weight", "cls.seq_relationship"
+    yield Mutant("segments exchanged", _change(types, np.flipud))
+    yield Mutant("segments left out", _change(types, np.zeros_like))
+    yield Mutant("pooler transposed", _change("bert.pooler.dense.weight", np.transpose))
+    yield Mutant("pooler's bias zeroed", _change("bert.pooler.dense.bias", np.zeros_like))
+    yield Mutant("next sentence's outputs exchanged", _change(f"{following}.weight", np.flipud))
+    yield Mutant("next sentence's bias negated", _change(f"{following}.bias", np.negative))
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    yield Mutant("Bort's epsilon", lambda to: to.both("facts", "layer_norm_eps", "layer_norm_eps", 1e-5), config)
+    head = frozenset({BEHAVIOUR})
+    yield Mutant("Bort's head epsilon", lambda to: to.manifest["facts"].update(head_layer_norm_eps=1e-5), head)
+    every = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+    for name, parts in (("BertForMaskedLM", ("bert.pooler.", following)), ("BertForNextSentencePrediction", (HEAD,))):
+        yield Mutant(f"saved as {name}", lambda to, n=name, p=parts: _saved_as(to, n, p), every)
+    yield Mutant("pooler missing from the file", lambda to: _without(to, ("bert.pooler.",)), every)
+
+
+def row_pairs(table: Rows = bort.LANGUAGE_MODEL) -> Iterator[tuple[str, str]]:
+    """Every two rows of a table whose targets have one shape where hidden = units."""
     shaped: dict[tuple[str, bool], list[str]] = {}
-    for row in LANGUAGE_MODEL:
+    for row in table:
         if row.sources and row.targets:
             dims = row.sources[0].dims.replace("hidden", "units")
             shaped.setdefault((dims, "{layer}" in row.targets[0]), []).append(row.targets[0])
@@ -111,10 +135,13 @@ def row_pairs() -> Iterator[tuple[str, str]]:
         yield from combinations(rows, 2)
 
 
-def _swaps() -> Iterator[Mutant]:
-    for one, other in row_pairs():
+def _swaps(pairs: Iterable[tuple[str, str]]) -> Iterator[Mutant]:
+    for one, other in pairs:
         short = [name.removeprefix("bert.").removeprefix("encoder.layer.{layer}.") for name in (one, other)]
         yield Mutant(f"swapped {short[0]} and {short[1]}", lambda to, pair=(one, other): to.swap_rows(*pair))
+
+
+def _exchanges() -> Iterator[Mutant]:
     for one, other in (("query", "key"), ("key", "value")):
         rows = [
             tuple(f"bert.encoder.layer.{{layer}}.attention.self.{part}.{kind}" for part in (one, other))
@@ -136,25 +163,19 @@ def _swaps() -> Iterator[Mutant]:
 
 
 def _wrong_values() -> Iterator[Mutant]:
-    def change(name: str, new: Callable[[Array], Array]) -> Mutate:
-        def mutate(to: Converted) -> None:
-            to.tensors[name] = np.ascontiguousarray(new(to.tensors[name]))
-
-        return mutate
-
     word, position = "bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight"
     dense = "bert.encoder.layer.1.intermediate.dense"
     bits = frozenset({BITS})
-    yield Mutant("square matrix transposed", change(f"{ATTENTION}.self.query.weight", np.transpose))
-    yield Mutant("positions shifted by 2", change(position, lambda rows: np.roll(rows, 2, axis=0)))
-    yield Mutant("vocabulary rows shifted", change(word, lambda rows: np.roll(rows, 1, axis=0)))
-    yield Mutant("one bias zeroed", change(f"{dense}.bias", np.zeros_like))
-    yield Mutant("one bias negated", change(f"{dense}.bias", np.negative))
-    yield Mutant("one value of one weight off by one bit", change(f"{dense}.weight", _last_bit), bits)
-    yield Mutant("key bias changed", change(f"{ATTENTION}.self.key.bias", lambda bias: bias + 1), bits)
+    yield Mutant("square matrix transposed", _change(f"{ATTENTION}.self.query.weight", np.transpose))
+    yield Mutant("positions shifted by 2", _change(position, lambda rows: np.roll(rows, 2, axis=0)))
+    yield Mutant("vocabulary rows shifted", _change(word, lambda rows: np.roll(rows, 1, axis=0)))
+    yield Mutant("one bias zeroed", _change(f"{dense}.bias", np.zeros_like))
+    yield Mutant("one bias negated", _change(f"{dense}.bias", np.negative))
+    yield Mutant("one value of one weight off by one bit", _change(f"{dense}.weight", _last_bit), bits)
+    yield Mutant("key bias changed", _change(f"{ATTENTION}.self.key.bias", lambda bias: bias + 1), bits)
     yield Mutant(
         "non-zero token-type row",
-        change(
+        _change(
             "bert.embeddings.token_type_embeddings.weight",
             lambda row: row + np.linspace(-0.02, 0.02, row.size, dtype=np.float32),
         ),
@@ -215,6 +236,22 @@ def _wrong_heads() -> Iterator[Mutant]:
     yield Mutant("output matrix untied and random", untie, frozenset({NAMES_AND_SHAPES}))
 
 
+def _change(name: str, new: Callable[[Array], Array]) -> Mutate:
+    def mutate(to: Converted) -> None:
+        to.tensors[name] = np.ascontiguousarray(new(to.tensors[name]))
+
+    return mutate
+
+
+def _without(to: Converted, prefixes: tuple[str, ...]) -> None:
+    to.tensors = {name: array for name, array in to.tensors.items() if not name.startswith(prefixes)}
+
+
+def _saved_as(to: Converted, architecture: str, prefixes: tuple[str, ...]) -> None:
+    _without(to, prefixes)
+    to.config["architectures"] = [architecture]
+
+
 def _last_bit(weight: Array) -> Array:
     changed = weight.copy()
     changed.view(np.uint32)[0, 0] ^= 1
@@ -231,8 +268,8 @@ class Bench:
 
     def __init__(self, folder: Path, source: Path = SOURCE) -> None:
         self.folder, self.clean = folder, folder / "clean"
-        convert(source, self.clean, heads=HEADS)
-        self.reference = Reference(source, fit_file(source, heads=HEADS))
+        convert(source, self.clean, heads=HEADS[source])
+        self.reference = Reference(source, fit_file(source, heads=HEADS[source]))
         self.trace = self.run(0)
 
     def run(self, *seeds: int) -> Trace:
@@ -257,9 +294,11 @@ class Bench:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        rows = [(mutant, bench.try_out(mutant)) for mutant in mutants()]
+    rows = []
+    for source, errors in ((SOURCE, mutants()), (BERT, bert_mutants())):
+        with tempfile.TemporaryDirectory() as folder:
+            bench = Bench(Path(folder), source)
+            rows += [(mutant, bench.try_out(mutant)) for mutant in errors]
     width = max(len(mutant.name) for mutant, _ in rows)
     sys.stdout.write(f"{'mutant':<{width}}  float64 effect / limit  caught by\n")
     for mutant, outcome in rows:

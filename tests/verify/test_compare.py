@@ -103,6 +103,13 @@ def test_a_place_in_logits_is_named_by_token_and_vocabulary_row() -> None:
     labelled = np.zeros((2, 3))
     (run,) = compare(a_trace(float64={"logits": labelled}), {"float64": {"logits": labelled + np.array([0, 0, 1])}})
     assert run.layers[0].where == {"batch": 0, "label": 2}
+    for name, axis in (("pooled", "unit"), ("next_sentence", "label")):
+        (run,) = compare(a_trace(float64={name: np.zeros((2, 2))}), {"float64": {name: np.array([[0, 0], [0, 1]])}})
+        assert run.layers[0].where == {"batch": 1, axis: 1}
+    spans = np.zeros((2, 3, 2))
+    spans[1, 0, 1] = spans[1, 2, 1] = 1.0  # the second is behind the row's length
+    (run,) = compare(a_trace(float64={"span_logits": spans * 0}), {"float64": {"span_logits": spans}})
+    assert (run.layers[0].where, run.layers[0].count) == ({"batch": 1, "token": 0, "label": 1}, 8)
     attention = np.zeros((2, 3, 1, 3))
     other = attention.copy()
     other[0, 1, 0, 2] = 1.0

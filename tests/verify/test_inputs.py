@@ -45,6 +45,15 @@ def test_sentences_are_added_behind_the_default_rows() -> None:
     assert inputs["masked_positions"].shape == (4, 4)
 
 
+def test_tokens_have_types_where_there_are_several_and_all_else_stays_as_it_is() -> None:
+    typed = default_inputs(DIMS | {"types": 2}, batch=2, sentences=[[0, 5, 6, 2]])
+    types = typed.pop("token_types")
+    assert types.shape == typed["input_ids"].shape
+    assert (set(types[0].tolist()), set(types[2].tolist()), types.dtype) == ({0, 1}, {0}, np.dtype(np.int64))
+    plain = default_inputs(DIMS, batch=2, sentences=[[0, 5, 6, 2]])
+    assert all(np.array_equal(typed[name], plain[name]) for name in plain)
+
+
 def test_a_sentence_that_is_too_long_is_refused() -> None:
     with pytest.raises(InputError, match="sentence 1 has 17 tokens, the model has 16 positions"):
         default_inputs(DIMS, sentences=[[0], [0] * 17])

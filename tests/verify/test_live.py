@@ -141,16 +141,23 @@ def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: P
 
 
 @pytest.mark.mxnet
-@pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("bort_*.params"))])
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("b[eo]rt_[0-9]*.params"))])
 def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
     path = FIXTURES / f"{name}.params"
     fit = fit_file(path, heads=int(name.split("_")[2]))
-    masked = 4 if fit.architecture == "BertForMaskedLM" else None
+    masked = 4 if fit.architecture in {"BertForMaskedLM", "BertForPreTraining"} else None
     inputs = default_inputs(fit.plan.dims, masked=masked)
     trace = run_reference(Reference(path, fit), inputs, dtypes=("float64",), attentions=True)
-    heads = {"BertForMaskedLM": ["mlm_logits"], "BertModel": [], "BertForSequenceClassification": ["logits"]}
+    pooled = ["pooled"] * (fit.family.name == "bert" and fit.architecture != "BertForQuestionAnswering")
+    heads = {
+        "BertForMaskedLM": ["mlm_logits"],
+        "BertForPreTraining": ["next_sentence", "mlm_logits"],
+        "BertForQuestionAnswering": ["span_logits"],
+        "BertForSequenceClassification": ["logits"],
+        "BertModel": [],
+    }
     layers = [f"{kind}.{number}" for number in range(fit.plan.dims["layers"]) for kind in ("attention", "layer")]
-    assert list(trace.outputs["float64"]) == ["embeddings", *layers, *heads[fit.architecture]]
+    assert list(trace.outputs["float64"]) == ["embeddings", *layers, *pooled, *heads[fit.architecture]]
     attention = trace.outputs["float64"]["attention.0"]
     valid = np.arange(inputs["input_ids"].shape[1]) < inputs["valid_length"][:, None]
     sums = attention.sum(axis=-1)[valid]

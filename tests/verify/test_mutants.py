@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants import MARGIN, Bench, Mutant, mutants, row_pairs
+from mutants import BERT, MARGIN, Bench, Mutant, bert_mutants, mutants, row_pairs
 
 from bort_convert.verify.result import BEHAVIOUR
 
@@ -18,12 +18,26 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     return Bench(tmp_path_factory.mktemp("bench"))
 
 
+@pytest.fixture(scope="module")
+def bert_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"), BERT)
+
+
 @pytest.mark.parametrize("mutant", list(mutants()), ids=lambda mutant: mutant.name)
 def test_each_error_is_caught_by_the_rungs_that_should_see_it(bench: Bench, mutant: Mutant) -> None:
     outcome = bench.try_out(mutant)
     assert outcome.caught_by >= mutant.caught_by
     if BEHAVIOUR in mutant.caught_by:
         assert outcome.margin >= MARGIN
+
+
+@pytest.mark.parametrize("mutant", list(bert_mutants()), ids=lambda mutant: mutant.name)
+def test_each_error_in_what_a_bert_has_more_is_caught_too(bert_bench: Bench, mutant: Mutant) -> None:
+    test_each_error_is_caught_by_the_rungs_that_should_see_it(bert_bench, mutant)
+
+
+def test_an_unmutated_bert_passes_twenty_seeds_in_a_row(bert_bench: Bench) -> None:
+    test_the_unmutated_model_passes_twenty_seeds_in_a_row(bert_bench)
 
 
 def test_all_pairs_of_rows_with_one_shape_are_swapped() -> None:

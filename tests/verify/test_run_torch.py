@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,8 +12,7 @@ from bort_convert.convert import convert
 from bort_convert.errors import BackendError, FormatError, ParityError
 from bort_convert.tensorfile import open_tensors, save_tensors
 
-if TYPE_CHECKING:
-    from pathlib import Path
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 pytestmark = pytest.mark.torch
 
@@ -58,6 +57,23 @@ def test_the_backbone_comes_without_pooler_and_the_classifier_with_it(tmp_path: 
         model = load_pretrained(tmp_path / name)
         assert type(model).__name__ == name
         assert (model.base_model.pooler is None) == (head == "")
+
+
+def test_a_backbone_that_has_a_pooler_comes_with_it(tmp_path: Path) -> None:
+    from bort_convert.verify.run_torch import load_pretrained, state_shapes  # noqa: PLC0415
+
+    source, out = FIXTURES / "bert_2_2_8_8-pooled.params", tmp_path / "out"
+    convert(source, out, heads=2)
+    assert load_pretrained(out).pooler is not None
+    rewrite(out, **{"pooler.dense.weight": None, "pooler.dense.bias": None})
+    assert "pooler.dense.weight" in state_shapes(out), "the manifest knows of it"
+    with pytest.raises(ParityError, match=r"missing: pooler\.dense\.bias, pooler\.dense\.weight"):
+        load_pretrained(out)
+    (out / "conversion.json").unlink()
+    assert load_pretrained(out).pooler is None
+    convert(source, out, heads=2, force=True)
+    (out / "conversion.json").unlink()
+    assert load_pretrained(out).pooler is not None
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_named(copy: Path) -> None:

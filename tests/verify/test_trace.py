@@ -58,6 +58,25 @@ def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
     assert equal(a_trace(), load_trace(tmp_path / "t"))
 
 
+def test_a_trace_of_a_model_with_segments_comes_back_as_it_was(tmp_path: Path) -> None:
+    trace = a_trace()
+    heads = {"pooled": np.ones((BATCH, UNITS)), "next_sentence": np.ones((BATCH, 2))}
+    heads["span_logits"] = np.ones((BATCH, LENGTH, 2))
+    dims = json.dumps({**trace.fact("dims"), "types": 2})
+    trace = Trace(
+        {**trace.inputs, "token_types": np.array([[0, 1, 1, 0], [1, 0, 0, 0]])},
+        {"float64": {"embeddings": trace.outputs["float64"]["embeddings"], **heads}},
+        {**trace.provenance, "dims": dims},
+    )
+    save_trace(tmp_path / "t", trace)
+    assert equal(trace, load_trace(tmp_path / "t"))
+    small = sampled(trace, sample=3)
+    shapes = {name: array.shape for name, array in small.outputs["float64"].items()}
+    assert shapes == {"embeddings": (3, UNITS), "pooled": (2, UNITS), "next_sentence": (2, 2), "span_logits": (3, 2)}
+    save_trace(tmp_path / "s", small)
+    assert equal(small, load_trace(tmp_path / "s"))
+
+
 def test_the_same_trace_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one", "other"):
         save_trace(tmp_path / name, a_trace())
@@ -137,6 +156,11 @@ def metadata() -> dict[str, str]:
             {"inputs/valid_length": np.array([1, 1, 1])},
             "inputs/valid_length has shape (3,), expected (2,) from input_ids",
         ),
+        ({"inputs/token_types": np.zeros((2, 3), np.int64)}, "inputs/token_types has shape (2, 3), expected (2, 4)"),
+        (
+            {"inputs/token_types": np.ones((2, 4), np.int64)},
+            "inputs/token_types holds 1, outside the range that the model allows",
+        ),
         ({"inputs/masked_positions": np.array([[0, 3], [0, 2]])}, "inputs/masked_positions holds 2"),
         ({"inputs/masked_positions": None}, "mlm_logits is float32 (2, 2, 7), expected float32 (2, 0, 7)"),
         ({"inputs/positions": np.array([[0, 9]])}, "inputs/positions holds 9"),
@@ -151,6 +175,9 @@ def metadata() -> dict[str, str]:
         ),
         ({"float64/layer.0": np.zeros((2, 4, 4))}, "float64/layer.0 is float64 (2, 4, 4), expected float64 (2, 4, 3)"),
         ({"float64/logits": np.zeros((2, 4))}, "float64/logits is float64 (2, 4), expected float64 (2, 0)"),
+        ({"float64/pooled": np.zeros((2, 4))}, "float64/pooled is float64 (2, 4), expected float64 (2, 3)"),
+        ({"float64/next_sentence": np.zeros((2, 3))}, "next_sentence is float64 (2, 3), expected float64 (2, 2)"),
+        ({"float64/span_logits": np.zeros((2, 2))}, "span_logits is float64 (2, 2), expected float64 (2, 4, 2)"),
     ],
 )
 def test_what_is_no_trace_is_refused(tmp_path: Path, changed: dict[str, np.ndarray | None], message: str) -> None:

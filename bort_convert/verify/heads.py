@@ -1,0 +1,47 @@
+"""What stands behind the encoder of a receiving model: its pooler and heads, whatever its class calls them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from bort_convert.verify.trace import LOGITS, MLM_LOGITS, NEXT_SENTENCE, POOLED, SPAN_LOGITS
+
+if TYPE_CHECKING:
+    from bort_convert.dtypes import Array
+
+Model: TypeAlias = Any
+Tensor: TypeAlias = Any
+
+
+def head_norm(model: Model) -> Model:
+    """The masked-language-model head's LayerNorm, None without such a head."""
+    predictions = getattr(getattr(model, "cls", None), "predictions", None)
+    return predictions.transform.LayerNorm if predictions is not None else None
+
+
+def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, Array]:
+    """What pooler and heads make of the encoder's output.
+
+    Args:
+        model: a `PreTrainedModel`.
+        last: (batch, length, units), a torch tensor.
+        masked: (batch, masked), the positions that the masked-language-model head reads; None for none.
+
+    Returns:
+        By the names that a trace has; see `bort_convert.verify.trace`.
+    """
+    found: dict[str, Tensor] = {}
+    if getattr(model.base_model, "pooler", None) is not None:
+        found[POOLED] = model.base_model.pooler(last)
+    head: Model = getattr(model, "cls", None)
+    if hasattr(head, "seq_relationship"):
+        found[NEXT_SENTENCE] = head.seq_relationship(found[POOLED])
+    if hasattr(head, "predictions") and masked is not None:
+        found[MLM_LOGITS] = head.predictions(last[np.arange(len(masked))[:, None], masked])
+    if hasattr(model, "classifier"):
+        found[LOGITS] = model.classifier(found[POOLED])
+    if hasattr(model, "qa_outputs"):
+        found[SPAN_LOGITS] = model.qa_outputs(last)
+    return {name: values.cpu().numpy() for name, values in found.items()}
