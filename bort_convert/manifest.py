@@ -139,17 +139,18 @@ def _tensor(entry: Mapping[str, Any]) -> Tensor:
     return Tensor(**{"sha256": "", **entry, "sources": sources, "shape": shape})
 
 
-def _check_types(known: Mapping[str, object]) -> None:
+def _check_types(known: Mapping[str, Any]) -> None:
     """Look at what the rest of the package takes for granted.
 
     Raises:
         TypeError: an entry is of another type.
     """
     texts = ("family", "table", "variant", "architecture", "version")
-    mappings = ("tensors", "dims", "facts", "options", "tied", "left_out", "tokenizer", "parity", "files")
-    for names, expected in ((texts, str), (mappings, dict)):
-        if wrong := [name for name in names if not isinstance(known[name], expected)]:
-            raise TypeError(f"{wrong[0]} is no {expected.__name__}")
+    mappings = ("source", "tensors", "dims", "facts", "options", "tied", "left_out", "tokenizer", "parity", "files")
+    wrong = [name for name in texts if not isinstance(known[name], str)]
+    wrong += [name for name in mappings if not isinstance(known[name], dict)]
+    if wrong or not isinstance(known["source"]["name"], str):
+        raise TypeError(f"{(*wrong, 'the name of the source')[0]} is of another type")
 
 
 def _text(document: Mapping[str, object]) -> str:

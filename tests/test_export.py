@@ -389,6 +389,10 @@ def no_map(folder: Path) -> None:
     (folder / "model.safetensors.index.json").write_text('{"weight_map": [1]}', "utf-8")
 
 
+def odd_name(folder: Path) -> None:
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "\x1b[2J"}}), "utf-8")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -398,6 +402,7 @@ def no_map(folder: Path) -> None:
         ),
         (two_places, "stands in two of the directory's files; expected it in one"),
         (no_map, "has no weight_map; expected one that names the file of each tensor"),
+        (odd_name, r"index.json: names '\\x1b\[2J', expected files beside it"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot be read: No such file"),
         (lambda folder: (folder / "config.json").unlink(), "config.json: cannot be read: No such file"),
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json: holds no JSON object"),

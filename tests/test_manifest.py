@@ -36,3 +36,9 @@ def test_an_entry_of_another_type_is_refused(entry: str, value: object) -> None:
     document = Manifest(Source("m.params", 9), {}).to_dict() | {entry: value}
     with pytest.raises(FormatError, match="is not what a conversion writes"):
         Manifest.from_json(json.dumps(document))
+
+
+def test_a_source_without_a_name_is_refused() -> None:
+    document = Manifest(Source("m.params", 9), {}).to_dict() | {"source": {"name": 7, "size": 9}}
+    with pytest.raises(FormatError, match="the name of the source is of another type"):
+        Manifest.from_json(json.dumps(document))

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.errors import FormatError
+from bort_convert.errors import FormatError, printable
 from bort_convert.shards import INDEX, WEIGHTS
 from bort_convert.tensorfile import open_tensors
 
@@ -109,8 +109,8 @@ def open_files(target: str | os.PathLike[str]) -> Iterator[list[TensorFile]]:
         if not isinstance(places, dict):
             raise FormatError(f"{index}: has no weight_map; expected one that names the file of each tensor")
         names = {str(name) for name in places.values()}
-        if outside := sorted(name for name in names if Path(name).name != name):
-            raise FormatError(f"{index}: names {outside[0]!r}, expected files beside it")
+        if wrong := sorted(name for name in names if Path(name).name != name or not name.isprintable()):
+            raise FormatError(f"{index}: names '{printable(wrong[0])}', expected files beside it")
     elif not (folder / WEIGHTS).exists() and (folder / PICKLED).exists():
         raise FormatError(
             f"{folder / PICKLED}: is a pickle, which could run anything and is never read; expected {WEIGHTS} beside "
