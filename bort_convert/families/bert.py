@@ -28,7 +28,7 @@ REGRESSION_WITHOUT_DROPOUT = (*POOLED, *linear("regression.0", "classifier", "la
 
 QUESTION_ANSWERING = (
     *under("bert.", BACKBONE),
-    *linear("span_classifier", "qa_outputs", "2 units", prefixed="~qa#_dense#"),
+    *linear("span_classifier", "qa_outputs", "2 units", prefixed="~forqa#_dense#"),
 )
 
 FAMILY = Family(
