@@ -53,8 +53,8 @@ endef
 
 .PHONY: demo
 demo: .venv/.made ## convert a small Bort that GluonNLP wrote, and load it in transformers
-	$(BIN)/bort-convert inspect $(SMALL) --heads 8
-	$(BIN)/bort-convert $(SMALL) build/demo --heads 8 --force
+	$(BIN)/bort-convert inspect $(SMALL) --family bort --heads 8
+	$(BIN)/bort-convert $(SMALL) build/demo --family bort --heads 8 --force
 	$(BIN)/python docs/examples/first_steps.py build/demo
 	@if $(BIN)/bort-convert verify --help >/dev/null 2>&1; then set -x; $(BIN)/bort-convert verify $(SMALL) build/demo; fi
 
@@ -93,7 +93,7 @@ damage: .venv/.made ## every fixture cut and flipped in every place that a reade
 .PHONY: original bench
 original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7
 	@if [ -z "$(ORIGINAL)" ]; then echo "Python 3.7: not on this machine, skipped"; else \
-	$(MAKE) --no-print-directory .venv-original/.made && $(BIN)/bort-convert $(SMALL) build/original --heads 8 --force --quiet && \
+	$(MAKE) --no-print-directory .venv-original/.made && $(BIN)/bort-convert $(SMALL) build/original --family bort --heads 8 --force --quiet && \
 	$(BIN)/bort-convert verify $(SMALL) build/original --mxnet-python .venv-original/bin/python && \
 	BORT_CONVERT_ORIGINAL_PYTHON=$(CURDIR)/.venv-original/bin/python $(BIN)/python $(PYTEST) tests/verify/test_live.py; fi
 

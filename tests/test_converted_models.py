@@ -43,7 +43,7 @@ def read(stem: Path) -> tuple[dict[str, Array], int]:
 
 
 def convert_to(stem: Path, spelling: str, target: Path, heads: int) -> Path:
-    convert(stem.with_name(f"{stem.name}{spelling}.params"), target, heads=heads)
+    convert(stem.with_name(f"{stem.name}{spelling}.params"), target, family="bort", heads=heads)
     return target
 
 
@@ -160,7 +160,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
 
     import transformers  # noqa: PLC0415
 
-    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
+    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", family="bort", heads=8)
     ours = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
     config = transformers.AutoConfig.from_pretrained(tmp_path / "out")
     assert isinstance(config, transformers.BertConfig)
@@ -174,7 +174,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
 def test_the_written_tensors_are_those_that_transformers_would_save(fixtures: Path, tmp_path: Path) -> None:
     from safetensors import safe_open  # noqa: PLC0415
 
-    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
+    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", family="bort", heads=8)
     load("AutoModelForMaskedLM", tmp_path / "out").save_pretrained(tmp_path / "again")
     written = {}
     for folder in ("out", "again"):
