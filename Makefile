@@ -54,8 +54,9 @@ endef
 
 .PHONY: demo
 demo: .venv/.made ## convert a small Bort that GluonNLP has trained, prove it, and have it fill in a mask
-	$(BIN)/bort-convert inspect $(LITTLE).params --heads 4
-	$(BIN)/bort-convert $(LITTLE).params build/demo --heads 4 --vocab $(LITTLE).vocab --bpe-ranks $(LITTLE)_ranks.txt --force
+	$(BIN)/bort-convert inspect $(LITTLE).params --family bort --heads 4
+	$(BIN)/bort-convert $(LITTLE).params build/demo --family bort --heads 4 \
+		--vocab $(LITTLE).vocab --bpe-ranks $(LITTLE)_ranks.txt --force
 	$(BIN)/bort-convert verify $(LITTLE).params build/demo
 	$(BIN)/bort-convert check build/demo
 	$(BIN)/python docs/examples/first_steps.py build/demo "The White <mask> looked at his watch."
@@ -95,7 +96,7 @@ damage: .venv/.made ## every fixture cut and flipped in every place that a reade
 .PHONY: original bench
 original: .venv/.made ## verify against the environment of alexa/bort (Python 3.7, mxnet 1.5.0), where there is a Python 3.7
 	@if [ -z "$(ORIGINAL)" ]; then echo "Python 3.7: not on this machine, skipped"; else \
-	$(MAKE) --no-print-directory .venv-original/.made && $(BIN)/bort-convert $(SMALL) build/original --heads 8 --force --quiet && \
+	$(MAKE) --no-print-directory .venv-original/.made && $(BIN)/bort-convert $(SMALL) build/original --family bort --heads 8 --force --quiet && \
 	$(BIN)/bort-convert verify $(SMALL) build/original --mxnet-python .venv-original/bin/python && \
 	BORT_CONVERT_ORIGINAL_PYTHON=$(CURDIR)/.venv-original/bin/python $(BIN)/python $(PYTEST) tests/verify/test_live.py; fi
 

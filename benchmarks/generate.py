@@ -3,7 +3,8 @@
     python benchmarks/generate.py OUT.params MEGABYTES
 
 Layers are those of the published Bort (of a quarter of the width below 200 MB); the vocabulary makes up the size. The
-matrix that the output layer is tied to stands in the file twice, as GluonNLP writes it. Convert it with `--heads 8`.
+matrix that the output layer is tied to stands in the file twice, as GluonNLP writes it. Convert it with
+`--family bort --heads 8`.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def measure(size: int, rounds: int) -> dict[str, list[Run]]:
         source.unlink(missing_ok=True)
         run([sys.executable, str(Path(__file__).with_name("generate.py")), str(source), str(size)])
         warm(source)
-        convert = [BORT_CONVERT, str(source), str(out), "--quiet", "--heads", "8"]
+        convert = [BORT_CONVERT, str(source), str(out), "--quiet", "--family", "bort", "--heads", "8"]
         clear = fresh(copy, out)
         cases = [
             Case(CP, ["cp", str(source), str(copy)], clear),

@@ -87,7 +87,8 @@ def add_tokenizer(
         OutputError: the directory cannot be written.
     """
     known = read_manifest(target)
-    if family := families().get(known.family):
+    family = families().get(known.family)
+    if family:
         family.expect_tokenizer()
     reasons: list[str] = []
     found = find_tokenizer(
@@ -96,7 +97,7 @@ def add_tokenizer(
         vocab=vocab,
         bpe_ranks=bpe_ranks,
         tokenizer=tokenizer,
-        roberta_pairs=roberta_pairs,
+        roberta_pairs=roberta_pairs or (family is not None and family.tokenizer == "RoBERTa"),
         absent=reasons.append,
     )
     if found is None:

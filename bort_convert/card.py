@@ -115,7 +115,7 @@ def _head_note(manifest: Manifest) -> str:
     if _task(manifest) != "fill-mask" or epsilon is None:
         return ""
     return (
-        f"The head's LayerNorm has the epsilon {epsilon}, which `BertConfig` has no place for: the stock class differs "
+        f"The head's LayerNorm has the epsilon {epsilon}, which the config has no place for: the stock class differs "
         'from the original by up to 5e-5 in the logits. `bort_convert.load_pretrained(".")` gives the model with it.'
     )
 

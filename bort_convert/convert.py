@@ -86,7 +86,7 @@ def convert(
             `$MXNET_HOME/models` or `~/.mxnet/models`, if it is there.
         bpe_ranks: GluonNLP's BPE ranks, a text file; the same default.
         tokenizer: a directory with a RoBERTa tokenizer, or its name on the Hub, in place of those two.
-        roberta_pairs: two `</s>` between the segments of a pair, as RoBERTa has it, in place of Bort's one.
+        roberta_pairs: two `</s>` between the segments of a pair, as RoBERTa has it, in a Bort too, which has one.
         labels: names of a classifier's outputs, in their order.
         problem_type: what a classifier does, "regression" or "single_label_classification" or
             "multi_label_classification"; by default a regression where it has one output, else one label of many.
@@ -182,7 +182,11 @@ def _tokenizer(found: Fit, *, roberta_pairs: bool, **files: str | os.PathLike[st
     if not found.family.tokenizer:
         return None
     return find_tokenizer(
-        size=dims["vocab"], max_length=dims["positions"], roberta_pairs=roberta_pairs, absent=lambda _: None, **files
+        size=dims["vocab"],
+        max_length=dims["positions"],
+        roberta_pairs=roberta_pairs or found.family.tokenizer == "RoBERTa",
+        absent=lambda _: None,
+        **files,
     )
 
 

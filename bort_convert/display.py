@@ -27,6 +27,8 @@ AUTO_CLASSES = {
     "BertForPreTraining": "AutoModelForPreTraining",
     "BertForQuestionAnswering": "AutoModelForQuestionAnswering",
     "BertForSequenceClassification": "AutoModelForSequenceClassification",
+    "RobertaForMaskedLM": "AutoModelForMaskedLM",
+    "RobertaForSequenceClassification": "AutoModelForSequenceClassification",
 }
 
 

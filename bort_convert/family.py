@@ -67,11 +67,21 @@ class Variant:
 
 @dataclass(frozen=True)
 class ConfigKey:
-    """A key of the receiving config: the axis or fact whose value it has, or a constant."""
+    """A key of the receiving config: the axis or fact whose value it has, or a constant.
+
+    Attributes:
+        plus: what the receiving model counts more than the axis has.
+    """
 
     name: str
     source: str = ""
     constant: object = None
+    plus: int = 0
+
+    def value(self, known: Mapping[str, Fact]) -> object:
+        """What it says of a model with these axes and facts."""
+        value = known[self.source] if self.source else self.constant
+        return value + self.plus if self.plus and isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
@@ -87,7 +97,8 @@ class Family:
         config: the receiving config, key by key.
         base: the prefix of the backbone's targets, dropped where the receiving class is the backbone itself.
         base_class: that class.
-        tokenizer: the kind of its tokenizer, "" where none can be made yet.
+        tokenizer: the kind of its tokenizer, "" where none can be made yet: "Bort" or "RoBERTa", a byte-level BPE that
+            puts one or two `</s>` between the texts of a pair.
     """
 
     name: str

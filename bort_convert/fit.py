@@ -43,9 +43,9 @@ class Fit:
     @property
     def config(self) -> dict[str, object]:
         """What the receiving model's config.json says of every such file: sizes, facts and constants."""
-        values: dict[str, object] = {**self.facts, **self.plan.dims}
+        values = {**self.facts, **self.plan.dims}
         config: dict[str, object] = {"architectures": [self.architecture]}
-        config |= {key.name: values[key.source] if key.source else key.constant for key in self.family.config}
+        config |= {key.name: key.value(values) for key in self.family.config}
         return config
 
 
@@ -72,11 +72,15 @@ def fit(
     fitting = [attempt for attempt in tried if not attempt.plan.disagreements]
     if not fitting:
         raise no_table(tried, "file")
+    fitting = [attempt for attempt in fitting if _is_published(attempt, variant)] or fitting
     results = [_complete_or_error(attempt, variant, heads) for attempt in fitting]
     complete = [result for result in results if isinstance(result, Fit)]
-    if len(complete) > 1:
-        names = ", ".join(found.family.name for found in complete)
-        raise VariantError(f"names and sizes fit more than one family: {names}. Pass --family with one of them")
+    if len(complete) > 1 or (len(fitting) > 1 and not complete):
+        names = ", ".join(found.family.name for found in complete or fitting)
+        missing = "" if complete else ", and --heads N"
+        raise VariantError(
+            f"names and sizes fit more than one family: {names}. Pass --family with one of them{missing}"
+        )
     if not complete:
         raise next(result for result in results if isinstance(result, VariantError))
     return complete[0]
@@ -148,6 +152,14 @@ def complete(attempt: Attempt, variant: str | None, heads: int | None) -> Fit:
     if architecture == family.base_class:
         plan = plan.without_prefix(family.base)
     return Fit(family, attempt.table, found.name if found else "", facts, attempt.names, architecture, plan)
+
+
+def _is_published(attempt: Attempt, variant: str | None) -> bool:
+    """Whether the wanted variant is one of this family; where none is wanted, whether the sizes are one's."""
+    known = attempt.family.variants
+    if variant is not None:
+        return variant in {one.name for one in known}
+    return any(one.dims.items() <= attempt.plan.dims.items() for one in known)
 
 
 def variant_of(family: Family, dims: Mapping[str, int], wanted: str | None = None) -> Variant | None:

@@ -115,7 +115,7 @@ class Kills:
     def next_run(self) -> list[str]:
         """What is wrong after one more conversion, of a small file into the same target: nothing, it should be."""
         done = subprocess.run(
-            [sys.executable, "-m", "bort_convert", SMALL, self._out, "--heads", "8", "--force"],
+            [sys.executable, "-m", "bort_convert", SMALL, self._out, "--family", "bort", "--heads", "8", "--force"],
             check=False,
             capture_output=True,
             text=True,

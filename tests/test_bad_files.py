@@ -81,7 +81,7 @@ def refusal(read: Callable[[], object]) -> str:
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("converted") / "out"
-    convert(Path(__file__).parents[1] / "fixtures" / "bort_2_3_24_24.params", out, heads=3)
+    convert(Path(__file__).parents[1] / "fixtures" / "bort_2_3_24_24.params", out, family="bort", heads=3)
     return out
 
 

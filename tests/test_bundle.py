@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def out(fixtures: Path, tmp_path: Path) -> Path:
-    bort_convert.convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
+    bort_convert.convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", family="bort", heads=8)
     return tmp_path / "out"
 
 
@@ -36,7 +36,7 @@ def test_a_tokenizer_added_later_gives_the_directory_that_it_would_have_been(
 ) -> None:
     weights = (out / "model.safetensors").stat()
     manifest = bort_convert.add_tokenizer(out, **words)
-    bort_convert.convert(fixtures / "bort_4_8_24_32.params", tmp_path / "at once", heads=8, **words)  # type: ignore[arg-type]
+    bort_convert.convert(fixtures / "bort_4_8_24_32.params", tmp_path / "at once", family="bort", heads=8, **words)  # type: ignore[arg-type]
     assert contents(out) == contents(tmp_path / "at once")
     assert set(manifest.tokenizer) == {"tiny.vocab", "tiny_ranks.txt"}
     assert (out / "model.safetensors").stat().st_ino == weights.st_ino, "the weights are linked, not copied"
@@ -106,7 +106,7 @@ def test_a_vocabulary_of_another_size_changes_nothing(
         bort_convert.add_tokenizer(out, **larger)
     assert contents(out) == before
     with pytest.raises(FormatError, match="121 tokens, expected 120"):
-        bort_convert.convert(fixtures / "bort_2_3_24_24.params", tmp_path / "other", heads=3, **larger)  # type: ignore[arg-type]
+        bort_convert.convert(fixtures / "bort_2_3_24_24.params", tmp_path / "other", family="bort", heads=3, **larger)  # type: ignore[arg-type]
     assert not (tmp_path / "other").exists()
 
 
@@ -115,7 +115,9 @@ def test_without_a_vocabulary_the_conversion_says_how_to_add_it_later(
 ) -> None:
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "nothing"))
     out = tmp_path / "out"
-    done = CliRunner().invoke(main, [str(fixtures / "bort_4_8_24_32.params"), str(out), "--heads", "8"])
+    done = CliRunner().invoke(
+        main, [str(fixtures / "bort_4_8_24_32.params"), str(out), "--family", "bort", "--heads", "8"]
+    )
     assert done.exit_code == 0
     assert f"no tokenizer: add one with bort-convert tokenizer {out} --vocab FILE --bpe-ranks FILE\n" in done.stdout
     failed = CliRunner().invoke(main, ["tokenizer", str(out)])
@@ -137,7 +139,7 @@ def test_a_manifest_that_is_none_is_named(content: str, out: Path) -> None:
 
 
 def test_a_manifest_comes_back_as_it_was_written(out: Path, fixtures: Path) -> None:
-    manifest = bort_convert.convert(fixtures / "bort_4_8_24_32.params", out, heads=8, force=True)
+    manifest = bort_convert.convert(fixtures / "bort_4_8_24_32.params", out, family="bort", heads=8, force=True)
     assert bundle.read_manifest(out) == manifest
 
 
@@ -145,9 +147,11 @@ def test_labels_come_from_a_list_or_a_file(fixtures: Path, tmp_path: Path) -> No
     source, out = str(fixtures / "bort_4_8_24_32-classifier3.params"), tmp_path / "out"
     (tmp_path / "labels.txt").write_text("no, thanks\n maybe\n\nyes\n")
     for given, expected in (("no, maybe ,yes", "no"), (str(tmp_path / "labels.txt"), "no, thanks")):
-        options = ["--heads", "8", "--labels", given, "--force"]
+        options = ["--family", "bort", "--heads", "8", "--labels", given, "--force"]
         assert CliRunner().invoke(main, [source, str(out), *options]).exit_code == 0
         config = json.loads((out / "config.json").read_text("utf-8"))
         assert config["id2label"] == {"0": expected, "1": "maybe", "2": "yes"}
-    wrong = CliRunner().invoke(main, [source, str(out), "--heads", "8", "--labels", "a,b", "--force"])
+    wrong = CliRunner().invoke(
+        main, [source, str(out), "--family", "bort", "--heads", "8", "--labels", "a,b", "--force"]
+    )
     assert (wrong.exit_code, "expected 3, one for each of the outputs" in wrong.stderr) == (3, True)

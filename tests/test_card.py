@@ -85,7 +85,7 @@ def test_the_hub_reads_the_front_matter(
 ) -> None:
     from huggingface_hub import ModelCard  # noqa: PLC0415 - comes with torch's extra
 
-    bort_convert.convert(fixtures / f"{SMALL}{kind}.params", tmp_path / "out", heads=HEADS, **given)  # type: ignore[arg-type]
+    bort_convert.convert(fixtures / f"{SMALL}{kind}.params", tmp_path / "out", family="bort", heads=HEADS, **given)  # type: ignore[arg-type]
     data = ModelCard.load(tmp_path / "out" / "README.md").data
     assert data.to_dict() == {
         "library_name": "transformers",
@@ -112,7 +112,7 @@ def test_the_snippet_runs_as_it_stands(
     words = {"vocab": fixtures / "tiny.vocab", "bpe_ranks": fixtures / "tiny_ranks.txt"} if with_tokenizer else {}
     labels = ["no", "no, no", "not at all"] if kind == "-classifier3" else None
     source = fixtures / f"bort_4_8_24_32{kind}.params"
-    bort_convert.convert(source, tmp_path / "out", heads=8, labels=labels, **words)  # type: ignore[arg-type]
+    bort_convert.convert(source, tmp_path / "out", family="bort", heads=8, labels=labels, **words)  # type: ignore[arg-type]
     snippet = python_of((tmp_path / "out" / "README.md").read_text("utf-8"))
     process = subprocess.run(
         [sys.executable, "-W", "error", "-c", snippet],
@@ -129,7 +129,7 @@ def test_the_snippet_runs_as_it_stands(
 @pytest.mark.mxnet
 def test_a_proof_goes_into_the_card_and_the_manifest(fixtures: Path, tmp_path: Path) -> None:
     source, out = fixtures / f"{SMALL}.params", tmp_path / "out"
-    manifest = bort_convert.convert(source, out, heads=HEADS, verify=bort_convert.verify)
+    manifest = bort_convert.convert(source, out, family="bort", heads=HEADS, verify=bort_convert.verify)
     card = (out / "README.md").read_text("utf-8")
     assert [run["dtype"] for run in manifest.parity["runs"]] == ["float32", "float64"]
     for run in manifest.parity["runs"]:
@@ -146,5 +146,5 @@ def test_a_proof_goes_into_the_card_and_the_manifest(fixtures: Path, tmp_path: P
 def test_without_a_proof_nothing_is_written(fixtures: Path, tmp_path: Path) -> None:
     strict = partial(bort_convert.verify, atol=0.0, rtol=0.0, dtype="float32")
     with pytest.raises(ParityError, match=r"FAIL .* first divergence.*\. Nothing was written"):
-        bort_convert.convert(fixtures / f"{SMALL}.params", tmp_path / "out", heads=HEADS, verify=strict)
+        bort_convert.convert(fixtures / f"{SMALL}.params", tmp_path / "out", family="bort", heads=HEADS, verify=strict)
     assert list(tmp_path.iterdir()) == []

@@ -70,7 +70,7 @@ def test_a_whole_checkpoint_changes_its_precision(
     fixtures: Path, tmp_path: Path, dtype: str, numpy_dtype: type[np.generic]
 ) -> None:
     source = fixtures / "bort_4_8_24_32.params"
-    manifest = convert(source, tmp_path / "out", heads=8, dtype=dtype)
+    manifest = convert(source, tmp_path / "out", family="bort", heads=8, dtype=dtype)
     assert manifest.options == {"heads": 8, "dtype": dtype}
     with open_params(source) as params, open_tensors(tmp_path / "out" / "model.safetensors") as target:
         for name, tensor in manifest.tensors.items():
@@ -86,8 +86,8 @@ def test_a_checkpoint_that_overflows_is_not_written_unless_allowed(fixtures: Pat
     tensors["decoder.0.bias"][3] = 1e6
     save_params(tmp_path / "x.params", tensors)
     with pytest.raises(MappingError, match=r"cls\.predictions\.transform\.dense\.bias: too large: 1 of its values"):
-        convert(tmp_path / "x.params", tmp_path / "out", heads=8, dtype="float16")
+        convert(tmp_path / "x.params", tmp_path / "out", family="bort", heads=8, dtype="float16")
     assert not (tmp_path / "out").exists()
-    convert(tmp_path / "x.params", tmp_path / "out", heads=8, dtype="float16", allow_overflow=True)
+    convert(tmp_path / "x.params", tmp_path / "out", family="bort", heads=8, dtype="float16", allow_overflow=True)
     with open_tensors(tmp_path / "out" / "model.safetensors") as target:
         assert target["cls.predictions.transform.dense.bias"][3] == np.inf

@@ -28,7 +28,7 @@ def source(fixtures: Path) -> Path:
 def written(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Converted into two shards; tests change copies of it."""
     target = tmp_path_factory.mktemp("check") / "out"
-    bort_convert.convert(source, target, heads=3, max_shard_size="30KB")
+    bort_convert.convert(source, target, family="bort", heads=3, max_shard_size="30KB")
     return target
 
 
@@ -46,7 +46,7 @@ def flip(path: Path, position: int, mask: int = 1) -> None:
 def test_an_untouched_directory_passes_with_and_without_its_source(out: Path, source: Path) -> None:
     found = check(out)
     assert (bool(found), found.files, found.problems) == (True, len(list(out.iterdir())), ())
-    assert found.tensors == len(bort_convert.convert(source, out, heads=3, force=True).tensors)
+    assert found.tensors == len(bort_convert.convert(source, out, family="bort", heads=3, force=True).tensors)
     assert check(out, source=source)
 
 
@@ -110,7 +110,7 @@ def test_what_is_no_directory_is_no_failure_of_a_check(tmp_path: Path) -> None:
 
 def test_without_digests_the_source_is_what_to_compare_with(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    bort_convert.convert(source, out, heads=3, checksums=False)
+    bort_convert.convert(source, out, family="bort", heads=3, checksums=False)
     (problem,) = check(out).problems
     assert "no digests of tensors (--no-checksums); compare with the checkpoint: --source FILE" in problem
     assert check(out, source=source)

@@ -28,7 +28,7 @@ def full(fixtures: Path) -> Path:
 
 
 def test_source_and_out_alone_convert(full: Path, tmp_path: Path) -> None:
-    result = run(full, tmp_path / "out", "--heads", 8)
+    result = run(full, tmp_path / "out", "--family", "bort", "--heads", 8)
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith(f"{tmp_path / 'out'}: BertForMaskedLM from bort (language model, ")
     assert "decoder.3.weight equals word_embed.0.weight: tied, written once" in result.stdout
@@ -38,7 +38,7 @@ def test_source_and_out_alone_convert(full: Path, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_shows_the_table_and_writes_nothing(full: Path, tmp_path: Path) -> None:
-    result = run(full, tmp_path / "out", "--heads", 8, "--dry-run")
+    result = run(full, tmp_path / "out", "--family", "bort", "--heads", 8, "--dry-run")
     assert result.exit_code == 0
     assert "cls.predictions.transform.dense.weight" in result.stdout
     assert not (tmp_path / "out").exists()
@@ -47,12 +47,12 @@ def test_a_dry_run_shows_the_table_and_writes_nothing(full: Path, tmp_path: Path
 
 
 def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -> None:
-    document = json.loads(run(full, tmp_path / "a", "--heads", 8, "--json").stdout)
+    document = json.loads(run(full, tmp_path / "a", "--family", "bort", "--heads", 8, "--json").stdout)
     assert document["architecture"] == "BertForMaskedLM"
     assert json.loads(run("inspect", full, "--json").stdout)["fit"] is None
     assert json.loads(run("extract", full, tmp_path / "b.npz", "--json").stdout)["source"]["name"] == full.name
     assert json.loads(run("families", "--json").stdout)["families"][1]["name"] == "bort"
-    assert run(full, tmp_path / "c", "--heads", 8, "--quiet").output == ""
+    assert run(full, tmp_path / "c", "--family", "bort", "--heads", 8, "--quiet").output == ""
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
     [
         (("{missing}", "{out}"), 3, "missing.params"),
         (("{full}", "{out}"), 3, "Pass --heads"),
-        (("{full}", "{folder}", "--heads", "8"), 4, "is not empty"),
+        (("{full}", "{folder}", "--family", "bort", "--heads", "8"), 4, "is not empty"),
         (("inspect", "{folder}"), 3, "directory"),
         (("extract", "{full}", "{out}.bin"), 4, "expected a name that ends in .safetensors or .npz"),
         (("{full}",), 2, "Missing argument 'OUT'"),
@@ -145,7 +145,7 @@ def test_a_progress_bar_is_drawn_where_a_person_looks(
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     with pytest.raises(SystemExit) as caught:
-        cli.main([str(full), str(tmp_path / "out"), "--heads", "8"])
+        cli.main([str(full), str(tmp_path / "out"), "--family", "bort", "--heads", "8"])
     assert caught.value.code == 0
     assert "Converting" in capsys.readouterr().err
 

@@ -45,7 +45,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_tensor_is_its_source_bit_for_bit_and_nothing_is_lost(full: Path, tmp_path: Path) -> None:
-    manifest = convert(full, tmp_path / "out", heads=8)
+    manifest = convert(full, tmp_path / "out", family="bort", heads=8)
     assert sorted(files(tmp_path / "out")) == ["README.md", "config.json", "conversion.json", "model.safetensors"]
     source = tensors_of(full)
     used = set(manifest.tied)
@@ -65,7 +65,7 @@ def test_every_tensor_is_its_source_bit_for_bit_and_nothing_is_lost(full: Path, 
 
 
 def test_the_manifest_is_what_the_file_says(full: Path, tmp_path: Path) -> None:
-    manifest = convert(full, tmp_path / "out", heads=8)
+    manifest = convert(full, tmp_path / "out", family="bort", heads=8)
     document = json.loads((tmp_path / "out" / "conversion.json").read_text("utf-8"))
     assert document == json.loads(json.dumps(manifest.to_dict()))
     assert document["source"] == {
@@ -85,21 +85,21 @@ def test_the_manifest_is_what_the_file_says(full: Path, tmp_path: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(full: Path, tmp_path: Path) -> None:
-    convert(full, tmp_path / "one", heads=8)
-    convert(full, tmp_path / "two", heads=8)
+    convert(full, tmp_path / "one", family="bort", heads=8)
+    convert(full, tmp_path / "two", family="bort", heads=8)
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
 @pytest.mark.parametrize("spelling", ["-prefix", "-argaux", "-dedup"])
 def test_every_spelling_gives_the_same_weights(full: Path, tmp_path: Path, spelling: str) -> None:
-    convert(full, tmp_path / "one", heads=8)
-    convert(full.with_name(f"{full.stem}{spelling}.params"), tmp_path / "two", heads=8)
+    convert(full, tmp_path / "one", family="bort", heads=8)
+    convert(full.with_name(f"{full.stem}{spelling}.params"), tmp_path / "two", family="bort", heads=8)
     assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
     assert files(tmp_path / "one")["config.json"] == files(tmp_path / "two")["config.json"]
 
 
 def test_half_precision_stays_half_precision(full: Path, tmp_path: Path) -> None:
-    convert(full.with_name(f"{full.stem}-fp16.params"), tmp_path / "out", heads=8)
+    convert(full.with_name(f"{full.stem}-fp16.params"), tmp_path / "out", family="bort", heads=8)
     with open_tensors(tmp_path / "out" / "model.safetensors") as target:
         assert {array.dtype.name for array in target.values()} == {"float16"}
 
@@ -109,7 +109,7 @@ def test_tied_tensors_that_differ_are_refused_with_where_and_how_much(full: Path
     matrix[3, 5] = np.nextafter(matrix[3, 5], 9, dtype=np.float32)
     source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix)
     with pytest.raises(MappingError) as caught:
-        convert(source, tmp_path / "out", heads=8)
+        convert(source, tmp_path / "out", family="bort", heads=8)
     assert f"decoder.3.weight: differs from word_embed.0.weight in 1 of {matrix.size:,} values, first at (3, 5)" in str(
         caught.value
     )
@@ -120,7 +120,7 @@ def test_tied_tensors_may_hold_any_bits_as_long_as_they_are_the_same(full: Path,
     matrix = tensors_of(full)["word_embed.0.weight"].copy()
     matrix[0, :2] = np.nan, -0.0
     source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix, word_embed__0__weight=matrix)
-    assert convert(source, tmp_path / "out", heads=8).tied
+    assert convert(source, tmp_path / "out", family="bort", heads=8).tied
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 ) -> None:
     source = rewritten(full, tmp_path / "x.params", **changes)
     with pytest.raises(MappingError) as caught:
-        convert(source, tmp_path / "out", heads=8)
+        convert(source, tmp_path / "out", family="bort", heads=8)
     assert message in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["x.params"]
 
@@ -184,23 +184,25 @@ def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path
 
 
 def test_an_unknown_family_is_refused(full: Path, tmp_path: Path) -> None:
-    with pytest.raises(VariantError, match="no family is called 'bart'; known are bert, bort"):
+    with pytest.raises(VariantError, match="no family is called 'bart'; known are bert, bort, roberta"):
         convert(full, tmp_path / "out", family="bart")
 
 
 def test_a_full_target_is_refused_before_anything_is_read(full: Path, tmp_path: Path) -> None:
-    convert(full, tmp_path / "out", heads=8)
+    convert(full, tmp_path / "out", family="bort", heads=8)
     before = files(tmp_path / "out")
     with pytest.raises(OutputError, match="Pass --force"):
-        convert(full, tmp_path / "out", heads=8)
+        convert(full, tmp_path / "out", family="bort", heads=8)
     assert files(tmp_path / "out") == before
-    convert(full.with_name(f"{full.stem}-encoder.params"), tmp_path / "out", heads=8, force=True)
+    convert(full.with_name(f"{full.stem}-encoder.params"), tmp_path / "out", family="bort", heads=8, force=True)
     assert files(tmp_path / "out") != before
 
 
 def test_progress_counts_every_byte_once(full: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    manifest = convert(full, tmp_path / "out", heads=8, progress=lambda done, total: seen.append((done, total)))
+    manifest = convert(
+        full, tmp_path / "out", family="bort", heads=8, progress=lambda done, total: seen.append((done, total))
+    )
     (total,) = {total for _, total in seen}
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert seen[-1] == (total, total)
@@ -220,7 +222,7 @@ def test_the_public_names_are_there_and_documented() -> None:
 
 def test_a_fit_reads_no_value(full: Path) -> None:
     with open_params(full) as params:
-        assert fit_source(params, heads=8).plan.dims["layers"] == 4
+        assert fit_source(params, family="bort", heads=8).plan.dims["layers"] == 4
 
 
 @pytest.mark.shared
@@ -229,7 +231,7 @@ def test_every_bort_of_the_corpus_converts(shared: Path, tmp_path: Path) -> None
     assert len(sources) == 18
     for source in sources:
         heads = int(source.name.split("_")[2])
-        manifest = convert(source, tmp_path / source.stem, heads=heads)
+        manifest = convert(source, tmp_path / source.stem, family="bort", heads=heads)
         kind = {"encoder": "BertModel", "classifier3": "BertForSequenceClassification"}.get(
             source.stem.partition("-")[2]
         )
@@ -243,13 +245,13 @@ def test_every_real_checkpoint_of_another_family_is_refused(shared: Path, tmp_pa
     assert len(sources) == 11
     for source in sources:
         with pytest.raises(MappingError, match="no family fits this file"):
-            convert(source, tmp_path / "out", heads=2)
+            convert(source, tmp_path / "out", family="bort", heads=2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_without_checksums_the_weights_are_the_same_and_nothing_is_hashed(full: Path, tmp_path: Path) -> None:
-    convert(full, tmp_path / "one", heads=8)
-    manifest = convert(full, tmp_path / "two", heads=8, checksums=False)
+    convert(full, tmp_path / "one", family="bort", heads=8)
+    manifest = convert(full, tmp_path / "two", family="bort", heads=8, checksums=False)
     assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
     assert {tensor.sha256 for tensor in manifest.tensors.values()} == {""}
     assert "sha256" not in json.dumps(manifest.to_dict()["tensors"])
@@ -259,15 +261,15 @@ def test_without_checksums_tied_tensors_are_compared_all_the_same(full: Path, tm
     matrix = tensors_of(full)["word_embed.0.weight"] + 1
     source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix)
     with pytest.raises(MappingError, match="tensors that are written once are not equal"):
-        convert(source, tmp_path / "out", heads=8, checksums=False)
+        convert(source, tmp_path / "out", family="bort", heads=8, checksums=False)
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_a_model_zoo_archive_with_one_params_file_converts(full: Path, tmp_path: Path, compression: int) -> None:
     with zipfile.ZipFile(tmp_path / "zoo.zip", "w", compression) as archive:
         archive.write(full, full.name)
-    plain = convert(full, tmp_path / "one", heads=8)
-    packed = convert(tmp_path / "zoo.zip", tmp_path / "two", heads=8)
+    plain = convert(full, tmp_path / "one", family="bort", heads=8)
+    packed = convert(tmp_path / "zoo.zip", tmp_path / "two", family="bort", heads=8)
     assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
     assert packed.tensors == plain.tensors
     assert packed.source.sha256 == hashlib.sha256((tmp_path / "zoo.zip").read_bytes()).hexdigest()
@@ -275,18 +277,18 @@ def test_a_model_zoo_archive_with_one_params_file_converts(full: Path, tmp_path:
 
 def test_an_archive_of_arrays_as_mxnet_2_writes_them_converts(full: Path, tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", **tensors_of(full))
-    plain = convert(full, tmp_path / "one", heads=8)
-    assert convert(tmp_path / "two.npz", tmp_path / "two", heads=8).tensors == plain.tensors
+    plain = convert(full, tmp_path / "one", family="bort", heads=8)
+    assert convert(tmp_path / "two.npz", tmp_path / "two", family="bort", heads=8).tensors == plain.tensors
 
 
 def test_a_checkpoint_in_the_target_is_not_thrown_away_even_with_force(full: Path, tmp_path: Path) -> None:
     source = tmp_path / "bort.params"
     source.write_bytes(full.read_bytes())
     with pytest.raises(OutputError, match="holds the source"):
-        convert(source, tmp_path, heads=8, force=True)
+        convert(source, tmp_path, family="bort", heads=8, force=True)
     assert source.read_bytes() == full.read_bytes()
 
 
 def test_a_dtype_that_is_no_floating_point_one_is_refused(full: Path, tmp_path: Path) -> None:
     with pytest.raises(VariantError, match="dtype is 'int8', expected one of float16, bfloat16, float32, float64"):
-        convert(full, tmp_path / "out", heads=8, dtype="int8")
+        convert(full, tmp_path / "out", family="bort", heads=8, dtype="int8")

@@ -43,7 +43,7 @@ def read(stem: Path) -> tuple[dict[str, Array], int]:
 
 
 def convert_to(stem: Path, spelling: str, target: Path, heads: int) -> Path:
-    convert(stem.with_name(f"{stem.name}{spelling}.params"), target, heads=heads)
+    convert(stem.with_name(f"{stem.name}{spelling}.params"), target, family="bort", heads=heads)
     return target
 
 
@@ -146,12 +146,12 @@ def test_rounded_weights_compute_what_gluonnlp_computes_on_values_rounded_alike(
     dtype: str, fixtures: Path, tmp_path: Path
 ) -> None:
     source = fixtures / "bort_2_3_24_24.params"
-    manifest = convert(source, tmp_path / "out", heads=3, dtype=dtype, verify=verify)
+    manifest = convert(source, tmp_path / "out", family="bort", heads=3, dtype=dtype, verify=verify)
     assert {run["dtype"]: run["max_abs"] < run["limit"] <= 1e-4 for run in manifest.parity["runs"]} == {
         "float32": True,
         "float64": True,
     }
-    convert(source, tmp_path / "plain", heads=3)
+    convert(source, tmp_path / "plain", family="bort", heads=3)
     (tmp_path / "out" / "conversion.json").write_bytes((tmp_path / "plain" / "conversion.json").read_bytes())
     assert not verify(source, tmp_path / "out"), "against the values as they were, the rounding shows"
 
@@ -176,7 +176,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
 
     import transformers  # noqa: PLC0415
 
-    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
+    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", family="bort", heads=8)
     ours = json.loads((tmp_path / "out" / "config.json").read_text("utf-8"))
     config = transformers.AutoConfig.from_pretrained(tmp_path / "out")
     assert isinstance(config, transformers.BertConfig)
@@ -190,7 +190,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
 def test_the_written_tensors_are_those_that_transformers_would_save(fixtures: Path, tmp_path: Path) -> None:
     from safetensors import safe_open  # noqa: PLC0415
 
-    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", heads=8)
+    convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", family="bort", heads=8)
     load("AutoModelForMaskedLM", tmp_path / "out").save_pretrained(tmp_path / "again")
     written = {}
     for folder in ("out", "again"):

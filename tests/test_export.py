@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "bert_2_2_8_8": 2}
+HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "bert_2_2_8_8": 2, "roberta_2_2_8_8": 2}
 SOURCES = sorted(path for stem in HEADS for path in FIXTURES.glob(f"{stem}*.params"))
 TYPES = "bert.embeddings.token_type_embeddings.weight"
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -43,14 +43,14 @@ def arrays_of(path: Path) -> Tensors:
 
 
 def converted(source: Path, target: Path, **options: Any) -> Path:  # noqa: ANN401 - as convert takes them
-    convert(source, target, heads=heads_of(source), **options)
+    convert(source, target, family=source.name.split("_")[0], heads=heads_of(source), **options)
     return target
 
 
 def structural(source: Path) -> Tensors:
     """The arrays of a checkpoint by structural name, of whichever spelling and table."""
     with open_params(source) as params:
-        names = fit_source(params, heads=heads_of(source)).names
+        names = fit_source(params, family=source.name.split("_")[0], heads=heads_of(source)).names
         return {name: np.array(params[found]) for name, found in names.items()}
 
 

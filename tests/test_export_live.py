@@ -53,7 +53,7 @@ def test_gluonnlp_computes_the_same_bits_with_every_file_that_comes_back(fixture
         source = fixtures / f"bort_4_8_24_32{ending}.params"
         job = {"kind": kind, "dropout": 0.0 if kind == 1 else 0.1}
         jobs[f"source{ending}"] = {"path": source, "names": "structural", **job}
-        convert(source, tmp_path / f"out{ending}", heads=8)
+        convert(source, tmp_path / f"out{ending}", family="bort", heads=8)
         for names in STYLES:
             back = tmp_path / f"{names}{ending}.params"
             export(tmp_path / f"out{ending}", back, names=names)
@@ -132,7 +132,7 @@ def test_a_language_model_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp
     for found in computed(tmp_path, jobs).values():
         for key, state in zip(["embeddings", *(f"layer{number}" for number in range(4))], states, strict=True):
             assert np.abs(valid(found[key]) - valid(state.numpy())).max() < 1e-5, key
-    convert(tmp_path / "whole-structural.params", tmp_path / "again", heads=8)
+    convert(tmp_path / "whole-structural.params", tmp_path / "again", family="bort", heads=8)
     written, again = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "again")
     assert {name: array.tobytes() for name, array in again.items()} == {
         name: array.tobytes() for name, array in written.items()

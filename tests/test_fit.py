@@ -6,7 +6,7 @@ import pytest
 from headers import DIMS, RELEASED, Header, classifier, encoder, header_of, language_model, reshaped, without
 
 from bort_convert.errors import MappingError, VariantError
-from bort_convert.families import bert
+from bort_convert.families import bert, roberta
 from bort_convert.families.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY, LANGUAGE_MODEL
 from bort_convert.family import Family, Table, families
 from bort_convert.fit import Fit, fit
@@ -192,6 +192,69 @@ def test_each_part_of_a_bert_that_is_there_decides_the_class(left_out: list[str]
     assert ("pooler.dense.weight" in names) == (architecture == "BertModel" and "pooler." not in left_out)
 
 
+@pytest.mark.parametrize(
+    ("dims", "variant", "architecture"),
+    [
+        ({"units": 768, "hidden": 3072, "layers": 12}, "roberta_12_768_12", "RobertaForMaskedLM"),
+        ({"units": 1024, "hidden": 4096, "layers": 24}, "roberta_24_1024_16", "RobertaForMaskedLM"),
+        ({"units": 1024, "hidden": 768, "layers": 4}, "bort_4_8_768_1024", "BertForMaskedLM"),
+    ],
+)
+def test_a_published_size_tells_a_bort_from_a_roberta(dims: dict[str, int], variant: str, architecture: str) -> None:
+    found = fit(language_model(**RELEASED | dims), families().values())
+    assert (found.variant, found.architecture) == (variant, architecture)
+
+
+@pytest.mark.parametrize("table", [0, 1])
+def test_a_bort_a_roberta_and_a_bert_of_one_size_are_told_apart_or_the_family_is_asked_for(table: int) -> None:
+    dims = {**DIMS, "types": 2}
+    berts = header_of(bert.FAMILY.tables[table].rows, dims)
+    assert fit(berts, families().values(), heads=2).family.name == "bert"
+    for family in (FAMILY, roberta.FAMILY):
+        header = header_of(family.tables[table].rows, dims)
+        if table == 0:
+            with pytest.raises(VariantError, match=r"fit more than one family: bort, roberta\. Pass --family"):
+                fit(header, families().values(), heads=2)
+        assert fit(header, [family], heads=2).family.name == family.name
+        if table == 1:
+            assert fit(header, families().values(), heads=2).family.name == family.name
+
+
+def test_heads_do_not_make_a_roberta_of_a_released_bort() -> None:
+    with pytest.raises(VariantError, match="bort_4_8_768_1024 has 8 attention heads; --heads 16 contradicts it"):
+        fit(language_model(**RELEASED), families().values(), heads=16)
+
+
+def test_a_wanted_variant_says_which_family_is_meant() -> None:
+    with pytest.raises(VariantError, match=r"the file is no roberta_12_768_12: layers is 2, expected 12"):
+        fit(language_model(), families().values(), variant="roberta_12_768_12")
+
+
+def test_the_config_of_roberta_base_is_the_published_one() -> None:
+    dims = RELEASED | {"units": 768, "hidden": 3072, "layers": 12}
+    # FacebookAI/roberta-base on the Hub; the class counts positions from behind the padding id, hence two more.
+    assert fit(language_model(**dims), families().values()).config == {
+        "architectures": ["RobertaForMaskedLM"],
+        "model_type": "roberta",
+        "vocab_size": 50265,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "max_position_embeddings": 514,
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-5,
+        "type_vocab_size": 1,
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "initializer_range": 0.02,
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": 2,
+        "tie_word_embeddings": True,
+    }
+
+
 def twin_family() -> Family:
     return replace(FAMILY, name="twin", title="Twin", variants=())
 
@@ -201,7 +264,7 @@ def test_two_families_that_fit_are_told_apart_by_a_published_size_or_not_at_all(
     assert fit(language_model(**RELEASED), known).family.name == "bort"
     with pytest.raises(VariantError, match=r"fit more than one family: bort, twin. Pass --family with one of them"):
         fit(language_model(), known, heads=2)
-    with pytest.raises(VariantError, match=r"match no published Bort"):
+    with pytest.raises(VariantError, match=r"bort, twin. Pass --family with one of them, and --heads N$"):
         fit(language_model(), known)
     assert fit(language_model(), known[1:], heads=2).family.name == "twin"
 

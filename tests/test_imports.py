@@ -20,7 +20,7 @@ print("loaded:", *sorted(set({HEAVY!r}) & set(sys.modules)))
 CONVERSION = """
 import sys
 from bort_convert.cli import main
-sys.argv = ["bort-convert", *sys.argv[1:], "--heads", "8"]
+sys.argv = ["bort-convert", *sys.argv[1:], "--family", "bort", "--heads", "8"]
 try:
     main()
 except SystemExit as end:

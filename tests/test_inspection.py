@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def test_a_bort_is_known_with_its_plan_and_its_tied_matrix_counts_once(fixtures: Path) -> None:
-    found = inspect(fixtures / "bort_4_8_24_32.params", heads=8)
+    found = inspect(fixtures / "bort_4_8_24_32.params", family="bort", heads=8)
     assert found.fit is not None
     assert found.misfit is None
     assert found.fit.architecture == "BertForMaskedLM"
@@ -35,7 +35,7 @@ def test_what_is_missing_or_does_not_fit_is_said_and_the_arrays_are_there(fixtur
 
 @pytest.mark.parametrize("name", ["bort_4_8_24_32.params", "cnn_tiny.params"])
 def test_json_holds_all_of_it(fixtures: Path, name: str) -> None:
-    found = inspect(fixtures / name, heads=8)
+    found = inspect(fixtures / name, family="bort", heads=8)
     document = json.loads(json.dumps(found.to_dict()))
     assert len(document["arrays"]) == len(found.arrays)
     assert (document["fit"] is None) == (found.fit is None)

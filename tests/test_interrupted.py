@@ -151,7 +151,7 @@ def test_a_limit_on_the_size_of_files_is_an_output_that_cannot_be_written(
     source: Path, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
     out = tmp_path / "out"
-    done = run(*PROGRAM, source, out, "--heads", 8, *options, first=limited)
+    done = run(*PROGRAM, source, out, "--family", "bort", "--heads", 8, *options, first=limited)
     assert done.returncode == 4
     assert done.stderr == (
         f"Error: {out}: cannot be written: File too large. A limit on the size of files is in force (see `ulimit -f`)\n"
@@ -186,7 +186,7 @@ def test_a_file_system_that_takes_no_output_is_told_and_left_as_it_was(
     source: Path, tmp_path: Path, options: str, name: str, message: str
 ) -> None:
     (tmp_path / "mount").mkdir()
-    done = mounted(options, tmp_path / "mount", *PROGRAM, source, name, "--heads", 8)
+    done = mounted(options, tmp_path / "mount", *PROGRAM, source, name, "--family", "bort", "--heads", 8)
     assert done.returncode == 4
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -196,11 +196,11 @@ def test_a_file_system_that_takes_no_output_is_told_and_left_as_it_was(
 def test_a_target_on_another_file_system_than_the_source_is_written(source: Path, tmp_path: Path) -> None:
     if not SHM.is_dir() or SHM.stat().st_dev == source.stat().st_dev:
         pytest.skip("there is no other file system")
-    convert(source, tmp_path / "out", heads=8)
+    convert(source, tmp_path / "out", family="bort", heads=8)
     place = SHM / f"bort-convert-{os.getpid()}"
     try:
         for force in (False, True):
-            convert(source, place / "out", heads=8, force=force)
+            convert(source, place / "out", family="bort", heads=8, force=force)
         assert [path.name for path in place.iterdir()] == ["out"]
         for path in (tmp_path / "out").iterdir():
             assert (place / "out" / path.name).read_bytes() == path.read_bytes()
@@ -212,11 +212,21 @@ def test_a_target_on_another_file_system_than_the_source_is_written(source: Path
 def test_of_two_conversions_into_one_target_each_is_whole(source: Path, tmp_path: Path, *, force: bool) -> None:
     dtypes = ("float32", "float16")
     for dtype in dtypes:
-        convert(source, tmp_path / dtype, heads=8, dtype=dtype)
+        convert(source, tmp_path / dtype, family="bort", heads=8, dtype=dtype)
     wholes = [{path.name: path.read_bytes() for path in (tmp_path / dtype).iterdir()} for dtype in dtypes]
     for number in range(3):
         out = tmp_path / str(number) / "out"
-        command = [*PROGRAM, source, out, "--heads", "8", *(["--force"] if force else []), "--dtype"]
+        command = [
+            *PROGRAM,
+            source,
+            out,
+            "--family",
+            "bort",
+            "--heads",
+            "8",
+            *(["--force"] if force else []),
+            "--dtype",
+        ]
         both = [subprocess.Popen([*command, dtype], stderr=subprocess.PIPE, text=True) for dtype in dtypes]
         said = [process.communicate()[1] for process in both]
         assert sorted(process.returncode for process in both) == ([0, 0] if force else [0, 4])
@@ -240,7 +250,7 @@ def test_a_target_that_appears_meanwhile_is_kept(source: Path, tmp_path: Path) -
         (out / "mine").touch()
 
     with pytest.raises(OutputError, match=r"out is not empty; expected an empty directory, or nothing. Pass --force"):
-        convert(source, out, heads=8, progress=appear)
+        convert(source, out, family="bort", heads=8, progress=appear)
     assert [path.name for path in out.iterdir()] == ["mine"]
     assert beside(out) == []
 
@@ -302,7 +312,9 @@ def refused(source: Path, out: Path, convert_it: Callable[[Progress], object], f
 @pytest.mark.parametrize("way", WAYS)
 def test_a_source_that_is_cut_short_while_it_is_read_is_refused(source: Path, tmp_path: Path, way: str) -> None:
     out = tmp_path / "out"
-    message = refused(source, out, lambda told: convert(source, out, heads=8, progress=told, **WAYS[way]), truncated)
+    message = refused(
+        source, out, lambda told: convert(source, out, family="bort", heads=8, progress=told, **WAYS[way]), truncated
+    )
     assert "the source ended at byte" in message
 
 
@@ -326,7 +338,7 @@ def test_an_archive_that_is_cut_short_while_it_is_read_is_refused(
     path, out = tmp_path / "bort.zip", tmp_path / "out"
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.write(source, "bort.params", compression)
-    message = refused(path, out, lambda told: convert(path, out, heads=8, progress=told), truncated)
+    message = refused(path, out, lambda told: convert(path, out, family="bort", heads=8, progress=told), truncated)
     assert "ended at byte" in message or "changed while it was read" in message
 
 
@@ -336,7 +348,9 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
     source: Path, tmp_path: Path, way: str, fault: Fault
 ) -> None:
     out = tmp_path / "out"
-    message = refused(source, out, lambda told: convert(source, out, heads=8, progress=told, **WAYS[way]), fault)
+    message = refused(
+        source, out, lambda told: convert(source, out, family="bort", heads=8, progress=told, **WAYS[way]), fault
+    )
     if "opened a second time" not in message:  # the hashing thread had not come to that yet
         assert message.startswith(f"{source}: {FAULTS[fault]}")
 
@@ -350,13 +364,13 @@ def test_a_source_that_was_moved_before_it_is_hashed_is_refused(source: Path) ->
 
 def test_an_old_directory_outlives_a_new_one_that_fails(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    convert(source, out, heads=8)
+    convert(source, out, family="bort", heads=8)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    done = run(*PROGRAM, source, out, "--heads", 8, "--force", "--json", first=limited)
+    done = run(*PROGRAM, source, out, "--family", "bort", "--heads", 8, "--force", "--json", first=limited)
     assert done.returncode == 4
     assert json.loads(done.stdout)["error"]["type"] == "OutputError"
     with pytest.raises(ConvertError):
-        convert(source, out, heads=8, force=True, progress=disturbed(source, truncated))
+        convert(source, out, family="bort", heads=8, force=True, progress=disturbed(source, truncated))
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
     assert beside(out) == []
 
@@ -367,7 +381,7 @@ def test_a_deleted_leftover_is_told_on_stderr_unless_the_program_is_to_be_quiet(
 ) -> None:
     left = tmp_path / ".out.partial-0123456789abcdef"
     left.mkdir()
-    done = run(*PROGRAM, source, tmp_path / "out", "--heads", 8, *(["--quiet"] if quiet else []))
+    done = run(*PROGRAM, source, tmp_path / "out", "--family", "bort", "--heads", 8, *(["--quiet"] if quiet else []))
     assert done.returncode == 0
     assert done.stderr == ("" if quiet else f"{left}: deleted, a run that was killed had left it\n")
     assert not left.exists()
@@ -391,7 +405,7 @@ def test_a_writer_that_fails_ends_the_hashing_of_the_source(
     monkeypatch.setattr(streams, "PIECE", 100)
     monkeypatch.setattr(digests, "read_pieces", counted)
     with pytest.raises(OutputError, match="cannot be written: No space left on device"):
-        convert(source, tmp_path / "out", heads=8, progress=fail)
+        convert(source, tmp_path / "out", family="bort", heads=8, progress=fail)
     assert sum(hashed) < source.stat().st_size
 
 
@@ -404,6 +418,6 @@ def test_an_interrupt_ends_the_writing(source: Path, tmp_path: Path) -> None:
         time.sleep(0.1)
 
     with pytest.raises(Interrupted), interruptible():
-        convert(source, tmp_path / "out", heads=8, progress=interrupt)
+        convert(source, tmp_path / "out", family="bort", heads=8, progress=interrupt)
     assert len(written) < 5
     assert [path.name for path in tmp_path.iterdir()] == [source.name]

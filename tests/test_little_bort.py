@@ -50,7 +50,7 @@ class Little:
         return (self.folder / "little_bort_ranks.txt").read_text("utf-8").split("\n")
 
     def converted(self, target: Path) -> Path:
-        convert(self.weights, target, heads=self.predictions["heads"])
+        convert(self.weights, target, family="bort", heads=self.predictions["heads"])
         return target
 
 
@@ -120,7 +120,7 @@ def test_weights_that_were_never_trained_know_none_of_them(little: Little, tmp_p
         random = {name: rng.normal(0, 0.02, array.shape).astype(array.dtype) for name, array in params.items()}
     random["decoder.3.weight"] = random["word_embed.0.weight"]
     save_params(tmp_path / "random.params", random)
-    convert(tmp_path / "random.params", tmp_path / "out", heads=little.predictions["heads"])
+    convert(tmp_path / "random.params", tmp_path / "out", family="bort", heads=little.predictions["heads"])
     model, tokens, answers = load_pretrained(tmp_path / "out"), little.tokens, []
     for answer in little.predictions["answers"]:
         best = scores_of(model, answer).argsort()[::-1][:5]

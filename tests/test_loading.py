@@ -38,7 +38,7 @@ def test_every_tensor_is_the_checkpoints_in_the_dtype_that_was_asked_for(
 ) -> None:
     import torch  # noqa: PLC0415
 
-    manifest = bort_convert.convert(source, tmp_path / "out", heads=8, dtype=dtype, max_shard_size=limit)
+    manifest = bort_convert.convert(source, tmp_path / "out", family="bort", heads=8, dtype=dtype, max_shard_size=limit)
     weights = len(list((tmp_path / "out").glob("*.safetensors")))
     assert weights == (1 if limit == "5GB" else 5 if dtype is None else 2)
     loaded = stock(tmp_path / "out").state_dict()
@@ -57,8 +57,8 @@ def test_every_tensor_is_the_checkpoints_in_the_dtype_that_was_asked_for(
 def test_five_shards_are_the_whole_file_in_the_loaded_model(source: Path, tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
-    bort_convert.convert(source, tmp_path / "whole", heads=8)
-    bort_convert.convert(source, tmp_path / "shards", heads=8, max_shard_size="30KB")
+    bort_convert.convert(source, tmp_path / "whole", family="bort", heads=8)
+    bort_convert.convert(source, tmp_path / "shards", family="bort", heads=8, max_shard_size="30KB")
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) == 5
     whole, shards = stock(tmp_path / "whole").state_dict(), stock(tmp_path / "shards").state_dict()
     assert whole.keys() == shards.keys()
@@ -79,7 +79,7 @@ def test_each_head_has_its_class_and_no_tensor_is_missing(
 ) -> None:
     import transformers  # noqa: PLC0415
 
-    bort_convert.convert(source.with_name(f"{source.stem}{kind}.params"), tmp_path / "out", heads=8)
+    bort_convert.convert(source.with_name(f"{source.stem}{kind}.params"), tmp_path / "out", family="bort", heads=8)
     options = {"add_pooling_layer": False} if receiving == "BertModel" else {}
     loader = getattr(transformers, receiving)
     _, found = loader.from_pretrained(tmp_path / "out", output_loading_info=True, **options)
@@ -90,7 +90,7 @@ def test_each_head_has_its_class_and_no_tensor_is_missing(
 
 
 def test_the_head_has_its_own_epsilon_from_the_manifest(source: Path, tmp_path: Path) -> None:
-    bort_convert.convert(source, tmp_path / "out", heads=8)
+    bort_convert.convert(source, tmp_path / "out", family="bort", heads=8)
     norms = bort_convert.load_pretrained(tmp_path / "out")
     assert norms.cls.predictions.transform.LayerNorm.eps == 1e-12
     assert norms.bert.embeddings.LayerNorm.eps == 1e-5
@@ -99,7 +99,7 @@ def test_the_head_has_its_own_epsilon_from_the_manifest(source: Path, tmp_path: 
 
 def test_a_classifier_has_its_labels_and_what_it_does(source: Path, tmp_path: Path) -> None:
     classifier = source.with_name(f"{source.stem}-classifier3.params")
-    bort_convert.convert(classifier, tmp_path / "out", heads=8, labels=["no", "maybe", "yes"])
+    bort_convert.convert(classifier, tmp_path / "out", family="bort", heads=8, labels=["no", "maybe", "yes"])
     config = bort_convert.load_pretrained(tmp_path / "out").config
     assert config.id2label == {0: "no", 1: "maybe", 2: "yes"}
     assert config.label2id == {"no": 0, "maybe": 1, "yes": 2}

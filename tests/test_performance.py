@@ -139,7 +139,7 @@ def test_a_default_conversion_reads_each_byte_once_and_copies_each_value_once(
     source = borts[60]
     size, values = source.stat().st_size, values_of(source)
     calls = Calls(monkeypatch)
-    convert(source, tmp_path / "out", heads=8)
+    convert(source, tmp_path / "out", family="bort", heads=8)
     monkeypatch.undo()
     weights = (tmp_path / "out" / "model.safetensors").stat().st_size
     assert calls.sum_of(READS) == size + walk_over(source).sum_of(READS) + read_back(tmp_path / "out")
@@ -155,7 +155,7 @@ def test_without_checksums_nothing_is_read_but_the_tied_pair(
     with open_params(source) as params:
         tied = params.header["decoder.3.weight"].nbytes
     calls = Calls(monkeypatch)
-    convert(source, tmp_path / "out", heads=8, checksums=False)
+    convert(source, tmp_path / "out", family="bort", heads=8, checksums=False)
     monkeypatch.undo()
     assert calls.sum_of(READS) == 2 * tied + walk_over(source).sum_of(READS) + read_back(tmp_path / "out")
     assert calls.sum_of(COPIES) == values_of(source)
@@ -167,7 +167,7 @@ def test_a_cast_reads_each_value_once_more_and_the_tied_pair_and_writes_half(
     source = borts[60]
     values = values_of(source)
     calls = Calls(monkeypatch)
-    convert(source, tmp_path / "out", heads=8, dtype="float16")
+    convert(source, tmp_path / "out", family="bort", heads=8, dtype="float16")
     monkeypatch.undo()
     other = walk_over(source).sum_of(READS) + read_back(tmp_path / "out")
     with open_params(source) as params:
@@ -182,10 +182,10 @@ def test_a_cast_reads_each_value_once_more_and_the_tied_pair_and_writes_half(
 def test_the_kernel_counts_no_other_bytes(borts: dict[int, Path], tmp_path: Path, mode: str) -> None:
     options: Any = MODES[mode]
     source = borts[60]
-    convert(source, tmp_path / "first", heads=8, **options)  # what is imported late is there now
+    convert(source, tmp_path / "first", family="bort", heads=8, **options)  # what is imported late is there now
     values, size = values_of(source), source.stat().st_size
     before = system_io()
-    convert(source, tmp_path / "out", heads=8, **options)
+    convert(source, tmp_path / "out", family="bort", heads=8, **options)
     used = system_io() - before
     written = sum(path.stat().st_size for path in (tmp_path / "out").iterdir())
     tied = 0 if mode == "default" else 2 * (size - values)  # where there is no digest, the pair itself is compared
@@ -202,7 +202,7 @@ def test_system_calls_grow_with_tensors_and_with_pieces(
         pieces = -(-source.stat().st_size // streams.PIECE)
         with monkeypatch.context() as patch:
             calls = Calls(patch)
-            convert(source, tmp_path / str(size), heads=8)
+            convert(source, tmp_path / str(size), family="bort", heads=8)
         assert calls.calls["copy_file_range"] + calls.calls["sendfile"] <= tensors
         walk = sum(walk_over(source).calls.values())
         assert walk <= 2 * tensors + 10
@@ -215,7 +215,9 @@ def test_system_calls_grow_with_tensors_and_with_pieces(
 def test_peak_memory_is_small_and_the_same_for_any_size(borts: dict[int, Path], tmp_path: Path, mode: str) -> None:
     peaks = {}
     for size, source in borts.items():
-        peaks[size], _ = measured(source, tmp_path / str(size), "--heads", 8, "--quiet", *FLAGS[mode])
+        peaks[size], _ = measured(
+            source, tmp_path / str(size), "--family", "bort", "--heads", 8, "--quiet", *FLAGS[mode]
+        )
         shutil.rmtree(tmp_path / str(size))
     assert max(peaks.values()) <= 80 * MB
     assert max(peaks.values()) - min(peaks.values()) <= 8 * MB
@@ -225,7 +227,7 @@ def test_peak_memory_is_small_and_the_same_for_any_size(borts: dict[int, Path], 
 def test_an_export_needs_as_little_for_any_size(borts: dict[int, Path], tmp_path: Path) -> None:
     peaks = {}
     for size, source in borts.items():
-        convert(source, tmp_path / str(size), heads=8, checksums=False)
+        convert(source, tmp_path / str(size), family="bort", heads=8, checksums=False)
         peaks[size], _ = measured("export", tmp_path / str(size), tmp_path / f"{size}.params", "--quiet")
         with open_params(source) as expected, open_params(tmp_path / f"{size}.params") as found:
             assert set(found) == set(expected)
@@ -237,10 +239,10 @@ def test_an_export_needs_as_little_for_any_size(borts: dict[int, Path], tmp_path
 
 @linux
 def test_peak_memory_is_the_same_for_a_source_that_was_read_from_the_disk(borts: dict[int, Path]) -> None:
-    expected, _ = measured("inspect", borts[210], "--heads", 8)
+    expected, _ = measured("inspect", borts[210], "--family", "bort", "--heads", 8)
     forget(borts[210])
     borts[210].read_bytes()  # the page cache now holds it in pieces of up to 2 MB
-    peak, _ = measured("inspect", borts[210], "--heads", 8)
+    peak, _ = measured("inspect", borts[210], "--family", "bort", "--heads", 8)
     assert peak <= expected + 8 * MB
 
 
@@ -249,14 +251,16 @@ def test_peak_memory_is_the_same_for_a_source_that_was_read_from_the_disk(borts:
 @pytest.mark.parametrize("mode", FLAGS)
 def test_peak_memory_is_small_at_two_gigabytes(tmp_path: Path, mode: str) -> None:
     source = generated(tmp_path, 2200)
-    peak, _ = measured(source, tmp_path / "out", "--heads", 8, "--quiet", *FLAGS[mode])
+    peak, _ = measured(source, tmp_path / "out", "--family", "bort", "--heads", 8, "--quiet", *FLAGS[mode])
     shutil.rmtree(tmp_path / "out")
     source.unlink()
     assert peak <= 80 * MB
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--version"], ["--help"], ["inspect", "SOURCE"], ["SOURCE", "OUT", "--heads", "8"]], ids=" ".join
+    "arguments",
+    [["--version"], ["--help"], ["inspect", "SOURCE"], ["SOURCE", "OUT", "--family", "bort", "--heads", "8"]],
+    ids=" ".join,
 )
 def test_a_command_imports_only_what_it_uses(fixtures: Path, tmp_path: Path, arguments: list[str]) -> None:
     places = {"SOURCE": str(fixtures / "bort_4_8_24_32.params"), "OUT": str(tmp_path / "out")}
@@ -278,11 +282,11 @@ def test_every_way_of_copying_gives_the_same_bytes(
 ) -> None:
     options: Any = MODES[mode]
     source = fixtures / "bort_4_8_24_32.params"
-    convert(source, tmp_path / "expected", heads=8, **options)
+    convert(source, tmp_path / "expected", family="bort", heads=8, **options)
     for call in missing:
         monkeypatch.delattr(os, call, raising=False)
     monkeypatch.setattr(streams, "PIECE", 1024)
-    convert(source, tmp_path / "out", heads=8, **options)
+    convert(source, tmp_path / "out", family="bort", heads=8, **options)
     assert digests(tmp_path / "out") == digests(tmp_path / "expected")
 
 
@@ -292,10 +296,10 @@ def test_a_large_conversion_gives_the_same_bytes_again_and_by_the_long_way(
 ) -> None:
     options: Any = MODES[mode]
     for name in ("first", "again"):
-        convert(borts[60], tmp_path / name, heads=8, **options)
+        convert(borts[60], tmp_path / name, family="bort", heads=8, **options)
     for call in ("copy_file_range", "sendfile", "pread", "preadv"):
         monkeypatch.delattr(os, call, raising=False)
-    convert(borts[60], tmp_path / "long", heads=8, **options)
+    convert(borts[60], tmp_path / "long", family="bort", heads=8, **options)
     assert digests(tmp_path / "first") == digests(tmp_path / "again") == digests(tmp_path / "long")
 
 
@@ -308,14 +312,14 @@ def test_inspect_looks_at_headers_and_names_alone(borts: dict[int, Path], monkey
         return take(cursor, count, what)
 
     monkeypatch.setattr(Cursor, "take", counted)
-    inspect(borts[210], heads=8)
+    inspect(borts[210], family="bort", heads=8)
     assert 0 < sum(seen) < 10_000
     assert 0 < walk_over(borts[210]).sum_of(READS) < MB
 
 
 @linux
 def test_inspect_has_the_disk_read_less_than_a_megabyte(borts: dict[int, Path]) -> None:
-    measured("inspect", borts[210], "--heads", 8)  # what is imported is in the page cache now
+    measured("inspect", borts[210], "--family", "bort", "--heads", 8)  # what is imported is in the page cache now
     forget(borts[210])
-    _, read = measured("inspect", borts[210], "--heads", 8)
+    _, read = measured("inspect", borts[210], "--family", "bort", "--heads", 8)
     assert read < MB

@@ -132,7 +132,7 @@ def test_a_symbol_file_beside_the_checkpoint_is_not_opened(fixtures: Path, tmp_p
         "try: main(sys.argv[1:])\n"
         "finally: assert {name for name in ('net-0000', 'net-symbol') if name in str(opened)} == {'net-0000'}\n"
     )
-    arguments = [sys.executable, "-c", program, str(path), str(tmp_path / "out"), "--heads", "3"]
+    arguments = [sys.executable, "-c", program, str(path), str(tmp_path / "out"), "--family", "bort", "--heads", "3"]
     assert subprocess.run(arguments, check=False, capture_output=True).returncode == 0
     assert (tmp_path / "out" / "model.safetensors").exists()
 
@@ -147,7 +147,7 @@ def test_mxnet_gets_a_path_that_no_shell_has_seen(
     path.write_bytes((fixtures / "bort_2_3_24_24.params").read_bytes())
     monkeypatch.chdir(tmp_path)
     inputs = {"input_ids": np.array([[1, 2]]), "valid_length": np.array([2]), "masked_positions": np.array([[0]])}
-    trace = run_reference(Reference(path, fit_file(path, heads=3)), inputs, dtypes=["float32"])
+    trace = run_reference(Reference(path, fit_file(path, family="bort", heads=3)), inputs, dtypes=["float32"])
     assert "mlm_logits" in trace.outputs["float32"]
     assert [found.name for found in tmp_path.iterdir()] == [folder.name]
 

@@ -61,8 +61,8 @@ def test_the_index_says_where_each_tensor_stands_and_how_much_there_is() -> None
 
 def test_shards_hold_the_tensors_of_the_whole_file_bit_for_bit(fixtures: Path, tmp_path: Path) -> None:
     source = fixtures / "bort_4_8_24_32.params"
-    whole = bort_convert.convert(source, tmp_path / "whole", heads=8)
-    parts = bort_convert.convert(source, tmp_path / "parts", heads=8, max_shard_size="30KB")
+    whole = bort_convert.convert(source, tmp_path / "whole", family="bort", heads=8)
+    parts = bort_convert.convert(source, tmp_path / "parts", family="bort", heads=8, max_shard_size="30KB")
     assert whole.tensors == parts.tensors
     index = json.loads((tmp_path / "parts" / "model.safetensors.index.json").read_text("utf-8"))
     assert len(set(index["weight_map"].values())) == 5
@@ -80,7 +80,9 @@ def test_shards_hold_the_tensors_of_the_whole_file_bit_for_bit(fixtures: Path, t
 def test_the_cuts_are_those_of_save_pretrained(
     name: str, heads: int, limit: str, fixtures: Path, tmp_path: Path
 ) -> None:
-    bort_convert.convert(fixtures / f"{name}.params", tmp_path / "ours", heads=heads, max_shard_size=limit)
+    bort_convert.convert(
+        fixtures / f"{name}.params", tmp_path / "ours", family="bort", heads=heads, max_shard_size=limit
+    )
     bort_convert.load_pretrained(tmp_path / "ours").save_pretrained(tmp_path / "theirs", max_shard_size=limit)
     ours, theirs = (
         json.loads((tmp_path / side / "model.safetensors.index.json").read_text("utf-8")) for side in ("ours", "theirs")

@@ -28,14 +28,14 @@ def converted(kind: str, fixtures: Path, out: Path, **options: Any) -> tuple[Any
 
     source = fixtures / f"bort_4_8_24_32-{kind}.params"
     words = {"vocab": fixtures / "tiny.vocab", "bpe_ranks": fixtures / "tiny_ranks.txt"}
-    convert(source, out, heads=HEADS, **words, **options)
+    convert(source, out, family="bort", heads=HEADS, **words, **options)
     return pipeline("text-classification", model=str(out), tokenizer=str(out), device="cpu"), source
 
 
 def logits_of(source: Path, ids: list[int]) -> Array:
     """What BortClassifier computes on MXNet in float32: (labels,)."""
     inputs = {"input_ids": np.array([ids]), "valid_length": np.array([len(ids)])}
-    trace = run_reference(Reference(source, fit_file(source, heads=HEADS)), inputs, dtypes=["float32"])
+    trace = run_reference(Reference(source, fit_file(source, family="bort", heads=HEADS)), inputs, dtypes=["float32"])
     return trace.outputs["float32"][LOGITS][0]
 
 

@@ -133,25 +133,25 @@ def spoilt(fixtures: Path, tmp_path: Path) -> Path:
 def test_strict_refuses_what_is_not_finite_and_writes_nothing(spoilt: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for options in ([], ["--dry-run"]):
-        result = run("convert", spoilt, out, "--heads", 8, "--strict", *options)
+        result = run("convert", spoilt, out, "--family", "bort", "--heads", 8, "--strict", *options)
         assert (result.exit_code, result.stdout) == (3, "")
         assert "encoder.position_weight: 3 NaN in 768 values, first at (4, 7)\n" in result.stderr
         assert "encoder.layer_norm.beta: 1 inf in 32 values, first at (31,)\n" in result.stderr
         assert len(result.stderr.splitlines()) == 3
     assert [path.name for path in tmp_path.iterdir()] == [spoilt.name]
     with pytest.raises(MappingError) as caught:
-        convert(spoilt, out, heads=8, strict=True)
+        convert(spoilt, out, family="bort", heads=8, strict=True)
     assert len(caught.value.disagreements) == 2
 
 
 def test_without_strict_nan_and_inf_are_converted_as_they_are(spoilt: Path, tmp_path: Path) -> None:
-    assert run("convert", spoilt, tmp_path / "out", "--heads", 8).exit_code == 0
-    assert run("convert", spoilt, tmp_path / "dry", "--heads", 8, "--dry-run").exit_code == 0
+    assert run("convert", spoilt, tmp_path / "out", "--family", "bort", "--heads", 8).exit_code == 0
+    assert run("convert", spoilt, tmp_path / "dry", "--family", "bort", "--heads", 8, "--dry-run").exit_code == 0
 
 
 def test_strict_lets_finite_values_pass(fixtures: Path, tmp_path: Path) -> None:
     source = fixtures / "bort_2_3_24_24-fp16.params"
-    assert run("convert", source, tmp_path / "out", "--heads", 3, "--strict").exit_code == 0
+    assert run("convert", source, tmp_path / "out", "--family", "bort", "--heads", 3, "--strict").exit_code == 0
 
 
 def test_a_name_in_the_message_is_escaped() -> None:

@@ -45,5 +45,5 @@ FAMILY = Family(
     ),
     base="bert.",
     base_class="BertModel",
-    tokenizer="byte-level BPE",
+    tokenizer="Bort",
 )

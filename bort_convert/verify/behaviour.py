@@ -71,16 +71,17 @@ def judge(
         progress(f"torch: running in {dtype}")
         try:
             model = run_torch.load_model(target, dtype, device=device, attentions=attentions)
+            run_torch.set_epsilons(model, head=head, as_float32=True)
+            outputs[dtype] = run_torch.run_model(model, trace.inputs, attentions=attentions)
         except ParityError as error:
             return Judged(Rung(BEHAVIOUR, passed=False, detail=f"not run: {error}"))
-        run_torch.set_epsilons(model, head=head, as_float32=True)
-        outputs[dtype] = run_torch.run_model(model, trace.inputs, attentions=attentions)
         if isolation is None and is_whole(trace, dtype) and not _one(trace, outputs, dtype, limits).passed:
             progress(f"torch: every layer on the reference's input, in {dtype}")
             fed = run_torch.run_model(model, trace.inputs, attentions=attentions, feed=trace.outputs[dtype])
             isolation = _one(trace, {dtype: fed}, dtype, limits)
         if dtype == "float64":
             notes.append(_stock_epsilon(trace, model, target, head))
+            notes += _stock_positions(trace, model, head)
         if head is not None and MLM_LOGITS in trace.outputs[dtype] and MLM_LOGITS in outputs[dtype]:
             notes.append(_stock_head(trace, model, outputs[dtype], dtype))
     runs = compare(trace, {dtype: outputs[dtype] for dtype in DTYPES if dtype in outputs}, **vars(limits))
@@ -150,6 +151,21 @@ def _stock_epsilon(trace: Trace, model: object, target: str | os.PathLike[str], 
         f"float64: MXNet holds LayerNorm's epsilon as a float32, so torch is given {float(np.float32(epsilon))!r}; "
         f"with {epsilon!r}, as config.json has it, max |d| is {worst:.2g}"
     )
+
+
+def _stock_positions(trace: Trace, model: object, head: float | None) -> list[str]:
+    """What it is worth that torch is told the positions, where the class would count only ids that are not padding."""
+    from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
+
+    ids, first = trace.inputs["input_ids"], run_torch.first_position(model)
+    valid = np.arange(ids.shape[1]) < trace.inputs["valid_length"][:, None]
+    if not first or first - 1 not in ids[valid]:
+        return []
+    run_torch.set_epsilons(model, head=head, as_float32=True)
+    run = compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0]
+    worst = max((layer.max_abs for layer in run.layers if layer.count and not layer.problem), default=float("nan"))
+    counted = f"the stock class does not count the padding id {first - 1}"
+    return [f"float64: torch is given the positions; {counted}, and with one among the tokens max |d| is {worst:.2g}"]
 
 
 def _stock_head(trace: Trace, model: object, outputs: Mapping[str, Array], dtype: str) -> str:

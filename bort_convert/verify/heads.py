@@ -17,6 +17,8 @@ Tensor: TypeAlias = Any
 
 def head_norm(model: Model) -> Model:
     """The masked-language-model head's LayerNorm, None without such a head."""
+    if hasattr(model, "lm_head"):
+        return model.lm_head.layer_norm
     predictions = getattr(getattr(model, "cls", None), "predictions", None)
     return predictions.transform.LayerNorm if predictions is not None else None
 
@@ -38,10 +40,11 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
     head: Model = getattr(model, "cls", None)
     if hasattr(head, "seq_relationship"):
         found[NEXT_SENTENCE] = head.seq_relationship(found[POOLED])
-    if hasattr(head, "predictions") and masked is not None:
-        found[MLM_LOGITS] = head.predictions(last[np.arange(len(masked))[:, None], masked])
-    if hasattr(model, "classifier"):
-        found[LOGITS] = model.classifier(found[POOLED])
+    decode = getattr(model, "lm_head", getattr(head, "predictions", None))
+    if decode is not None and masked is not None:
+        found[MLM_LOGITS] = decode(last[np.arange(len(masked))[:, None], masked])
+    if hasattr(model, "classifier"):  # RoBERTa's takes the first token by itself
+        found[LOGITS] = model.classifier(found.get(POOLED, last))
     if hasattr(model, "qa_outputs"):
         found[SPAN_LOGITS] = model.qa_outputs(last)
     return {name: values.cpu().numpy() for name, values in found.items()}

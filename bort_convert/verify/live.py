@@ -114,7 +114,7 @@ def provenance(reference: Reference) -> dict[str, str]:
 def called_for(fit: Fit) -> dict[str, object]:
     """The keys of the receiving config that a source decides, with the values that it calls for."""
     values = {**fit.facts, **fit.plan.dims}
-    return {key.name: values[key.source] for key in fit.family.config if key.source}
+    return {key.name: key.value(values) for key in fit.family.config if key.source}
 
 
 def _sha256(path: Path) -> str:

@@ -6,7 +6,7 @@
 It imports nothing of ours and keeps to Python 3.6, so that the environment that alexa/bort pins (mxnet 1.5.0, gluonnlp
 0.8.3) runs it too. JOB.json holds:
 
-    family      "bert" or "bort"
+    family      one of FAMILIES
     dims        vocab, units, hidden, layers, positions; types where there are segments, labels for a classifier
     facts       heads, layer_norm_eps, hidden_act: what shapes cannot show
     params      path of the checkpoint, read with mx.nd.load
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 MISSING, FAILED = 3, 4
 MARK = "run_mxnet: "
-FAMILIES = ("bert", "bort")
+FAMILIES = ("bert", "bort", "roberta")
 BEHIND = {"pooler": "pooled", "classifier": "next_sentence", "decoder": "mlm_logits"}  # in gluonnlp's order
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Model: TypeAlias = Any
 """A `PreTrainedModel`: what transformers gives is not typed here."""
 
-BASE_CLASS: Final = "BertModel"
+BASE_CLASSES: Final = ("BertModel", "RobertaModel")
 
 
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
@@ -106,6 +106,7 @@ def run_model(
     *,
     attentions: bool = False,
     feed: Mapping[str, Array] | None = None,
+    stock_positions: bool = False,
 ) -> dict[str, Array]:
     """Every output of a model, by the names that a trace has.
 
@@ -114,12 +115,23 @@ def run_model(
         inputs: a trace's.
         attentions: keep attention probabilities (the model was loaded for it).
         feed: outputs of the reference; every layer and head is then given the reference's input in place of its own.
+        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does.
+
+    Raises:
+        ParityError: the model has fewer positions than the inputs.
     """
     kept: dict[str, Array] = {}
     ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
     lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
     mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
     types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
+    first, rows = first_position(model), model.base_model.embeddings.position_embeddings.num_embeddings
+    if first + ids.shape[1] > rows:
+        raise ParityError(
+            f"the model has {rows} positions and uses them from {first} on; expected {ids.shape[1]} of them"
+        )
+    places = torch.arange(ids.shape[1], device=model.device) + first
+    given = {} if stock_positions else {"position_ids": places.expand(len(ids), -1)}
     layers = model.base_model.encoder.layer
     names = [EMBEDDINGS, *(f"layer.{number}" for number in range(len(layers)))]
     with torch.no_grad(), ExitStack() as hooks:
@@ -128,12 +140,17 @@ def run_model(
         if feed is not None:
             for before, module in zip(names, layers, strict=False):
                 hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model)).remove)
-        found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions)
+        found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **given)
         for number, values in enumerate(found.attentions or () if attentions else ()):
             kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
         last = found[0] if feed is None else _tensor(feed[names[-1]], model)
         kept |= head_outputs(model, last, inputs.get("masked_positions"))
     return kept
+
+
+def first_position(model: Model) -> int:
+    """The position of the first token: 0, or the one behind the padding id in a class that counts by ids."""
+    return int(getattr(model.base_model.embeddings, "padding_idx", -1)) + 1
 
 
 def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -179,7 +196,7 @@ def _class_of(target: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
     receiving = getattr(transformers, str(names[0]), None)
     if not (isinstance(receiving, type) and issubclass(receiving, transformers.PreTrainedModel)):
         raise FormatError(f"{target}/config.json: architectures is {names}, expected a model class of transformers")
-    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] == BASE_CLASS else {}
+    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] in BASE_CLASSES else {}
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def converted(bort: Path) -> Path:
     """The same, converted."""
     from bort_convert.convert import convert  # noqa: PLC0415
 
-    convert(bort, bort.parent / "out", heads=4)
+    convert(bort, bort.parent / "out", family="bort", heads=4)
     return bort.parent / "out"
 
 
@@ -48,7 +48,7 @@ def recorded(bort: Path) -> Path:
     """A whole trace of the same, with attention probabilities."""
     from bort_convert.verify import record  # noqa: PLC0415
 
-    record(bort, bort.parent / "bort.trace", heads=4, attentions=True)
+    record(bort, bort.parent / "bort.trace", family="bort", heads=4, attentions=True)
     return bort.parent / "bort.trace"
 
 

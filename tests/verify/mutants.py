@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bort_convert.convert import convert
-from bort_convert.families import bert, bort
+from bort_convert.families import bert, bort, roberta
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Limits, judge
@@ -39,8 +39,9 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parents[2] / "fixtures" / "bort_2_3_24_24.params"
 BERT = SOURCE.with_name("bert_2_2_8_8.params")
-"""hidden = units in both, so that proj and ffn_2 have one shape."""
-HEADS = {SOURCE: 3, BERT: 2}
+ROBERTA = SOURCE.with_name("roberta_2_2_8_8.params")
+"""hidden = units in all, so that proj and ffn_2 have one shape."""
+HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2}
 LAYERS = 2
 MARGIN = 5.0
 ATTENTION = "bert.encoder.layer.0.attention"
@@ -122,6 +123,24 @@ def bert_mutants() -> Iterator[Mutant]:
     for name, parts in (("BertForMaskedLM", ("bert.pooler.", following)), ("BertForNextSentencePrediction", (HEAD,))):
         yield Mutant(f"saved as {name}", lambda to, n=name, p=parts: _saved_as(to, n, p), every)
     yield Mutant("pooler missing from the file", lambda to: _without(to, ("bert.pooler.",)), every)
+
+
+def roberta_mutants() -> Iterator[Mutant]:
+    """What can go wrong where a RoBERTa is made in another way than a Bort: positions and the head's names."""
+    positions = "roberta.embeddings.position_embeddings.weight"
+    yield from _swaps(pair for pair in row_pairs(roberta.LANGUAGE_MODEL) if "lm_head" in "".join(pair))
+    yield Mutant("positions not moved", _change(positions, lambda rows: np.concatenate((rows[2:], rows[:2]))))
+    yield Mutant("positions moved by one row", _change(positions, lambda rows: np.concatenate((rows[1:], rows[:1]))))
+    bits = frozenset({BITS})
+    yield Mutant("a row of padding is not zero", _change(positions, _first_row_one), bits)
+    yield Mutant("positions cut to those of GluonNLP", _cut_positions, frozenset({NAMES_AND_SHAPES, BEHAVIOUR}))
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    for number in (0, 7):
+        yield Mutant(
+            f"padding id {number}", lambda to, n=number: to.config.update(pad_token_id=n), frozenset({BEHAVIOUR})
+        )
+    yield Mutant("wrong head epsilon", lambda to: to.manifest["facts"].update(head_layer_norm_eps=1e-5), config)
+    yield Mutant("taken for a Bort", lambda to: to.config.update(architectures=["BertForMaskedLM"]), config)
 
 
 def row_pairs(table: Rows = bort.LANGUAGE_MODEL) -> Iterator[tuple[str, str]]:
@@ -252,6 +271,18 @@ def _saved_as(to: Converted, architecture: str, prefixes: tuple[str, ...]) -> No
     to.config["architectures"] = [architecture]
 
 
+def _cut_positions(to: Converted) -> None:
+    name = "roberta.embeddings.position_embeddings.weight"
+    to.tensors[name] = to.tensors[name][2:].copy()
+    to.config["max_position_embeddings"] -= 2
+
+
+def _first_row_one(rows: Array) -> Array:
+    changed = rows.copy()
+    changed[0] = 1
+    return changed
+
+
 def _last_bit(weight: Array) -> Array:
     changed = weight.copy()
     changed.view(np.uint32)[0, 0] ^= 1
@@ -268,8 +299,9 @@ class Bench:
 
     def __init__(self, folder: Path, source: Path = SOURCE) -> None:
         self.folder, self.clean = folder, folder / "clean"
-        convert(source, self.clean, heads=HEADS[source])
-        self.reference = Reference(source, fit_file(source, heads=HEADS[source]))
+        family = source.name.partition("_")[0]
+        convert(source, self.clean, family=family, heads=HEADS[source])
+        self.reference = Reference(source, fit_file(source, family=family, heads=HEADS[source]))
         self.trace = self.run(0)
 
     def run(self, *seeds: int) -> Trace:
@@ -295,7 +327,7 @@ class Bench:
 
 def main() -> None:
     rows = []
-    for source, errors in ((SOURCE, mutants()), (BERT, bert_mutants())):
+    for source, errors in ((SOURCE, mutants()), (BERT, bert_mutants()), (ROBERTA, roberta_mutants())):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)
             rows += [(mutant, bench.try_out(mutant)) for mutant in errors]

@@ -33,7 +33,7 @@ def interpreter(folder: Path, script: str) -> str:
 def run_with(bort: Path, python: str, timeout: float = 60.0) -> tuple[str, list[str]]:
     """The error of a run under an interpreter, and the progress before it."""
     lines: list[str] = []
-    reference = Reference(bort, fit_file(bort, heads=4), python, timeout, lines.append)
+    reference = Reference(bort, fit_file(bort, family="bort", heads=4), python, timeout, lines.append)
     with pytest.raises(BackendError) as caught:
         run_reference(reference, default_inputs(reference.fit.plan.dims))
     assert caught.value.exit_code == 5
@@ -117,7 +117,7 @@ def test_the_script_imports_nothing_of_ours_and_has_the_syntax_of_python_3_6() -
 def test_a_file_with_other_names_is_refused(bort: Path, tmp_path: Path) -> None:
     with open_params(bort) as params:
         values = dict(params)
-    reference = Reference(bort, fit_file(bort, heads=4))
+    reference = Reference(bort, fit_file(bort, family="bort", heads=4))
     swapped = tmp_path / "swapped.params"
     values["more"] = values.pop("encoder.layer_norm.beta")
     save_params(swapped, values)
@@ -132,7 +132,7 @@ def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: P
     values["encoder.layer_norm.beta"] = values["encoder.layer_norm.beta"][1:]
     values["decoder.3.weight"] = values["decoder.3.weight"] + 1
     save_params(tmp_path / "bad.params", values)
-    fit = fit_file(bort, heads=4)
+    fit = fit_file(bort, family="bort", heads=4)
     with pytest.raises(BackendError) as caught:
         run_reference(Reference(tmp_path / "bad.params", fit), default_inputs(fit.plan.dims))
     message = str(caught.value)
@@ -141,11 +141,11 @@ def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: P
 
 
 @pytest.mark.mxnet
-@pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("b[eo]rt_[0-9]*.params"))])
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("*_[0-9]_*.params"))])
 def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
     path = FIXTURES / f"{name}.params"
-    fit = fit_file(path, heads=int(name.split("_")[2]))
-    masked = 4 if fit.architecture in {"BertForMaskedLM", "BertForPreTraining"} else None
+    fit = fit_file(path, family=name.partition("_")[0], heads=int(name.split("_")[2]))
+    masked = 4 if fit.architecture in {"BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM"} else None
     inputs = default_inputs(fit.plan.dims, masked=masked)
     trace = run_reference(Reference(path, fit), inputs, dtypes=("float64",), attentions=True)
     pooled = ["pooled"] * (fit.family.name == "bert" and fit.architecture != "BertForQuestionAnswering")
@@ -155,6 +155,9 @@ def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
         "BertForQuestionAnswering": ["span_logits"],
         "BertForSequenceClassification": ["logits"],
         "BertModel": [],
+        "RobertaForMaskedLM": ["mlm_logits"],
+        "RobertaForSequenceClassification": ["logits"],
+        "RobertaModel": [],
     }
     layers = [f"{kind}.{number}" for number in range(fit.plan.dims["layers"]) for kind in ("attention", "layer")]
     assert list(trace.outputs["float64"]) == ["embeddings", *layers, *pooled, *heads[fit.architecture]]
@@ -173,7 +176,7 @@ def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
 def test_the_outputs_of_the_original_code_come_out_again(shared: Path, name: str, python: str | None) -> None:
     """The corpus was run on mxnet 1.5.0; see `make original` for a second pass on that very release."""
     path = shared / "corpus" / "bort" / f"{name}.params"
-    fit = fit_file(path, heads=CORPUS[name])
+    fit = fit_file(path, family="bort", heads=CORPUS[name])
     with np.load(path.with_suffix(".npz")) as stored:
         original = {key: stored[key] for key in stored.files}
     for batch in ("one", "mixed", "full", "short"):

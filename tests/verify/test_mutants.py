@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants import BERT, MARGIN, Bench, Mutant, bert_mutants, mutants, row_pairs
+from mutants import BERT, MARGIN, ROBERTA, Bench, Mutant, bert_mutants, mutants, roberta_mutants, row_pairs
 
 from bort_convert.verify.result import BEHAVIOUR
 
@@ -36,8 +36,19 @@ def test_each_error_in_what_a_bert_has_more_is_caught_too(bert_bench: Bench, mut
     test_each_error_is_caught_by_the_rungs_that_should_see_it(bert_bench, mutant)
 
 
-def test_an_unmutated_bert_passes_twenty_seeds_in_a_row(bert_bench: Bench) -> None:
-    test_the_unmutated_model_passes_twenty_seeds_in_a_row(bert_bench)
+@pytest.fixture(scope="module")
+def roberta_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"), ROBERTA)
+
+
+@pytest.mark.parametrize("mutant", list(roberta_mutants()), ids=lambda mutant: mutant.name)
+def test_each_error_in_what_a_roberta_has_in_another_way_is_caught_too(roberta_bench: Bench, mutant: Mutant) -> None:
+    test_each_error_is_caught_by_the_rungs_that_should_see_it(roberta_bench, mutant)
+
+
+@pytest.mark.parametrize("name", ["bert_bench", "roberta_bench"])
+def test_the_unmutated_others_pass_twenty_seeds_in_a_row(request: pytest.FixtureRequest, name: str) -> None:
+    test_the_unmutated_model_passes_twenty_seeds_in_a_row(request.getfixturevalue(name))
 
 
 def test_all_pairs_of_rows_with_one_shape_are_swapped() -> None:

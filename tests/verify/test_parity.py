@@ -16,7 +16,9 @@ pytestmark = pytest.mark.torch
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TRACES = sorted((FIXTURES / "traces").glob("*.safetensors"))
-CHECKPOINTS = sorted(path for family in ("bert", "bort") for path in FIXTURES.glob(f"{family}_[0-9]*.params"))
+CHECKPOINTS = sorted(
+    path for family in ("bert", "bort", "roberta") for path in FIXTURES.glob(f"{family}_[0-9]*.params")
+)
 HIDDEN, EXACT = 3e-5, 1e-12
 
 
@@ -38,13 +40,13 @@ def assert_parity(report: Report) -> None:
 @pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.stem)
 def test_a_converted_fixture_computes_what_was_recorded(trace: Path, tmp_path: Path) -> None:
     heads = json.loads(load_trace(trace).provenance["facts"])["heads"]
-    convert(FIXTURES / f"{trace.stem}.params", tmp_path / "out", heads=heads)
+    convert(FIXTURES / f"{trace.stem}.params", tmp_path / "out", family=trace.stem.partition("_")[0], heads=heads)
     assert_parity(verify(trace, tmp_path / "out"))
 
 
 def test_a_recorded_reference_needs_no_mxnet(tmp_path: Path) -> None:
     trace = FIXTURES / "traces" / "bort_2_3_24_24.safetensors"
-    convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", heads=3)
+    convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", family="bort", heads=3)
     program = (
         "import sys; sys.modules['mxnet'] = None; sys.modules['gluonnlp'] = None; import bort_convert;"
         f"sys.exit(not bort_convert.verify({str(trace)!r}, {str(tmp_path / 'out')!r}))"
@@ -55,12 +57,13 @@ def test_a_recorded_reference_needs_no_mxnet(tmp_path: Path) -> None:
 @pytest.mark.mxnet
 @pytest.mark.parametrize("source", CHECKPOINTS, ids=lambda path: path.stem)
 def test_every_fixture_agrees_with_live_gluonnlp(source: Path, tmp_path: Path) -> None:
-    convert(source, tmp_path / "out", heads=int(source.stem.split("_")[2]))
+    family, _, heads, *_ = source.stem.split("_")
+    convert(source, tmp_path / "out", family=family, heads=int(heads))
     assert_parity(verify(source, tmp_path / "out"))
 
 
 def test_a_wrong_head_is_seen_by_the_recorded_reference(tmp_path: Path) -> None:
-    convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", heads=4)
+    convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", family="bort", heads=4)
     report = verify(FIXTURES / "traces" / "bort_2_3_24_24.safetensors", tmp_path / "out")
     assert not report
     assert report.headline.startswith("FAIL names and shapes: config.json: num_attention_heads is 4, expected 3")

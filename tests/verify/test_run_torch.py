@@ -53,7 +53,7 @@ def test_the_backbone_comes_without_pooler_and_the_classifier_with_it(tmp_path: 
     from bort_convert.verify.run_torch import load_pretrained  # noqa: PLC0415
 
     for head, name in (("", "BertModel"), ("3", "BertForSequenceClassification")):
-        convert(write_bort(tmp_path / f"{name}.params", head=head), tmp_path / name, heads=4)
+        convert(write_bort(tmp_path / f"{name}.params", head=head), tmp_path / name, family="bort", heads=4)
         model = load_pretrained(tmp_path / name)
         assert type(model).__name__ == name
         assert (model.base_model.pooler is None) == (head == "")

@@ -48,7 +48,7 @@ def verdicts(report: Report) -> dict[str, bool]:
 @pytest.mark.parametrize("head", ["mlm", "", "3", "1"])
 def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None:
     source = write_bort(tmp_path / "bort.params", head=head)
-    convert(source, tmp_path / "out", heads=4)
+    convert(source, tmp_path / "out", family="bort", heads=4)
     progress: list[str] = []
     report = verify(source, tmp_path / "out", attentions=True, progress=progress.append)
     assert report, report.headline
@@ -86,7 +86,7 @@ def test_a_trace_gives_the_same_verdict_without_mxnet(bort: Path, converted: Pat
 
 
 def test_a_small_trace_is_enough_to_find_an_error(bort: Path, converted: Path, copy: Path, tmp_path: Path) -> None:
-    trace = record(bort, tmp_path / "t", heads=4, layers=(2,), sample=7, masked=1, seed=3)
+    trace = record(bort, tmp_path / "t", family="bort", heads=4, layers=(2,), sample=7, masked=1, seed=3)
     assert load_trace(tmp_path / "t").outputs["float64"]["layer.2"].shape == (7, 32)
     assert (tmp_path / "t").stat().st_size < 16_000
     assert json.loads(trace.provenance["kept"]) == {"layers": [2], "sample": 7, "batch": 4, "masked": 1}
@@ -99,7 +99,7 @@ def test_a_small_trace_is_enough_to_find_an_error(bort: Path, converted: Path, c
 
 
 def test_a_sample_of_every_layer_is_not_taken_for_a_whole_trace(bort: Path, copy: Path, tmp_path: Path) -> None:
-    record(bort, tmp_path / "t", heads=4, sample=7)
+    record(bort, tmp_path / "t", family="bort", heads=4, sample=7)
     spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
     report = verify(tmp_path / "t", copy)
     assert report.isolation is None
@@ -188,7 +188,7 @@ def test_another_checkpoint_fails_on_bits(tmp_path: Path, converted: Path, bort:
     other = write_bort(tmp_path / "other.params", seed=2)
     report = verify(other, converted, dtype="float64")
     assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False}
-    record(other, tmp_path / "other.trace", heads=4)
+    record(other, tmp_path / "other.trace", family="bort", heads=4)
     report = verify(tmp_path / "other.trace", converted)
     assert report.rungs[1].detail.startswith("conversion.json: made from a file with the sha256 ")
     assert bort != other
@@ -203,7 +203,7 @@ def test_tolerances_can_be_given(recorded: Path, copy: Path) -> None:
 
 
 def test_a_trace_without_a_precision_is_told(bort: Path, converted: Path, tmp_path: Path) -> None:
-    record(bort, tmp_path / "t", heads=4, dtype="float64")
+    record(bort, tmp_path / "t", family="bort", heads=4, dtype="float64")
     assert [run.dtype for run in verify(tmp_path / "t", converted).runs] == ["float64"]
     with pytest.raises(ConvertError, match=r"t: the trace has float64, float32 was asked for. Choose with --dtype"):
         verify(tmp_path / "t", converted, dtype="float32")
@@ -218,9 +218,9 @@ def test_what_cannot_be_asked_is_refused(bort: Path, converted: Path, recorded: 
     with pytest.raises(InputError, match=r"has no tokenizer.json; add it with `bort-convert tokenizer`, or leave"):
         verify(bort, converted, text=tmp_path / "text")
     with pytest.raises(InputError, match="layer 3 was asked for, the model has the layers 0 to 2"):
-        record(bort, tmp_path / "t", heads=4, layers=(0, 3))
+        record(bort, tmp_path / "t", family="bort", heads=4, layers=(0, 3))
     with pytest.raises(InputError, match="a sample of 0 positions was asked for"):
-        record(bort, tmp_path / "t", heads=4, sample=0)
+        record(bort, tmp_path / "t", family="bort", heads=4, sample=0)
     with pytest.raises(FormatError, match="cannot be read: No such file or directory"):
         verify(tmp_path / "nowhere", converted)
     with pytest.raises(FormatError, match=r"conversion.json: cannot be read"):
@@ -235,7 +235,7 @@ def test_a_trace_and_a_checkpoint_are_told_apart(bort: Path, recorded: Path) -> 
 
 def test_float16_sources_are_run_on_the_upcast_values(tmp_path: Path) -> None:
     source = write_bort(tmp_path / "half.params", dtype="float16")
-    convert(source, tmp_path / "out", heads=4)
+    convert(source, tmp_path / "out", family="bort", heads=4)
     report = verify(source, tmp_path / "out")
     assert report, report.headline
 
@@ -244,13 +244,13 @@ def test_float16_sources_are_run_on_the_upcast_values(tmp_path: Path) -> None:
 def test_a_cast_is_right_against_values_rounded_alike_and_shows_against_others(
     bort: Path, tmp_path: Path, dtype: str
 ) -> None:
-    convert(bort, tmp_path / "out", heads=4, dtype=dtype)
+    convert(bort, tmp_path / "out", family="bort", heads=4, dtype=dtype)
     report = verify(bort, tmp_path / "out")
     assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True}
     assert report.rungs[1].detail.endswith(f"run backwards, equal to bort.params, as {dtype}")
     told = f"conversion.json: the weights were cast to {dtype}"
     assert f"{told}; GluonNLP ran on the values rounded in the same way" in report.notes
-    record(bort, tmp_path / "t", heads=4)
+    record(bort, tmp_path / "t", family="bort", heads=4)
     against_trace = verify(tmp_path / "t", tmp_path / "out")
     assert verdicts(against_trace) == {"names and shapes": True, "bits": True, "behaviour": False}
     assert any(note.startswith(f"{told} and the trace's were not") for note in against_trace.notes)
