@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from headers import language_model
 from test_families import EVERY_FORM, fit_to, header_with
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError
+from bort_convert.families.bort import FAMILY as BORT
 from bort_convert.family import ConfigKey, Family, Table
 from bort_convert.fit import fit
 from bort_convert.params import open_params
@@ -202,3 +204,24 @@ def test_no_class_for_these_groups_and_a_fact_that_nobody_knows_are_disagreement
 def test_tensors_without_a_prefixed_name_are_known() -> None:
     found = recognize(specs_of(made_by(toy_source())), CONFIG, [TOY], prefixed=True)
     assert len(unprefixed(found.fit)) == len(SHAPES) - 1
+
+
+def test_a_table_with_prefixed_names_is_preferred_where_they_are_asked_for() -> None:
+    first = rename("a", "toy.x", "units")
+    second = rename("b", "toy.x", "units", prefixed="~model#_b")
+    tables = tuple(Table(title, (row,), (("ToyModel",),)) for title, row in {"first": first, "second": second}.items())
+    family, header = replace(TOY, tables=tables, config=()), {"toy.x": TensorSpec("toy.x", "float32", (3,))}
+    for prefixed, title in {False: "first", True: "second"}.items():
+        found = recognize(header, {}, [family], prefixed=prefixed)
+        assert found.fit.table.title == title
+        assert len(found.notes) == (not prefixed)
+
+
+def test_a_counter_of_a_trillion_rows_without_a_value_is_refused_at_once(tmp_path: Path) -> None:
+    table = next(table for table in BORT.tables if table.title == "language model")
+    made = fit_to(BORT, table, header=language_model(units=0, positions=2**40))
+    tensors = {name: np.zeros(spec.shape, np.float32) for name, spec in header_of(made.plan).items()}
+    ids = "bert.embeddings.position_ids"
+    save_tensors(tmp_path / "model.safetensors", tensors | {ids: np.zeros((1, 3), np.int64)}, {})
+    with open_stored(tmp_path) as stored, pytest.raises(MappingError, match="position_ids: holds other numbers"):
+        check_values(recognize(stored.header, made.config, [BORT]), stored)
