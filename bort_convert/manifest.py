@@ -48,6 +48,7 @@ class Tensor:
         dtype: NumPy's name, or "bfloat16".
         sha256: of its little-endian C-order bytes, as hexadecimal digits; "" where nothing was hashed.
         why: the reason, where it was made up.
+        made_up: how many of its numbers came from no source, where it has any.
     """
 
     sources: tuple[str, ...]
@@ -56,6 +57,7 @@ class Tensor:
     shape: tuple[int, ...]
     sha256: str
     why: str = ""
+    made_up: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,12 +100,12 @@ class Manifest:
     @property
     def parameters(self) -> int:
         """How many numbers were written that came from the source."""
-        return sum(prod(tensor.shape) for tensor in self.tensors.values() if tensor.sources)
+        return sum(prod(tensor.shape) - tensor.made_up for tensor in self.tensors.values() if tensor.sources)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it, in a fixed order; without what is empty of a tensor."""
+        """As JSON has it, in a fixed order; without what is empty or 0 of a tensor."""
         tensors = {
-            name: {key: value for key, value in asdict(self.tensors[name]).items() if value != ""}
+            name: {key: value for key, value in asdict(self.tensors[name]).items() if value not in {"", 0}}
             for name in sorted(self.tensors)
         }
         known = asdict(self)

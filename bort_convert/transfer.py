@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from bort_convert.casts import Caster
 from bort_convert.errors import MappingError, printable
 from bort_convert.manifest import Manifest, Tensor
+from bort_convert.ops import Pad
 from bort_convert.output import write_text
 from bort_convert.shards import INDEX, WEIGHTS, cut, index_text
 from bort_convert.streams import FileRange
@@ -121,6 +123,7 @@ def _manifest(found: Fit, plan: Plan, written: Written) -> Manifest:
             shape=spec.shape,
             sha256=_digest(step, spec.name, written, names),
             why=step.why,
+            made_up=prod(spec.shape[1:]) * step.op.rows if isinstance(step.op, Pad) else 0,
         )
         for step in plan.steps
         for spec in step.targets

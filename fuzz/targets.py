@@ -12,6 +12,7 @@ import math
 import os
 import tempfile
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,13 +49,14 @@ def read_params(data: bytes) -> None:
 
 
 def fit_names(data: bytes) -> None:
-    """A header with arbitrary names, dtypes and shapes, fitted to every family with and without `--heads`."""
+    """A header with arbitrary names, dtypes and shapes, fitted to all families and each, with and without `--heads`."""
     header = parse_header(data.decode("utf-8", "replace"))
     if sum(spec.nbytes for spec in header.values() if spec) > MOST_BYTES:
         return
-    for heads in (None, 1):
+    known = families().values()
+    for chosen, heads in product((known, *([family] for family in known)), (None, 1)):
         with suppress(ConvertError):
-            _check_fit(fit(header, families().values(), heads=heads), header)
+            _check_fit(fit(header, chosen, heads=heads), header)
 
 
 def read_trace(data: bytes) -> None:

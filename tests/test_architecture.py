@@ -43,7 +43,7 @@ ROOMS = {
     "card": "manifest family",
     "bundle": "manifest card family output streams tokenizer",
     "config": "fit",
-    "transfer": "params streams weights casts plan fit manifest output shards",
+    "transfer": "params streams weights casts ops plan fit manifest output shards",
     "convert": "params family fit config tokenizer output transfer bundle card shards manifest weights values",
     "extract": "params weights manifest output",
     "inspection": "params plan family fit config convert weights values",

@@ -71,7 +71,7 @@ def test_a_whole_checkpoint_changes_its_precision(
 ) -> None:
     source = fixtures / "bort_4_8_24_32.params"
     manifest = convert(source, tmp_path / "out", family="bort", heads=8, dtype=dtype)
-    assert manifest.options == {"heads": 8, "dtype": dtype}
+    assert manifest.options == {"family": "bort", "heads": 8, "dtype": dtype}
     with open_params(source) as params, open_tensors(tmp_path / "out" / "model.safetensors") as target:
         for name, tensor in manifest.tensors.items():
             assert target[name].dtype == numpy_dtype

@@ -51,7 +51,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
     assert document["architecture"] == "BertForMaskedLM"
     assert json.loads(run("inspect", full, "--json").stdout)["fit"] is None
     assert json.loads(run("extract", full, tmp_path / "b.npz", "--json").stdout)["source"]["name"] == full.name
-    assert json.loads(run("families", "--json").stdout)["families"][1]["name"] == "bort"
+    assert json.loads(run("families", "--json").stdout)["families"][0]["name"] == "bert"
     assert run(full, tmp_path / "c", "--family", "bort", "--heads", 8, "--quiet").output == ""
 
 
@@ -59,13 +59,14 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
     ("arguments", "code", "message"),
     [
         (("{missing}", "{out}"), 3, "missing.params"),
-        (("{full}", "{out}"), 3, "Pass --heads"),
+        (("{full}", "{out}"), 3, "Pass --family with one of them, and --heads N"),
+        (("{full}", "{out}", "--family", "bort"), 3, "Pass --heads N"),
         (("{full}", "{folder}", "--family", "bort", "--heads", "8"), 4, "is not empty"),
         (("inspect", "{folder}"), 3, "directory"),
         (("extract", "{full}", "{out}.bin"), 4, "expected a name that ends in .safetensors or .npz"),
         (("{full}",), 2, "Missing argument 'OUT'"),
         (("{full}", "{out}", "--heads", "none"), 2, "Invalid value for '--heads'"),
-        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort'"),
+        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort', 'roberta'"),
     ],
 )
 def test_every_mistake_has_its_exit_code_and_one_clear_message(
@@ -93,7 +94,7 @@ def test_an_error_is_json_where_json_was_asked_for(fixtures: Path, tmp_path: Pat
 
 def test_debug_shows_where_an_error_came_from(full: Path, tmp_path: Path) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "bort_convert", full, tmp_path / "out", "--debug"],
+        [sys.executable, "-m", "bort_convert", full, tmp_path / "out", "--family", "bort", "--debug"],
         capture_output=True,
         text=True,
         check=False,

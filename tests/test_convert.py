@@ -14,6 +14,7 @@ import bort_convert
 from bort_convert.convert import convert, fit_source
 from bort_convert.display import conversion_text
 from bort_convert.errors import FormatError, MappingError, OutputError, VariantError
+from bort_convert.manifest import Manifest
 from bort_convert.params import open_params, save_params
 from bort_convert.tensorfile import open_tensors
 
@@ -64,6 +65,14 @@ def test_every_tensor_is_its_source_bit_for_bit_and_nothing_is_lost(full: Path, 
     assert manifest.parameters == sum(array.size for name, array in source.items() if name not in manifest.tied)
 
 
+def test_rows_of_padding_are_no_parameters_from_the_checkpoint(fixtures: Path, tmp_path: Path) -> None:
+    source = fixtures / "roberta_2_2_8_8.params"
+    manifest = convert(source, tmp_path / "out", family="roberta", heads=2)
+    counted = sum(array.size for name, array in tensors_of(source).items() if name not in manifest.tied)
+    assert manifest.parameters == counted
+    assert Manifest.from_json((tmp_path / "out" / "conversion.json").read_text("utf-8")) == manifest
+
+
 def test_the_manifest_is_what_the_file_says(full: Path, tmp_path: Path) -> None:
     manifest = convert(full, tmp_path / "out", family="bort", heads=8)
     document = json.loads((tmp_path / "out" / "conversion.json").read_text("utf-8"))
@@ -73,7 +82,7 @@ def test_the_manifest_is_what_the_file_says(full: Path, tmp_path: Path) -> None:
         "size": full.stat().st_size,
         "sha256": hashlib.sha256(full.read_bytes()).hexdigest(),
     }
-    assert document["options"] == {"heads": 8}
+    assert document["options"] == {"family": "bort", "heads": 8}
     assert document["facts"] == {
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-05,

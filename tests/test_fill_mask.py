@@ -23,6 +23,7 @@ def test_fill_mask_in_transformers_answers_as_gluonnlp_did(fixtures: Path, tmp_p
     convert(
         folder / "little_bort.params",
         out,
+        family="bort",
         heads=predictions["heads"],
         vocab=folder / "little_bort.vocab",
         bpe_ranks=folder / "little_bort_ranks.txt",

@@ -97,8 +97,7 @@ def test_seeds_reach_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read == {"dense", "row_sparse", "csr", "none"}
     assert {trace.positions is None for trace in loaded} == {True, False}
     assert len({name for trace in loaded for outputs in trace.outputs.values() for name in outputs}) == 6
-    kinds = ("Model", "ForMaskedLM", "ForSequenceClassification", "ForPreTraining", "ForQuestionAnswering")
-    assert set(fitted) == {f"Bert{kind}" for kind in kinds}
+    assert set(fitted) > {"BertModel", "BertForMaskedLM", "BertForSequenceClassification", "RobertaForMaskedLM"}
 
 
 def raise_an_error(error: Exception) -> None:
