@@ -133,7 +133,7 @@ def test_what_was_converted_comes_back_bit_for_bit_under_prefixed_names(source: 
 
 
 def _named(path: Path, source: Path) -> Path:
-    return path.rename(path.with_name(f"{source.stem[:14]}-back.params"))
+    return path.rename(path.with_name(f"{source.stem}-back.params"))
 
 
 @pytest.mark.parametrize("names", ["structural", "prefix"])
