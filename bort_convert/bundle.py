@@ -18,8 +18,9 @@ from bort_convert.streams import FileRange, read_pieces
 from bort_convert.tokenizer import find_tokenizer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from bort_convert.family import Family
     from bort_convert.tokenizer import Tokenizer
 
 WEIGHTS: Final = ".safetensors"
@@ -86,20 +87,14 @@ def add_tokenizer(
         VariantError: the family has a tokenizer of a kind that cannot be made.
         OutputError: the directory cannot be written.
     """
-    known = read_manifest(target)
+    known, reasons = read_manifest(target), list[str]()
     family = families().get(known.family)
-    if family:
-        family.expect_tokenizer()
-    reasons: list[str] = []
-    found = find_tokenizer(
-        size=known.dims["vocab"],
-        max_length=known.dims["positions"],
-        vocab=vocab,
-        bpe_ranks=bpe_ranks,
-        tokenizer=tokenizer,
-        roberta_pairs=roberta_pairs or (family is not None and family.tokenizer == "RoBERTa"),
-        absent=reasons.append,
-    )
+    if family is None:
+        what = f"names the family {printable(known.family)!r}, which this version does not know"
+        raise FormatError(f"{target}: {manifest.FILE_NAME} {what}")
+    family.expect_tokenizer()
+    files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
+    found = tokenizer_for(family, known.dims, files, roberta_pairs=roberta_pairs, absent=reasons.append)
     if found is None:
         raise FormatError(f"no vocabulary was given: {reasons[0]}")
     if folders := [path.name for path in Path(target).iterdir() if path.is_dir()]:
@@ -117,6 +112,42 @@ def add_tokenizer(
         options = {name: value for name, value in known.options.items() if name != _PAIRS}
         options |= {_PAIRS: True} if roberta_pairs else {}
         return finish(folder, replace(known, tokenizer=found.sources, options=options), found.files)
+
+
+def tokenizer_for(
+    family: Family,
+    dims: Mapping[str, int],
+    files: Mapping[str, str | os.PathLike[str] | None],
+    *,
+    roberta_pairs: bool,
+    absent: Callable[[str], object] = lambda _reason: None,
+) -> Tokenizer | None:
+    """The tokenizer of a model of a family; None where there is none to be found, or none of its kind can be made.
+
+    Nothing is looked for where a family has a tokenizer of another kind: sizes may agree by chance.
+
+    Args:
+        family: of the model.
+        dims: its sizes.
+        files: what was given of `vocab`, `bpe_ranks` and `tokenizer`.
+        roberta_pairs: see `find_tokenizer`; RoBERTa itself has no other pairs.
+        absent: see `find_tokenizer`.
+
+    Raises:
+        VariantError: files were given for a family whose tokenizer cannot be made.
+        FormatError: they cannot be read or do not fit.
+    """
+    if any(files.values()):
+        family.expect_tokenizer()
+    if not family.tokenizer:
+        return None
+    return find_tokenizer(
+        size=dims["vocab"],
+        max_length=dims["positions"],
+        roberta_pairs=roberta_pairs or family.tokenizer == "RoBERTa",
+        absent=absent,
+        **files,
+    )
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:

@@ -79,13 +79,14 @@ def _usage(manifest: Manifest) -> str:
         ]
         return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
     if _task(manifest) == _ENCODER:
+        options = "" if manifest.has_pooler else ", add_pooling_layer=False"
         lines = [
             "import torch",
             "from transformers import AutoModel, AutoTokenizer",
             "",
             where,
             "tokenizer = AutoTokenizer.from_pretrained(where)",
-            "model = AutoModel.from_pretrained(where, add_pooling_layer=False).eval()",
+            f"model = AutoModel.from_pretrained(where{options}).eval()",
             'batch = tokenizer(["A sentence.", "And a longer one."], padding=True, return_tensors="pt")',
             "with torch.inference_mode():",
             "    hidden_states = model(**batch).last_hidden_state  # (batch, length, hidden_size)",

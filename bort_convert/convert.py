@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from bort_convert import config
-from bort_convert.bundle import finish, write_tokenizer
+from bort_convert.bundle import finish, tokenizer_for, write_tokenizer
 from bort_convert.card import FILE_NAME as CARD
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import ParityError, VariantError
@@ -16,7 +16,6 @@ from bort_convert.fit import Fit, fit
 from bort_convert.output import new_directory, write_text
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.shards import DEFAULT_SIZE, size_in_bytes
-from bort_convert.tokenizer import find_tokenizer
 from bort_convert.transfer import transfer
 from bort_convert.values import check_finite
 from bort_convert.weights import survey_values
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from bort_convert.family import Fact
     from bort_convert.manifest import Manifest
-    from bort_convert.tokenizer import Tokenizer
 
 
 class Proof(Protocol):
@@ -127,7 +125,7 @@ def convert(
         found = fit_source(params, family=family, variant=variant, heads=heads)
         receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
         files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
-        words = _tokenizer(found, roberta_pairs=roberta_pairs, **files)
+        words = tokenizer_for(found.family, found.plan.dims, files, roberta_pairs=roberta_pairs)
         if strict:
             check_finite(survey_values(params))
         with new_directory(target, source=source, force=force) as folder:
@@ -169,25 +167,6 @@ def fit_source(
         for name, info in params.header.items()
     }
     return fit(header, [known[family]] if family else known.values(), variant=variant, heads=heads)
-
-
-def _tokenizer(found: Fit, *, roberta_pairs: bool, **files: str | os.PathLike[str] | None) -> Tokenizer | None:
-    """The tokenizer whose vocabulary is as large as the checkpoint's; None where there is none to be found.
-
-    Nothing is looked for where a family has a tokenizer of another kind: sizes may agree by chance.
-    """
-    dims = found.plan.dims
-    if any(files.values()):
-        found.family.expect_tokenizer()
-    if not found.family.tokenizer:
-        return None
-    return find_tokenizer(
-        size=dims["vocab"],
-        max_length=dims["positions"],
-        roberta_pairs=roberta_pairs or found.family.tokenizer == "RoBERTa",
-        absent=lambda _: None,
-        **files,
-    )
 
 
 def _given(**options: Fact | None) -> dict[str, Fact]:

@@ -69,7 +69,8 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
     if "heads" in manifest.options:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
     loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
-    options = ", add_pooling_layer=False" if manifest.architecture == "BertModel" else ""
+    bare = manifest.architecture == families()[manifest.family].base_class and not manifest.has_pooler
+    options = ", add_pooling_layer=False" if bare else ""
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
 
 

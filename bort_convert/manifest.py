@@ -102,6 +102,11 @@ class Manifest:
         """How many numbers were written that came from the source."""
         return sum(prod(tensor.shape) - tensor.made_up for tensor in self.tensors.values() if tensor.sources)
 
+    @property
+    def has_pooler(self) -> bool:
+        """Whether a bare backbone was written with its pooler; its own tensors have no prefix."""
+        return any(name.startswith("pooler.") for name in self.tensors)
+
     def to_dict(self) -> dict[str, object]:
         """As JSON has it, in a fixed order; without what is empty or 0 of a tensor."""
         tensors = {

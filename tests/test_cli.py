@@ -121,6 +121,24 @@ def test_names_with_control_characters_are_printed_escaped(tmp_path: Path) -> No
     assert "b" * 200 not in output
 
 
+@pytest.mark.parametrize(
+    ("source", "heads", "advice"),
+    [
+        ("bert_2_2_8_8-pooled", 2, '.AutoModel.from_pretrained("{out}")'),
+        ("roberta_2_2_8_8-encoder", 2, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
+        ("bort_4_8_24_32-encoder", 8, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
+    ],
+)
+def test_a_pooler_is_loaded_where_there_is_one_and_nowhere_else(
+    source: str, heads: int, advice: str, fixtures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = run(
+        fixtures / f"{source}.params", out, "--family", source.split("_", maxsplit=1)[0], "--heads", heads
+    ).stdout
+    assert said.endswith(f"transformers{advice.format(out=out)}\n")
+
+
 def test_families_lists_sizes_and_classes() -> None:
     output = run("families").stdout
     assert "bort_4_8_768_1024, bort_2_16_512_1024" in output
