@@ -85,6 +85,23 @@ class ConfigKey:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """Where the receiving backbone has what `verify` looks at: paths of modules, from the backbone on.
+
+    Attributes:
+        embeddings: its output goes into the first layer.
+        layers: the list of layers.
+        positions: the table of position embeddings; "" where the backbone is given no positions.
+        final_norm: the LayerNorm behind the last layer, "" without one.
+    """
+
+    embeddings: str = "embeddings"
+    layers: str = "encoder.layer"
+    positions: str = "embeddings.position_embeddings"
+    final_norm: str = ""
+
+
+@dataclass(frozen=True)
 class Family:
     """All there is to know of a family.
 
@@ -99,6 +116,8 @@ class Family:
         base_class: that class.
         tokenizer: the kind of its tokenizer, "" where none can be made yet: "Bort" or "RoBERTa", a byte-level BPE that
             puts one or two `</s>` between the texts of a pair.
+        original: the file in verify/originals/ that builds the network in MXNet.
+        layout: where the receiving backbone has its layers.
     """
 
     name: str
@@ -110,6 +129,13 @@ class Family:
     base: str
     base_class: str
     tokenizer: str = ""
+    original: str = "bert"
+    layout: Layout = Layout()
+
+    @property
+    def model_type(self) -> object:
+        """What transformers calls the receiving model's kind."""
+        return next(key.constant for key in self.config if key.name == "model_type")
 
     def expect_tokenizer(self) -> None:
         """Refuse a vocabulary where no tokenizer can be made of it.

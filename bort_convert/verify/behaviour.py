@@ -9,7 +9,8 @@ import numpy as np
 
 from bort_convert.errors import ConvertError, ParityError
 from bort_convert.verify.compare import Run, compare, limit_of
-from bort_convert.verify.directory import config_of, head_epsilon
+from bort_convert.verify.directory import head_epsilon
+from bort_convert.verify.layers import epsilon_of, first_position
 from bort_convert.verify.result import BEHAVIOUR, Rung, excess, failure_line, label
 from bort_convert.verify.trace import DTYPES, EMBEDDINGS, MLM_LOGITS, Trace
 
@@ -80,7 +81,7 @@ def judge(
             fed = run_torch.run_model(model, trace.inputs, attentions=attentions, feed=trace.outputs[dtype])
             isolation = _one(trace, {dtype: fed}, dtype, limits)
         if dtype == "float64":
-            notes.append(_stock_epsilon(trace, model, target, head))
+            notes.append(_stock_epsilon(trace, model, head))
             notes += _stock_positions(trace, model, head)
         if head is not None and MLM_LOGITS in trace.outputs[dtype] and MLM_LOGITS in outputs[dtype]:
             notes.append(_stock_head(trace, model, outputs[dtype], dtype))
@@ -137,7 +138,7 @@ def _verdict(runs: Sequence[Run], isolation: Run | None) -> Rung:
     return Rung(BEHAVIOUR, passed=True, detail="; ".join(parts))
 
 
-def _stock_epsilon(trace: Trace, model: object, target: str | os.PathLike[str], head: float | None) -> str:
+def _stock_epsilon(trace: Trace, model: object, head: float | None) -> str:
     """What the epsilon that MXNet holds as a float32 is worth: the same run with the one in config.json."""
     from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
 
@@ -146,7 +147,7 @@ def _stock_epsilon(trace: Trace, model: object, target: str | os.PathLike[str], 
     run = compare(trace, {"float64": outputs})[0]
     compared = [layer for layer in run.layers if layer.count and not layer.problem]
     worst = max((layer.max_abs for layer in compared), default=float("nan"))
-    epsilon = float(config_of(target).get("layer_norm_eps", float("nan")))
+    epsilon = epsilon_of(model)
     return (
         f"float64: MXNet holds LayerNorm's epsilon as a float32, so torch is given {float(np.float32(epsilon))!r}; "
         f"with {epsilon!r}, as config.json has it, max |d| is {worst:.2g}"
@@ -157,7 +158,7 @@ def _stock_positions(trace: Trace, model: object, head: float | None) -> list[st
     """What it is worth that torch is told the positions, where the class would count only ids that are not padding."""
     from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
 
-    ids, first = trace.inputs["input_ids"], run_torch.first_position(model)
+    ids, first = trace.inputs["input_ids"], first_position(model)
     valid = np.arange(ids.shape[1]) < trace.inputs["valid_length"][:, None]
     if not first or first - 1 not in ids[valid]:
         return []

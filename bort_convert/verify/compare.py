@@ -13,6 +13,7 @@ import numpy as np
 
 from bort_convert.verify.trace import (
     HEADS,
+    LM_LOGITS,
     LOGITS,
     MLM_LOGITS,
     NEXT_SENTENCE,
@@ -221,7 +222,7 @@ def _where(reference: Trace, name: str, index: tuple[int, ...]) -> dict[str, int
     last = {POOLED: "unit", NEXT_SENTENCE: "label", LOGITS: "label"}
     if name in last:
         return dict(zip(("batch", last[name]), index, strict=True))
-    if name == MLM_LOGITS:
+    if name in {MLM_LOGITS, LM_LOGITS}:
         token = int(reference.inputs["masked_positions"][index[:2]])
         return {"batch": index[0], "token": token, "vocab": index[2]}
     assert is_per_token(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from bort_convert.verify.trace import LOGITS, MLM_LOGITS, NEXT_SENTENCE, POOLED, SPAN_LOGITS
+from bort_convert.verify.trace import LM_LOGITS, LOGITS, MLM_LOGITS, NEXT_SENTENCE, POOLED, SPAN_LOGITS
 
 if TYPE_CHECKING:
     from bort_convert.dtypes import Array
@@ -18,7 +18,7 @@ Tensor: TypeAlias = Any
 def head_norm(model: Model) -> Model:
     """The masked-language-model head's LayerNorm, None without such a head."""
     if hasattr(model, "lm_head"):
-        return model.lm_head.layer_norm
+        return getattr(model.lm_head, "layer_norm", None)  # without one it is a matrix: no masked-language-model head
     predictions = getattr(getattr(model, "cls", None), "predictions", None)
     return predictions.transform.LayerNorm if predictions is not None else None
 
@@ -42,7 +42,8 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
         found[NEXT_SENTENCE] = head.seq_relationship(found[POOLED])
     decode = getattr(model, "lm_head", getattr(head, "predictions", None))
     if decode is not None and masked is not None:
-        found[MLM_LOGITS] = decode(last[np.arange(len(masked))[:, None], masked])
+        name = LM_LOGITS if head_norm(model) is None else MLM_LOGITS
+        found[name] = decode(last[np.arange(len(masked))[:, None], masked])
     if hasattr(model, "classifier"):  # RoBERTa's takes the first token by itself
         found[LOGITS] = model.classifier(found.get(POOLED, last))
     if hasattr(model, "qa_outputs"):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bort_convert.params import ParamsFile
 
 SCRIPT: Final = Path(__file__).with_name("run_mxnet.py")
+ORIGINALS: Final = Path(__file__).with_name("originals")
 TIMEOUT: Final = 600.0
 _MISSING, _FAILED = 3, 4  # exit statuses of the script
 _MARK: Final = "run_mxnet: "
@@ -135,6 +136,7 @@ def _write_job(
         given = set(params)
     job = {
         "family": fit.family.name,
+        "original": str(ORIGINALS / f"{fit.family.original}.py"),
         "dims": dict(fit.plan.dims),
         "facts": dict(fit.facts),
         "params": str(checkpoint.resolve()),

@@ -6,7 +6,8 @@
 It imports nothing of ours and keeps to Python 3.6, so that the environment that alexa/bort pins (mxnet 1.5.0, gluonnlp
 0.8.3) runs it too. JOB.json holds:
 
-    family      one of FAMILIES
+    family      its name
+    original    path of the file that builds its network; see originals/__init__.py
     dims        vocab, units, hidden, layers, positions; types where there are segments, labels for a classifier
     facts       heads, layer_norm_eps, hidden_act: what shapes cannot show
     params      path of the checkpoint, read with mx.nd.load
@@ -33,14 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
-    Model: TypeAlias = Any  # a Block; mxnet has no type hints
-    Net: TypeAlias = "dict[str, Model]"  # the model, behind it a head if there is one, and the whole of both
+    Original: TypeAlias = Any  # of the file that the job names
     Values: TypeAlias = Any  # an NDArray
 
 MISSING, FAILED = 3, 4
 MARK = "run_mxnet: "
-FAMILIES = ("bert", "bort", "roberta")
-BEHIND = {"pooler": "pooled", "classifier": "next_sentence", "decoder": "mlm_logits"}  # in gluonnlp's order
 
 
 class JobError(Exception):
@@ -74,65 +72,26 @@ def load_frameworks() -> "dict[str, str]":
     return dict(versions, python=platform.python_version())
 
 
-def build(job: "dict[str, Any]") -> "Net":
-    """The model that the job's structural names belong to, on the CPU, without values; the names say what it has.
+def build(job: "dict[str, Any]") -> "Original":
+    """The network that the job's structural names belong to, on the CPU, without values."""
+    import importlib.util
 
-    Source: dmlc/gluon-nlp v0.8.3, model/bert.py; alexa/bort, bort/bort.py, which leaves some of it out.
-    """
-    import mxnet as mx
-    from gluonnlp.model.bert import BERTEncoder, BERTModel
-
-    if job["family"] not in FAMILIES:
-        raise JobError(f"family {job['family']!r} has no live reference yet, only {' and '.join(FAMILIES)} have one")
-    dims, facts, names, child = job["dims"], job["facts"], sorted(job["names"].values()), job["family"] + "."
-    prefix = child if any(name.startswith(child) for name in names) else ""
-    outside = [name for name in names if not name.startswith(prefix)]
-    parts = {name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)}
-    sizes = {"num_layers": dims["layers"], "hidden_size": dims["hidden"], "max_length": dims["positions"]}
-    known = {"num_heads": facts["heads"], "activation": facts["hidden_act"], "layer_norm_eps": facts["layer_norm_eps"]}
-    fixed = {"attention_cell": "multi_head", "scaled": True, "dropout": 0.1, "use_residual": True}
-    encoder = BERTEncoder(units=dims["units"], **sizes, **known, **fixed)
-    tables = {"vocab_size": dims["vocab"], "token_type_vocab_size": dims.get("types"), "embed_dropout": 0.1}
-    uses = {"use_" + part: part in parts for part in ("token_type_embed", *BEHIND)}
-    net = {"model": BERTModel(encoder, units=dims["units"], embed_size=dims["units"], **tables, **uses)}
-    net["whole"] = mx.gluon.Block()
-    setattr(net["whole"], job["family"], net["model"])
-    if outside:
-        net["head"] = build_head(outside, dims)
-        setattr(net["whole"], outside[0].split(".")[0], net["head"])
-    return net
+    place = importlib.util.spec_from_file_location("original", job["original"])
+    assert place is not None and place.loader is not None  # noqa: PT018 - one thing: the path ends in .py
+    module = importlib.util.module_from_spec(place)
+    place.loader.exec_module(module)
+    try:
+        return module.Original(job)
+    except ValueError as error:
+        raise JobError(str(error))  # noqa: B904 - the message says it all
 
 
-def build_head(names: "list[str]", dims: "dict[str, int]") -> "Model":
-    """What a fine-tuned model has behind its encoder: a dropout takes a slot, so the numbers tell if there is any.
-
-    Source: dmlc/gluon-nlp v0.8.3, scripts/bert/model; alexa/bort, bort/bort.py, BortClassifier, which has two layers.
-    """
-    from mxnet.gluon import nn
-
-    if names[0].startswith("span_classifier."):
-        return nn.Dense(2, flatten=False)
-    slots = [int(name.split(".")[1]) for name in names if name.endswith("weight")]
-    if slots not in ([0], [1], [0, 1], [1, 3]):
-        raise JobError(f"the classifier has weights in the slots {slots}, expected [0], [1], [0, 1] or [1, 3]")
-    layers = nn.HybridSequential()
-    for dense in [nn.Dense(dims["units"], activation="tanh")] * (len(slots) - 1) + [nn.Dense(dims["labels"])]:
-        layers.add(*([nn.Dropout(0.1)] * slots[0]), dense)
-    return layers
-
-
-def parameters(net: "Net") -> "dict[str, Any]":
-    """Every parameter by structural name, without "bort." in front if all would have it. A tied one comes twice."""
-    found = net["whole"]._collect_params_with_prefix()  # noqa: SLF001 - what save_parameters names them by
-    return {name if "head" in net else name.split(".", 1)[1]: found[name] for name in found}
-
-
-def assign(net: "Net", values: "dict[str, Any]", dtype: str) -> None:
+def assign(original: "Original", values: "dict[str, Any]", dtype: str) -> None:
     """Set every parameter once; all that is missing, extra, of another shape or untied is one error."""
     import mxnet as mx
     import numpy as np
 
-    slots = parameters(net)
+    slots = original.block._collect_params_with_prefix()  # noqa: SLF001 - what save_parameters names them by
     problems = []
     filled = {}  # type: dict[int, str]
     for name in sorted(values):
@@ -161,7 +120,7 @@ def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
     return {names[name]: array.asnumpy() for name, array in arrays.items()}
 
 
-def keep(net: "Net", *, attentions: bool) -> "dict[str, Any]":
+def keep(original: "Original", *, attentions: bool) -> "dict[str, Any]":
     """A dict that a forward pass fills: hooks see what each block gives."""
     kept = {}  # type: dict[str, Any]
 
@@ -173,50 +132,24 @@ def keep(net: "Net", *, attentions: bool) -> "dict[str, Any]":
 
         return hook
 
-    encoder = net["model"].encoder
-    encoder.layer_norm.register_forward_hook(keeping("embeddings", 0))
-    for number in range(len(encoder.transformer_cells)):
-        cell = encoder.transformer_cells[number]
-        cell.register_forward_hook(keeping(f"layer.{number}", 0))
-        if attentions:
-            cell.attention_cell.register_forward_hook(keeping(f"attention.{number}", 1))
+    for name, block, index in original.watched(attentions=attentions):
+        block.register_forward_hook(keeping(name, index))
     return kept
-
-
-def forward(net: "Net", inputs: "dict[str, Any]", dtype: str) -> "dict[str, Any]":
-    """Run the model once; what stands behind the encoder gives its output by name."""
-    import mxnet as mx
-    import numpy as np
-
-    model, ids = net["model"], inputs["input_ids"]
-    given = {"token_types": np.zeros_like(ids), "masked_positions": np.zeros((len(ids), 1)), **inputs}
-    arrays = {name: mx.nd.array(values, dtype="int32") for name, values in given.items()}
-    types = arrays["token_types"] if hasattr(model, "token_type_embed") else []
-    masked = arrays["masked_positions"] if hasattr(model, "decoder") else None
-    found = model(arrays["input_ids"], types, arrays["valid_length"].astype(dtype), masked)
-    last, *rest = found if isinstance(found, tuple) else [found]
-    outputs = dict(zip((name for part, name in BEHIND.items() if hasattr(model, part)), rest))  # noqa: B905 - Python 3.6
-    if "head" in net:
-        spans = hasattr(net["whole"], "span_classifier")
-        outputs["span_logits" if spans else "logits"] = net["head"](
-            last if spans else outputs.get("pooled", last[:, 0])
-        )
-    return {name: values.asnumpy() for name, values in outputs.items()}
 
 
 def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]", dtype: str) -> "dict[str, Any]":
     """Every output in one dtype, by name."""
     import mxnet as mx
 
-    net = build(job)
-    net["whole"].collect_params().setattr("grad_req", "null")
-    net["whole"].cast(dtype)
-    net["whole"].initialize(mx.init.Zero())
-    forward(net, {"input_ids": [[0]], "valid_length": [1]}, dtype)  # shapes that gluonnlp leaves open are known then
-    assign(net, values, dtype)
-    kept = keep(net, attentions=job["attentions"])
-    heads = forward(net, inputs, dtype)
-    return dict(kept, **heads)
+    original = build(job)
+    original.block.collect_params().setattr("grad_req", "null")
+    original.block.cast(dtype)
+    original.block.initialize(mx.init.Zero())
+    original.forward({"input_ids": [[0]], "valid_length": [1]}, dtype)  # settles the shapes that gluonnlp leaves open
+    assign(original, values, dtype)
+    kept = keep(original, attentions=job["attentions"])
+    heads = original.forward(inputs, dtype)
+    return dict(kept, **{name: array.asnumpy() for name, array in heads.items()})
 
 
 def main() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from bort_convert.errors import BackendError, FormatError, ParityError
 from bort_convert.verify.directory import config_of, has_pooler, head_epsilon
 from bort_convert.verify.heads import head_norm, head_outputs
-from bort_convert.verify.trace import EMBEDDINGS
+from bort_convert.verify.layers import epsilon_of, first_position, position_rows, stages
 
 try:
     import torch
@@ -70,10 +71,10 @@ def set_epsilons(model: Model, *, head: float | None = None, as_float32: bool = 
         head: the masked-language-model head's epsilon; None for the config's.
         as_float32: round them to float32 first, which is how MXNet holds them in any precision.
     """
-    norm = head_norm(model)
+    norm, stock = head_norm(model), epsilon_of(model)
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm):
-            epsilon = head if module is norm and head is not None else float(model.config.layer_norm_eps)
+            epsilon = head if module is norm and head is not None else stock
             module.eps = float(np.float32(epsilon)) if as_float32 else epsilon
 
 
@@ -125,32 +126,20 @@ def run_model(
     lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
     mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
     types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
-    first, rows = first_position(model), model.base_model.embeddings.position_embeddings.num_embeddings
-    if first + ids.shape[1] > rows:
-        raise ParityError(
-            f"the model has {rows} positions and uses them from {first} on; expected {ids.shape[1]} of them"
-        )
-    places = torch.arange(ids.shape[1], device=model.device) + first
-    given = {} if stock_positions else {"position_ids": places.expand(len(ids), -1)}
-    layers = model.base_model.encoder.layer
-    names = [EMBEDDINGS, *(f"layer.{number}" for number in range(len(layers)))]
+    given = {} if stock_positions else _positions(model, *ids.shape)
+    passed = stages(model)
     with torch.no_grad(), ExitStack() as hooks:
-        for name, module in zip(names, (model.base_model.embeddings, *layers), strict=True):
+        for name, module in passed:
             hooks.callback(module.register_forward_hook(_keeping(kept, name)).remove)
         if feed is not None:
-            for before, module in zip(names, layers, strict=False):
+            for (before, _), (_, module) in pairwise(passed):
                 hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model)).remove)
         found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **given)
         for number, values in enumerate(found.attentions or () if attentions else ()):
             kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
-        last = found[0] if feed is None else _tensor(feed[names[-1]], model)
+        last = found[0] if feed is None else _tensor(feed[passed[-1][0]], model)
         kept |= head_outputs(model, last, inputs.get("masked_positions"))
     return kept
-
-
-def first_position(model: Model) -> int:
-    """The position of the first token: 0, or the one behind the padding id in a class that counts by ids."""
-    return int(getattr(model.base_model.embeddings, "padding_idx", -1)) + 1
 
 
 def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -221,6 +210,16 @@ def _failing_as(text: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ParityError(f"{text}: {_first_line(error)}") from error
+
+
+def _positions(model: Model, batch: int, length: int) -> dict[str, torch.Tensor]:
+    """The position of each token, every token counted; nothing for a model that is given none."""
+    first, rows = first_position(model), position_rows(model)
+    if rows is None:
+        return {}
+    if first + length > rows:
+        raise ParityError(f"the model has {rows} positions and uses them from {first} on; expected {length} of them")
+    return {"position_ids": (torch.arange(length, device=model.device) + first).expand(batch, -1)}
 
 
 def _keeping(kept: dict[str, Array], name: str) -> Callable[..., None]:

@@ -12,10 +12,12 @@ Inputs (all int64):
 Outputs (dtype float32 or float64, as computed):
     embeddings          (batch, length, units), after their LayerNorm
     layer.N             (batch, length, units), N from 0; not zeroed beyond the valid length
+    final_norm          (batch, length, units), where a LayerNorm stands behind the last layer
     attention.N         (batch, length, heads, length), probabilities of each token's query
     pooled              (batch, units), of the first token
     next_sentence       (batch, 2)
-    mlm_logits          (batch, masked, vocab)
+    mlm_logits          (batch, masked, vocab), of a masked-language-model head
+    lm_logits           (batch, masked, vocab), of any other language-model head: for the next token, say
     logits              (batch, labels)
     span_logits         (batch, length, 2), whether an answer begins here, and whether it ends here
 In a sampled trace `n` stands for (batch, length) in those that have it.
@@ -44,9 +46,12 @@ POOLED: Final = "pooled"
 NEXT_SENTENCE: Final = "next_sentence"
 MLM_LOGITS: Final = "mlm_logits"
 LOGITS: Final = "logits"
+LM_LOGITS: Final = "lm_logits"
 SPAN_LOGITS: Final = "span_logits"
-HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, SPAN_LOGITS, MLM_LOGITS)
+HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, SPAN_LOGITS, MLM_LOGITS, LM_LOGITS)
 EMBEDDINGS: Final = "embeddings"
+FINAL_NORM: Final = "final_norm"
+_BACKBONE: Final = (EMBEDDINGS, FINAL_NORM)
 _VERSION: Final = "1"
 _FORMAT: Final = "bort_convert_trace"
 INPUTS: Final = ("input_ids", "valid_length", "token_types", "masked_positions", "positions")
@@ -83,11 +88,11 @@ def is_per_token(name: str) -> bool:
 
 
 def output_order(name: str) -> tuple[int, int, int]:
-    """Sorts outputs as a forward pass makes them: embeddings, each layer behind its attention, heads."""
+    """Sorts outputs as a forward pass makes them: embeddings, each layer behind its attention, last norm, heads."""
     kind, _, number = name.partition(".")
     if kind in {"layer", "attention"}:
         return 1, int(number), int(kind == "layer")
-    return (0, 0, 0) if kind == EMBEDDINGS else (2, HEADS.index(name), 0)
+    return (_BACKBONE.index(name) * 2, 0, 0) if name in _BACKBONE else (3, HEADS.index(name), 0)
 
 
 def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:
@@ -177,4 +182,4 @@ def _is_kept(name: str, layers: tuple[int, ...]) -> bool:
 
 def _is_output(name: str) -> bool:
     kind, _, number = name.partition(".")
-    return name in {*HEADS, EMBEDDINGS} or (kind in {"layer", "attention"} and number.isdecimal() and number.isascii())
+    return name in {*HEADS, *_BACKBONE} or (kind in {"layer", "attention"} and number.isdecimal() and number.isascii())

@@ -92,7 +92,7 @@ def _shape(trace: Trace, name: str) -> tuple[int, ...]:
     heads = {"logits": (batch, dims.get("labels", 0)), "pooled": (batch, dims["units"]), "next_sentence": (batch, 2)}
     if name in heads:
         return heads[name]
-    if name == "mlm_logits":
+    if name in {"mlm_logits", "lm_logits"}:
         masked = trace.inputs.get("masked_positions")
         return batch, 0 if masked is None else masked.shape[1], dims["vocab"]
     rows = (batch, length) if trace.positions is None else (len(trace.positions),)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 BOTH: Final = "both"
-_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining")
+_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel")
 _MAX_SENTENCES: Final = 64
 
 

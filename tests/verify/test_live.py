@@ -15,7 +15,7 @@ from bort_convert.errors import BackendError
 from bort_convert.params import open_params, save_params
 from bort_convert.verify.compare import compare
 from bort_convert.verify.inputs import default_inputs
-from bort_convert.verify.live import SCRIPT, Reference, fit_file, run_reference
+from bort_convert.verify.live import ORIGINALS, SCRIPT, Reference, fit_file, run_reference
 from bort_convert.verify.trace import Trace
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -101,16 +101,17 @@ def test_an_interpreter_that_is_none_is_told(bort: Path, tmp_path: Path) -> None
     assert message.startswith(f"{tmp_path / 'nowhere'}: cannot be started (No such file or directory); --mxnet-python")
 
 
-def test_the_script_imports_nothing_of_ours_and_has_the_syntax_of_python_3_6() -> None:
-    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 6))
+@pytest.mark.parametrize("script", [SCRIPT, *sorted(ORIGINALS.glob("[!_]*.py"))], ids=lambda script: script.stem)
+def test_the_scripts_import_nothing_of_ours_and_have_the_syntax_of_python_3_6(script: Path) -> None:
+    tree = ast.parse(script.read_text(), feature_version=(3, 6))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= {
-        *("json", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
+        *("importlib", "json", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
         *("numpy", "mxnet", "gluonnlp"),
     }
-    assert "pickle" not in SCRIPT.read_text().replace("allow_pickle=False", "")
+    assert "pickle" not in script.read_text().replace("allow_pickle=False", "")
 
 
 @pytest.mark.mxnet
