@@ -60,7 +60,7 @@ def test_a_small_checkpoint_is_proved_and_nothing_is_left(capsys: pytest.Capture
     assert len(lines) == 4
     assert lines[2].startswith("| `bort_small-classifier3` | `BertForSequenceClassification` | logits | 5,555 |")
     assert lines[2].endswith(" PASS |")
-    assert lines[3] == "1 checkpoints, 0 failed"
+    assert lines[3] == "1 checkpoint, 0 failed"
     assert not list(zoo.BUILD.glob("zoo-*"))
     assert zoo.FACTS.read_bytes() == kept
 
@@ -83,7 +83,7 @@ def test_a_conversion_that_was_spoiled_fails(
     assert zoo.main(["bort_small"], after_conversion) == 1
     told = capsys.readouterr().out
     assert problem in told
-    assert told.endswith("1 checkpoints, 1 failed\n")
+    assert told.endswith("1 checkpoint, 1 failed\n")
 
 
 def test_what_cannot_be_verified_fails_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,8 +70,8 @@ READING: Final = f"""\
   published size was recognised.
 - *lengths* are the tokens of each row of the batch. `verify` takes {ROWS} rows unless told otherwise; files above
   {LARGE_MB} MB got {ROWS_IF_LARGE}: every position, and a single token.
-- *converted in* and *verified in* are of one run; [performance](performance.md) has figures that were measured with
-  care."""
+- *converted in* and *verified in* are of one run, with other programs beside it; [performance](performance.md) has
+  figures that were measured with care."""
 
 
 @dataclass(frozen=True)
@@ -135,9 +135,8 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
         sys.stdout.flush()
         if checkpoint.variant:
             keep(result, known)
-    missed = sum(bool(result.problems) for result in results)
-    sys.stdout.write(f"{len(results)} checkpoints, {missed} failed\n")
-    return int(missed > 0)
+    sys.stdout.write(f"{tally(results)}\n")
+    return int(any(result.problems for result in results))
 
 
 def all_known() -> dict[str, Checkpoint]:
@@ -245,12 +244,17 @@ def page_of(results: Iterable[Result]) -> str:
         for name, version in result.versions.items():
             versions.setdefault(name, []).append(version)
     known = [f"| {name} | {', '.join(dict.fromkeys(found))} |" for name, found in versions.items()]
-    verdict = f"{len(results)} checkpoints, {sum(bool(result.problems) for result in results)} failed."
     parts = [
-        *(INTRODUCTION, verdict, *(["\n".join(failed)] if failed else []), "\n".join(table(results))),
+        *(INTRODUCTION, f"{tally(results)}.", *(["\n".join(failed)] if failed else []), "\n".join(table(results))),
         *("## How to read the figures", READING, "## What ran", "\n".join(["| | |", "|---|---|", *known])),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def tally(results: Collection[Result]) -> str:
+    """How many there are, and how many failed."""
+    failed = sum(bool(result.problems) for result in results)
+    return f"{len(results)} checkpoint{'s' * (len(results) != 1)}, {failed} failed"
 
 
 def table(results: Iterable[Result]) -> list[str]:
