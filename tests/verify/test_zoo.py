@@ -109,11 +109,12 @@ def test_a_run_that_compared_nothing_fails() -> None:
     assert len(found.problems) == 2
 
 
-def test_names_choose_one_checkpoint_a_size_a_family_or_all_in_small(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_choose_one_checkpoint_or_some_a_family_or_all_in_small(capsys: pytest.CaptureFixture[str]) -> None:
     def meant(*names: str) -> set[str]:
         return {name for name, checkpoint in zoo.all_known().items() if zoo.is_meant(checkpoint, names)}
 
-    assert meant(NAME) == {NAME, f"{NAME}-classifier3", f"{NAME}-regression"}
+    assert meant(NAME) == {NAME}
+    assert meant(f"{NAME}*") == {NAME, f"{NAME}-classifier3", f"{NAME}-regression"}
     assert meant(f"{NAME}-regression", "roberta_small") == {f"{NAME}-regression", "roberta_small"}
     assert meant("bort") == {name for name in meant() if name.startswith("bort_")}
     assert {name.partition("-")[0] for name in meant("small")} == {f"{name}_small" for name in families()}

@@ -2,7 +2,7 @@
 
     python tests/verify/zoo.py [NAME ... | --page]
 
-NAME is a checkpoint that fixtures/make_full_size.py can write, a published size in all its forms, or a family in all
+NAME is a checkpoint that fixtures/make_full_size.py can write, a pattern of such names ('bert_24*'), or a family in all
 its published sizes; `small` is every family in small, which takes seconds each. Without a name it is all published
 sizes, which takes half an hour or more. Each row is printed as soon as it is known; those of published sizes are kept
 in docs/parity.json, from which docs/parity.md is written, with --page alone. The exit status is 1 if a bar is missed.
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -148,8 +149,10 @@ def all_known() -> dict[str, Checkpoint]:
 
 def is_meant(checkpoint: Checkpoint, names: Collection[str]) -> bool:
     """Whether a command line with these names means it."""
-    groups = {checkpoint.variant, checkpoint.family} if checkpoint.variant else {SMALL}
-    return not {checkpoint.name, *groups}.isdisjoint(names) or (not names and bool(checkpoint.variant))
+    if not names:
+        return bool(checkpoint.variant)
+    group = checkpoint.family if checkpoint.variant else SMALL
+    return any(name == group or fnmatchcase(checkpoint.name, name) for name in names)
 
 
 def examine(checkpoint: Checkpoint, folder: Path, after_conversion: Callable[[Path], object]) -> Result:
