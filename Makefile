@@ -135,8 +135,9 @@ format: .venv/.made ## format the code, and mend what ruff can
 	$(BIN)/ruff check --fix .
 
 .PHONY: readme
-readme: .venv/.made ## write the table of families in README.md again
+readme: .venv/.made ## write the table of families in README.md again, and docs/parity.md from its figures
 	$(BIN)/python tests/readme_table.py
+	$(BIN)/python -W ignore tests/verify/zoo.py --page
 
 .PHONY: fixtures little-bort full-size
 fixtures: .venv/.made ## have MXNet and GluonNLP write fixtures/ again

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from make_full_size import Checkpoint
 
@@ -119,7 +119,7 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
         after_conversion: is given each converted folder, for tests that have to spoil it.
     """
     if arguments == ["--page"]:
-        PAGE.write_text(page_of(results_kept()), "utf-8", newline="\n")
+        write_page(all_known())
         return 0
     known = all_known()
     chosen = [checkpoint for checkpoint in known.values() if is_meant(checkpoint, arguments)]
@@ -223,13 +223,21 @@ def is_hidden(output: str) -> bool:
     return output == "embeddings" or output.startswith("layer.")
 
 
-def keep(result: Result, known: Collection[str]) -> None:
+def keep(result: Result, known: Mapping[str, Checkpoint]) -> None:
     """Put a result among those of earlier runs, in the order of what is known, and write the page from all of them."""
     found = {each.name: each for each in [*results_kept(), result]}
     ordered = [found[name] for name in known if name in found]
     text = json.dumps([asdict(each) for each in ordered], indent=1)
     FACTS.write_text(text + "\n", "utf-8", newline="\n")
-    PAGE.write_text(page_of(ordered), "utf-8", newline="\n")
+    write_page(known)
+
+
+def write_page(known: Mapping[str, Checkpoint]) -> None:
+    """Write docs/parity.md from the results that are kept; a published size that is not among them is named."""
+    results = results_kept()
+    found = {result.name for result in results}
+    missing = [name for name, checkpoint in known.items() if checkpoint.variant and name not in found]
+    PAGE.write_text(page_of(results, missing), "utf-8", newline="\n")
 
 
 def results_kept() -> list[Result]:
@@ -238,20 +246,23 @@ def results_kept() -> list[Result]:
     return [Result(**each) for each in stored]
 
 
-def page_of(results: Iterable[Result]) -> str:
-    """docs/parity.md."""
-    results = list(results)
-    failed = [f"- {result.name}: {problem}" for result in results for problem in result.problems]
+def page_of(results: Sequence[Result], missing: Sequence[str] = ()) -> str:
+    """docs/parity.md; `missing` are the names of what was not run."""
     versions: dict[str, list[str]] = {}
     for result in results:
         for name, version in result.versions.items():
             versions.setdefault(name, []).append(version)
-    known = [f"| {name} | {', '.join(dict.fromkeys(found))} |" for name, found in versions.items()]
+    ran = [f"| {name} | {', '.join(dict.fromkeys(found))} |" for name, found in versions.items()]
     parts = [
-        *(INTRODUCTION, f"{tally(results)}.", *(["\n".join(failed)] if failed else []), "\n".join(table(results))),
-        *("## How to read the figures", READING, "## What ran", "\n".join(["| | |", "|---|---|", *known])),
+        INTRODUCTION,
+        f"{tally(results)}.",
+        "\n".join(f"- {result.name}: {problem}" for result in results for problem in result.problems),
+        f"Not run yet: {', '.join(f'`{name}`' for name in missing)}." if missing else "",
+        "\n".join(table(results)),
+        f"## How to read the figures\n\n{READING}",
+        "\n".join(["## What ran", "", "| | |", "|---|---|", *ran]),
     ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def tally(results: Collection[Result]) -> str:
