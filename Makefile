@@ -61,7 +61,7 @@ demo: .venv/.made ## convert a small Bort that GluonNLP has trained, prove it, a
 	$(BIN)/bort-convert check build/demo
 	$(BIN)/python docs/examples/first_steps.py build/demo "The White <mask> looked at his watch."
 
-.PHONY: test coverage oldest pythons parity mutants kills
+.PHONY: test coverage oldest pythons parity zoo mutants kills
 test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
@@ -83,6 +83,9 @@ python-%:
 
 parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare them
 	$(BIN)/python $(PYTEST) -m "torch" tests/test_converted_models.py tests/verify
+
+zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some): docs/parity.md
+	$(BIN)/python -W ignore tests/verify/zoo.py $(ONLY)
 
 mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
 	$(BIN)/python tests/verify/mutants.py
@@ -130,6 +133,11 @@ check: .venv/.made ## formatting, lint and strict types
 format: .venv/.made ## format the code, and mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+.PHONY: readme
+readme: .venv/.made ## write the table of families in README.md again, and docs/parity.md from its figures
+	$(BIN)/python tests/readme_table.py
+	$(BIN)/python -W ignore tests/verify/zoo.py --page
 
 .PHONY: fixtures little-bort full-size
 fixtures: .venv/.made ## have MXNet and GluonNLP write fixtures/ again

@@ -19,7 +19,7 @@ from measure import timed
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "fixtures"))
 import gluon_models
 import mxnet as mx
-from make_full_size import PUBLISHED
+from make_full_size import checkpoints
 
 
 def forward(net: gluon_models.BortModel, ids: mx.nd.NDArray, lengths: mx.nd.NDArray) -> None:
@@ -29,14 +29,15 @@ def forward(net: gluon_models.BortModel, ids: mx.nd.NDArray, lengths: mx.nd.NDAr
 
 def main() -> None:
     """Load the checkpoint, and answer until stdin ends."""
-    net = gluon_models.BortModel(PUBLISHED, decoder=False)
+    size = checkpoints()["bort_4_8_768_1024"].size
+    net = gluon_models.BortModel(size, decoder=False)
     gluon_models.settle(net)
     net.load_parameters(sys.argv[1], ignore_extra=True)  # the head, which is not run
     net.collect_params().setattr("grad_req", "null")
     net.hybridize(static_alloc=True, static_shape=True)
     for line in sys.stdin:
         batch, length = map(int, line.split())
-        ids = mx.nd.array(np.random.default_rng(length).integers(5, PUBLISHED.vocab, (batch, length)), dtype="int32")
+        ids = mx.nd.array(np.random.default_rng(length).integers(5, size.vocab, (batch, length)), dtype="int32")
         lengths = mx.nd.full((batch,), length)
         mx.nd.waitall()
         found = timed(partial(forward, net, ids, lengths))

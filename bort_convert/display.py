@@ -68,10 +68,15 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
     if "heads" in manifest.options:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
-    loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
+    loader = auto_class(manifest.architecture)
     bare = manifest.architecture == families()[manifest.family].base_class and not manifest.has_pooler
     options = ", add_pooling_layer=False" if bare else ""
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
+
+
+def auto_class(architecture: str) -> str:
+    """The Auto class of transformers that loads a receiving class."""
+    return AUTO_CLASSES.get(architecture, "AutoModel")
 
 
 def extraction_text(manifest: Manifest, target: Path) -> str:
@@ -108,22 +113,37 @@ def tokenizer_text(manifest: Manifest, target: Path) -> str:
 
 
 def families_text(known: Iterable[Family]) -> str:
-    """What this package knows, one line for each form of each family."""
-    rows = [
-        (
-            family.name,
-            table.title,
-            ", ".join(dict.fromkeys(name for name, *_ in table.architectures)),
-            _variants(family),
-        )
+    """What this package knows: each form of a checkpoint with its receiving class, and each published size."""
+    known = list(known)
+    forms = [
+        (family.name, table.title, ", ".join(groups) or "-", name)
         for family in known
         for table in family.tables
+        for name, *groups in table.architectures
     ]
-    return "\n".join(_columns(("FAMILY", "CHECKPOINT", "BECOMES", "PUBLISHED SIZES"), rows))
+    sizes = [
+        (family.name, variant.name, _pairs({**variant.dims, **variant.facts}))
+        for family in known
+        for variant in family.variants
+    ]
+    lines = [*_columns(("FAMILY", "CHECKPOINT", "WITH", "BECOMES"), forms), ""]
+    return "\n".join([*lines, *_columns(("FAMILY", "PUBLISHED SIZE", "SIZES AND FACTS"), sizes)])
 
 
-def _variants(family: Family) -> str:
-    return ", ".join(variant.name for variant in family.variants)
+def families_markdown(known: Iterable[Family]) -> str:
+    """The same in short, a Markdown table: one row for each receiving class of each family."""
+    lines = ["| family | published sizes | checkpoint | becomes |", "|---|---|---|---|"]
+    for family in known:
+        sizes = ", ".join(f"`{variant.name}`" for variant in family.variants)
+        first = (f"{family.title} (`{family.name}`)", sizes)
+        forms: dict[str, list[str]] = {}
+        for table in family.tables:
+            for name, *groups in table.architectures:
+                forms.setdefault(name, []).append(f"{table.title} with {', '.join(groups)}" if groups else table.title)
+        for name, checkpoints in forms.items():
+            lines.append(f"| {' | '.join(first)} | {'; '.join(checkpoints)} | `{name}` |")
+            first = ("", "")
+    return "\n".join(lines)
 
 
 def _fit_lines(fit: Fit) -> Iterator[str]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+import bort_convert
 from bort_convert import cli
 from bort_convert.params import save_params
 
@@ -139,10 +141,26 @@ def test_a_pooler_is_loaded_where_there_is_one_and_nowhere_else(
     assert said.endswith(f"transformers{advice.format(out=out)}\n")
 
 
-def test_families_lists_sizes_and_classes() -> None:
-    output = run("families").stdout
-    assert "bort_4_8_768_1024, bort_2_16_512_1024" in output
-    assert "BertForSequenceClassification" in output
+def test_families_lists_each_form_with_its_class_and_each_size_with_what_it_goes_by() -> None:
+    lines = [re.split("  +", line) for line in run("families").stdout.splitlines()]
+    heads = "pooler, next-sentence head, masked-language-model head"
+    assert ["bert", "language model", heads, "BertForPreTraining"] in lines
+    assert ["bort", "classifier without dropout", "-", "BertForSequenceClassification"] in lines
+    sizes = "layers 2, hidden 512, units 1024, positions 512, heads 16"
+    assert ["bort", "bort_2_16_512_1024", sizes] in lines
+
+
+def test_families_as_json_have_every_form_and_what_loads_it() -> None:
+    found = {family["name"]: family for family in json.loads(run("families", "--json").stdout)["families"]}
+    assert {
+        "checkpoint": "language model",
+        "with": ["pooler", "next-sentence head"],
+        "becomes": "BertForNextSentencePrediction",
+        "loaded_by": "AutoModelForNextSentencePrediction",
+    } in found["bert"]["forms"]
+    for name, family in bort_convert.families().items():
+        assert len(found[name]["forms"]) == sum(len(table.architectures) for table in family.tables)
+        assert [size["name"] for size in found[name]["variants"]] == [size.name for size in family.variants]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from readme_table import with_table
 
 from bort_convert import cli
 
@@ -116,6 +117,15 @@ def test_every_command_is_in_the_readme() -> None:
     text = README.read_text("utf-8")
     for command in cli.COMMANDS:
         assert f"bort-convert {command}" in text or command == "convert", command
+
+
+def test_the_table_of_families_in_the_readme_is_the_one_that_make_readme_writes() -> None:
+    text = README.read_text("utf-8")
+    assert with_table(text) == text, "make readme"
+    assert with_table(text.replace("`RobertaModel`", "`BertModel`")) == text
+    for broken in (text.replace("As far as here", ""), text * 2):
+        with pytest.raises(ValueError, match="unpack"):
+            with_table(broken)
 
 
 def test_the_commands_of_the_continuous_integration_job_are_run_here_too() -> None:

@@ -116,12 +116,17 @@ def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: b
 @click.command(cls=Command)
 @JSON
 def families(*, as_json: bool) -> None:
-    """List the families of models that can be converted."""
+    """List the families of models that can be converted, their forms and published sizes."""
     known = bort_convert.families()
     listed = [
         {
             "name": family.name,
-            "tables": [{"title": table.title, "architectures": table.architectures} for table in family.tables],
+            "title": family.title,
+            "forms": [
+                {"checkpoint": table.title, "with": groups, "becomes": name, "loaded_by": display.auto_class(name)}
+                for table in family.tables
+                for name, *groups in table.architectures
+            ],
             "variants": [
                 {"name": v.name, "dims": v.dims, "facts": {**family.facts, **v.facts}} for v in family.variants
             ],

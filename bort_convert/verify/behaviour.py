@@ -30,6 +30,7 @@ class Judged:
     isolation: Run | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ def judge(
             notes.append(_stock_head(trace, model, outputs[dtype], dtype))
     runs = compare(trace, {dtype: outputs[dtype] for dtype in DTYPES if dtype in outputs}, **vars(limits))
     versions = {**_versions(trace), **run_torch.versions()}
-    return Judged(_verdict(runs, isolation), runs, isolation, tuple(notes), versions)
+    lengths = tuple(int(length) for length in trace.inputs["valid_length"])
+    return Judged(_verdict(runs, isolation), runs, isolation, tuple(notes), versions, lengths)
 
 
 def chosen_dtypes(trace: Trace, asked: Sequence[str], name: str, *, all_needed: bool) -> tuple[str, ...]:

@@ -66,6 +66,7 @@ class Difference:
         max_abs: the largest absolute difference; NaN where there is none to give, which `problem` explains.
         where: axis -> index of that value: batch and token; then unit, or head and key, or vocab; or label.
         cosine: of all the values as one vector; NaN where one of them has no length.
+        largest: the largest absolute value of the reference.
         limit: what `max_abs` may be.
         floors: framework -> the largest difference of its float32 from its own float64 (both were run).
         problem: what stands in the way of a comparison, or "".
@@ -78,6 +79,7 @@ class Difference:
     where: Mapping[str, int] = field(default_factory=dict)
     mean_abs: float = np.nan
     cosine: float = np.nan
+    largest: float = np.nan
     limit: float = 0.0
     floors: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
@@ -160,7 +162,7 @@ def measure(
             text = f"{np.count_nonzero(bad):,} of {bad.size:,} values of the {side} are not finite, the first"
             return Difference(name, dtype, one.size, problem=text), _index(bad)
     with np.errstate(over="ignore", invalid="ignore"):  # a difference may be infinite, and then fails
-        distance = np.abs(one - other)
+        distance, largest = np.abs(one - other), float(np.abs(one).max())
         size = np.linalg.norm(one) * np.linalg.norm(other)
         found = Difference(
             name,
@@ -169,7 +171,8 @@ def measure(
             max_abs=float(distance.max()),
             mean_abs=float(distance.mean()),
             cosine=float(np.vdot(one, other) / size) if size else np.nan,
-            limit=limit.at(float(np.abs(one).max())),
+            largest=largest,
+            limit=limit.at(largest),
             floors=floors or {},
         )
     return found, _index(distance)

@@ -69,6 +69,7 @@ def to_dict(report: Report) -> dict[str, Any]:
         "at_fault": [layer.name for layer in report.isolation.failures] if report.isolation else None,
         "notes": list(report.notes),
         "versions": dict(report.versions),
+        "lengths": list(report.lengths),
         "seconds": round(report.seconds, 3),
         "peak_mb": round(report.peak_mb, 1),
     }
@@ -180,6 +181,7 @@ def _layer(layer: Difference) -> dict[str, Any]:
         "where": dict(layer.where),
         "mean_abs": _finite(layer.mean_abs),
         "cosine": _finite(layer.cosine),
+        "largest": _finite(layer.largest),
         "floor": layer.floor,
         "floors": dict(layer.floors),
         "limit": layer.limit,
@@ -234,9 +236,8 @@ def _plot(runs: Sequence[Run]) -> str:
         color, names = f"C{number}", [label(layer.name) for layer in run.layers]
         drawn = [layer.max_abs if layer.max_abs > 0 else math.nan for layer in run.layers]
         axes.plot(names, drawn, "o-", color=color, label=f"{run.dtype} max |d|")
-        axes.plot(
-            names, [layer.limit or math.nan for layer in run.layers], "--", color=color, label=f"{run.dtype} limit"
-        )
+        limits = [layer.limit or math.nan for layer in run.layers]
+        axes.plot(names, limits, "--", color=color, label=f"{run.dtype} limit")
         if any(layer.floors for layer in run.layers):
             floors = [layer.floor or math.nan for layer in run.layers]
             axes.plot(names, floors, ":", color=color, label=f"{run.dtype} noise floor")
@@ -245,6 +246,5 @@ def _plot(runs: Sequence[Run]) -> str:
     axes.tick_params(axis="x", rotation=30)
     axes.grid(visible=True, alpha=0.3)
     axes.legend(fontsize="small")
-    drawing = io.StringIO()
-    figure.savefig(drawing, format="svg", metadata={"Date": None})
+    figure.savefig(drawing := io.StringIO(), format="svg", metadata={"Date": None})
     return drawing.getvalue()[drawing.getvalue().index("<svg") :]

@@ -43,6 +43,7 @@ class Report:
         isolation: every layer fed the reference's input, after a failure and where the trace is whole; else None.
         notes: what a reader has to know of the numbers, a line each.
         versions: what ran.
+        lengths: tokens in each row that both sides were given.
         seconds: wall time.
         peak_mb: the largest resident memory of this process or of the reference's, in 10**6 bytes.
     """
@@ -54,6 +55,7 @@ class Report:
     isolation: Run | None = None
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    lengths: tuple[int, ...] = ()
     seconds: float = 0.0
     peak_mb: float = 0.0
 

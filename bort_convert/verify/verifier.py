@@ -98,6 +98,7 @@ def verify(
         isolation=judged.isolation,
         notes=(*_cast_note(target, recorded=is_trace(reference)), *judged.notes),
         versions=judged.versions,
+        lengths=judged.lengths,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
     )

@@ -40,6 +40,7 @@ def test_numbers_are_those_computed_by_hand() -> None:
     assert (found.count, found.max_abs, index) == (3, 0.5, (2,))
     assert found.mean_abs == pytest.approx(1 / 6)
     assert found.cosine == pytest.approx((1 + 4 + 5) / (3 * np.sqrt(1 + 4 + 6.25)))
+    assert found.largest == 2.0
     assert found.limit == 0.25
     assert found.smallest_atol == 0.5
     assert not found.passed

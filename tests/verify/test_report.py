@@ -24,6 +24,7 @@ FINE = Difference(
     where={"batch": 1, "token": 17, "unit": 402},
     mean_abs=1e-6,
     cosine=0.999,
+    largest=6.5,
     limit=3e-5,
     floors={"mxnet": 1e-5, "torch": 2e-5},
 )
@@ -39,6 +40,7 @@ REPORT = Report(
     isolation=Run("float32", (FINE,)),
     notes=("a note with <b>",),
     versions={"torch": "2"},
+    lengths=(18, 1),
     seconds=12.3456,
     peak_mb=2316.26,
 )
@@ -73,13 +75,15 @@ def test_json_has_what_other_programs_need() -> None:
         "where": {"batch": 1, "token": 17, "unit": 402},
         "mean_abs": 1e-6,
         "cosine": 0.999,
+        "largest": 6.5,
         "floor": 2e-5,
         "floors": {"mxnet": 1e-5, "torch": 2e-5},
         "limit": 3e-5,
         "smallest_atol": 1.3e-5,
         "count": 1200,
     }
-    assert second["max_abs"] is second["cosine"] is second["floor"] is None
+    assert second["max_abs"] is second["cosine"] is second["largest"] is second["floor"] is None
+    assert document["lengths"] == [18, 1]
     assert (document["seconds"], document["peak_mb"]) == (12.346, 2316.3)
     assert document["first_divergence"] == "mlm_logits"
     assert document["at_fault"] == []

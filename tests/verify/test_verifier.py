@@ -60,6 +60,7 @@ def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None
         assert [layer.name for layer in run.layers] == expected
     assert all(layer.max_abs < 1e-12 for layer in report.layers)
     assert {"mxnet", "gluonnlp", "torch", "transformers"} <= set(report.versions)
+    assert report.lengths == (16, 1, 14, 11)
     assert "running in float64" in progress
     assert report.headline == "PASS out is bort.params: names and shapes, bits, behaviour"
     assert report.peak_mb > 1
