@@ -94,7 +94,8 @@ def _usage(manifest: Manifest) -> str:
         ]
         return _python(lines)
     name = _task(manifest)
-    sentence = '"A sentence with a <mask> in it."' if name == "fill-mask" else '"A sentence."'
+    masked = 'f"A sentence with a {ask.tokenizer.mask_token} in it."'
+    sentence = masked if name == "fill-mask" else '"A sentence."'
     lines = [
         "from transformers import pipeline",
         "",
@@ -130,6 +131,7 @@ def _origin(manifest: Manifest) -> str:
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
     ]
     rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
+    rows += [("note", _cell(note)) for note in manifest.notes]
     rest = "`conversion.json` lists every tensor, where it came from and its sha256; `bort-convert check .` compares."
     return f"{_table(rows)}\n\n{rest}"
 
