@@ -1,16 +1,16 @@
-"""GluonNLP's BERT tokenizer, in a process of its own: `python gluon_wordpiece.py VOCABULARY lower|cased`.
+"""GluonNLP's BERT tokenizer, in a process of its own.
 
-The vocabulary is the JSON of a `BERTVocab`. It reads JSON lines and answers each with one: {"text": ...} gives the ids
-of a text's pieces, {"words": ...} the words before they are cut into pieces, {"texts": [...], "length": N} the ids and
-the type ids of one text or a pair, cut to N, as `BERTSentenceTransform` gives them.
-
-With `write TOKENS TARGET` it writes such a JSON instead, from a text file with a token a line.
+It reads JSON lines and answers each with one. {"tokens": [...], "target": PATH} has a `BERTVocab` of these tokens
+written as JSON. All else names such a file as `vocab`, and whether text is lower-cased as `lower`: {"text": ...} gives
+the ids of a text's pieces, {"words": ...} its words before they are cut into pieces, {"texts": [...], "length": N} the
+ids and the type ids of one text or a pair, cut to N, as `BERTSentenceTransform` gives them.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,19 @@ np.bool = bool  # mxnet 1.9.1 asks for it; numpy 1.24 removed it
 import gluonnlp as nlp  # noqa: E402
 
 
-def answer(tokenizer: Any, question: dict[str, Any]) -> object:  # noqa: ANN401 - gluonnlp has no types
+@lru_cache
+def tokenizer_of(vocab: str, *, lower: bool) -> Any:  # noqa: ANN401 - gluonnlp has no types
+    """GluonNLP's own."""
+    return nlp.data.BERTTokenizer(nlp.vocab.BERTVocab.from_json(Path(vocab).read_text("utf-8")), lower=lower)
+
+
+def answer(question: dict[str, Any]) -> object:
     """What GluonNLP says."""
+    if "tokens" in question:
+        ids = {token: number for number, token in enumerate(question["tokens"])}
+        vocab = nlp.vocab.BERTVocab(nlp.data.count_tokens(question["tokens"]), token_to_idx=ids)
+        return Path(question["target"]).write_text(vocab.to_json(), "utf-8")
+    tokenizer = tokenizer_of(question["vocab"], lower=question["lower"])
     if "words" in question:
         return tokenizer.basic_tokenizer(question["words"])
     if "text" in question:
@@ -32,24 +43,6 @@ def answer(tokenizer: Any, question: dict[str, Any]) -> object:  # noqa: ANN401 
     return [ids.tolist(), types.tolist()]
 
 
-def serve(vocabulary: Path, *, lower: bool) -> None:
-    """Answer questions until there are none."""
-    vocab = nlp.vocab.BERTVocab.from_json(vocabulary.read_text("utf-8"))
-    tokenizer = nlp.data.BERTTokenizer(vocab, lower=lower)
-    print(json.dumps({"size": len(vocab)}), flush=True)  # noqa: T201
-    for line in sys.stdin:
-        print(json.dumps(answer(tokenizer, json.loads(line))), flush=True)  # noqa: T201
-
-
-def write(tokens: Path, target: Path) -> None:
-    """Have GluonNLP write a vocabulary, as its scripts do for a BERT."""
-    words = tokens.read_text("utf-8").rstrip("\n").split("\n")
-    ids = {word: number for number, word in enumerate(words)}
-    target.write_text(nlp.vocab.BERTVocab(nlp.data.count_tokens(words), token_to_idx=ids).to_json(), "utf-8")
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == "write":
-        write(*map(Path, sys.argv[2:]))
-    else:
-        serve(Path(sys.argv[1]), lower=sys.argv[2] == "lower")
+print(json.dumps(nlp.__version__), flush=True)  # noqa: T201
+for line in sys.stdin:
+    print(json.dumps(answer(json.loads(line))), flush=True)  # noqa: T201

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.errors import FormatError
 from bort_convert.tokenizer.folder import WHOLE, check_parts, ids_of, open_folder, part
 from bort_convert.tokenizer.merges import merges_from_ranks, merges_of
-from bort_convert.tokenizer.source import Source, read_source
+from bort_convert.tokenizer.source import Source, kind_of, read_source
 from bort_convert.tokenizer.tables import Vocabulary, tokens_by_id, vocabulary_of
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _whole(source: Source) -> tuple[Vocabulary, tuple[str, ...]]:
     check_parts(source, expected, "a byte-level BPE as RoBERTa's")
     merges = model.get("merges")
     if not isinstance(merges, list):
-        raise FormatError(f"{source.path}: expected model.merges")
+        raise FormatError(f"{source.path}: model.merges is {kind_of(merges)}, expected an array")
     vocabulary = _vocabulary(source, ids_of(source, content))
     joined = [" ".join(map(str, merge)) if isinstance(merge, list) else merge for merge in merges]
     return vocabulary, merges_of(source, joined, vocabulary)
