@@ -72,7 +72,7 @@ coverage: .venv/.made $(FULL) $(REAL) ## the tests that need no ../shared, which
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of what is loaded, with the oldest transformers that the README promises
-	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/test_loading.py tests/test_card.py
+	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/test_loading.py tests/test_card.py tests/test_fill_mask.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
 	@failed=; for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || failed="$$failed $$v"; done; \
