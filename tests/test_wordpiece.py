@@ -141,14 +141,22 @@ def test_the_json_of_old_releases_has_its_roles_on_top(vocab: Path, tmp_path: Pa
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
     assert content["bos_token"] is None
     assert made(40, vocab=tmp_path / "x").files == made(40, vocab=vocab).files
+    # Null there is nothing, also where the role stands in its new place.
+    content["identifiers_to_tokens"] = {"mask_token": content["mask_token"]}
+    content["mask_token"] = None
+    (tmp_path / "x").write_text(json.dumps(content), "utf-8")
+    assert made(40, vocab=tmp_path / "x").files == made(40, vocab=vocab).files
 
 
-def test_a_vocabulary_may_have_special_tokens_of_its_own(vocab: Path, tmp_path: Path) -> None:
-    text = vocab.read_text("utf-8").replace("[SEP]", "</s>")
-    (tmp_path / "x").write_text(text, "utf-8")
+@pytest.mark.parametrize("token", ["</s>", "SEP"])
+def test_a_vocabulary_may_have_special_tokens_of_its_own_which_prove_nothing(
+    vocab: Path, tmp_path: Path, token: str
+) -> None:
+    (tmp_path / "x").write_text(vocab.read_text("utf-8").replace("[SEP]", token), "utf-8")
     tokenizer = made(40, vocab=tmp_path / "x")
-    assert json_of(tokenizer, "special_tokens_map.json")["sep_token"] == "</s>"  # noqa: S105
-    assert json_of(tokenizer)["post_processor"]["special_tokens"]["</s>"]["ids"] == [3]
+    assert json_of(tokenizer, "special_tokens_map.json")["sep_token"] == token
+    assert json_of(tokenizer)["post_processor"]["special_tokens"][token]["ids"] == [3]
+    assert json_of(tokenizer)["normalizer"]["lowercase"]
 
 
 # Capital letters
