@@ -98,11 +98,11 @@ def tokenizer_options(function: Function) -> Function:
         click.option(
             "--tokenizer", metavar="DIR_OR_HUB_ID", help="A tokenizer of transformers, in place of those files."
         ),
-        click.option("--bpe-ranks", type=file, help="GluonNLP's BPE ranks, of a Bort or a RoBERTa; see above."),
+        click.option("--bpe-ranks", type=file, help="The BPE ranks of a Bort or a RoBERTa; the same default."),
         click.option(
             "--vocab",
             type=file,
-            help="GluonNLP's vocabulary, or a BERT's vocab.txt; by default Bort's in its model cache.",
+            help="GluonNLP's vocabulary, or a BERT's vocab.txt; by default (Bort, RoBERTa) that in its model cache.",
         ),
     ):
         function = option(function)
