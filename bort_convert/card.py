@@ -28,6 +28,43 @@ _TASKS: Final = {
 }
 _ENCODER: Final = "feature-extraction"
 
+_PIPELINE: Final = """\
+from transformers import pipeline
+
+where = "."  # this directory, or its name on the Hub
+ask = pipeline("{task}", model=where, tokenizer=where)
+print(ask("A sentence."))
+"""
+# Others than the plain one, by task. No pipeline answers questions since transformers 5.
+_SNIPPETS: Final = {
+    "fill-mask": _PIPELINE.replace('"A sentence."', 'f"A sentence with a {{ask.tokenizer.mask_token}} in it."'),
+    "question-answering": """\
+import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+where = "."  # this directory, or its name on the Hub
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = AutoModelForQuestionAnswering.from_pretrained(where).eval()
+batch = tokenizer("Who looked?", "The rabbit looked.", return_tensors="pt")
+with torch.inference_mode():
+    output = model(**batch)
+first, last = output.start_logits.argmax(), output.end_logits.argmax()
+print("the answer:", tokenizer.decode(batch["input_ids"][0, first : last + 1]))
+""",
+    _ENCODER: """\
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+where = "."  # this directory, or its name on the Hub
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = AutoModel.from_pretrained(where{options}).eval()
+batch = tokenizer(["A sentence.", "And a longer one."], padding=True, return_tensors="pt")
+with torch.inference_mode():
+    hidden_states = model(**batch).last_hidden_state  # (batch, length, hidden_size)
+print(hidden_states.shape)
+""",
+}
+
 
 def card_text(manifest: Manifest) -> str:
     """The text of README.md, with the front matter that the Hub reads."""
@@ -69,7 +106,6 @@ def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
 
 def _usage(manifest: Manifest) -> str:
     """A snippet that runs as it stands in the directory itself, and what to know of the class."""
-    where = 'where = "."  # this directory, or its name on the Hub'
     if TOKENIZER not in manifest.files:
         lines = [
             "import bort_convert",
@@ -78,30 +114,9 @@ def _usage(manifest: Manifest) -> str:
             "print(model)",
         ]
         return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
-    if _task(manifest) == _ENCODER:
-        options = "" if manifest.has_pooler else ", add_pooling_layer=False"
-        lines = [
-            "import torch",
-            "from transformers import AutoModel, AutoTokenizer",
-            "",
-            where,
-            "tokenizer = AutoTokenizer.from_pretrained(where)",
-            f"model = AutoModel.from_pretrained(where{options}).eval()",
-            'batch = tokenizer(["A sentence.", "And a longer one."], padding=True, return_tensors="pt")',
-            "with torch.inference_mode():",
-            "    hidden_states = model(**batch).last_hidden_state  # (batch, length, hidden_size)",
-            "print(hidden_states.shape)",
-        ]
-        return _python(lines)
-    name = _task(manifest)
-    sentence = '"A sentence with a <mask> in it."' if name == "fill-mask" else '"A sentence."'
-    lines = [
-        "from transformers import pipeline",
-        "",
-        where,
-        f'ask = pipeline("{name}", model=where, tokenizer=where)',
-        f"print(ask({sentence}))",
-    ]
+    snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
+    options = "" if manifest.has_pooler else ", add_pooling_layer=False"
+    lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
     return "\n\n".join(filter(None, (_python(lines), _head_note(manifest))))
 
 
@@ -130,6 +145,7 @@ def _origin(manifest: Manifest) -> str:
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
     ]
     rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
+    rows += [("note", _cell(note)) for note in manifest.notes]
     rest = "`conversion.json` lists every tensor, where it came from and its sha256; `bort-convert check .` compares."
     return f"{_table(rows)}\n\n{rest}"
 

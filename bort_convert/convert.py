@@ -16,6 +16,7 @@ from bort_convert.fit import Fit, fit
 from bort_convert.output import new_directory, write_text
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.shards import DEFAULT_SIZE, size_in_bytes
+from bort_convert.tokenizer import Given
 from bort_convert.transfer import transfer
 from bort_convert.values import check_finite
 from bort_convert.weights import survey_values
@@ -56,6 +57,7 @@ def convert(
     bpe_ranks: str | os.PathLike[str] | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     roberta_pairs: bool = False,
+    lower_case: bool | None = None,
     labels: Sequence[str] | None = None,
     problem_type: str | None = None,
     dtype: str | None = None,
@@ -80,11 +82,13 @@ def convert(
         family: name of the family, where a file fits two.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
-        vocab: GluonNLP's vocabulary, a JSON file, for the tokenizer; by default the one that GluonNLP keeps in
-            `$MXNET_HOME/models` or `~/.mxnet/models`, if it is there.
-        bpe_ranks: GluonNLP's BPE ranks, a text file; the same default.
-        tokenizer: a directory with a RoBERTa tokenizer, or its name on the Hub, in place of those two.
+        vocab: GluonNLP's vocabulary, a JSON file, for the tokenizer, or a BERT's vocab.txt; by default, of a Bort or a
+            RoBERTa, the one that GluonNLP keeps in `$MXNET_HOME/models` or `~/.mxnet/models`, if it is there.
+        bpe_ranks: GluonNLP's BPE ranks, a text file, for a Bort or a RoBERTa; the same default.
+        tokenizer: a directory with a tokenizer of transformers, or its name on the Hub, in place of those files.
         roberta_pairs: two `</s>` between the segments of a pair, as RoBERTa has it, in a Bort too, which has one.
+        lower_case: whether a BERT's tokenizer lower-cases text and strips its accents; by default what the files of
+            `tokenizer` say, or what the vocabulary proves.
         labels: names of a classifier's outputs, in their order.
         problem_type: what a classifier does, "regression" or "single_label_classification" or
             "multi_label_classification"; by default a regression where it has one output, else one label of many.
@@ -105,16 +109,17 @@ def convert(
         MappingError: no table fits the source: all disagreements with the closest one. Or tensors that the receiving
             model ties are not equal, or values do not fit into `dtype`, or `strict` refuses them.
         VariantError: what shapes cannot show is not known, or what was given contradicts the file. Or a vocabulary was
-            given for a family whose tokenizer cannot be made.
+            given for a family whose tokenizer cannot be made or is of another kind, or does not tell about letters.
         ParityError: `verify` did not pass; nothing was written.
         OutputError: the target cannot be written.
     """
     limit = size_in_bytes(max_shard_size)
+    files = Given(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     options = _given(
         family=family,
         variant=variant,
         heads=heads,
-        roberta_pairs=roberta_pairs or None,
+        **files.options,
         labels=",".join(labels or ()) or None,
         problem_type=problem_type,
         dtype=dtype,
@@ -124,8 +129,7 @@ def convert(
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         found = fit_source(params, family=family, variant=variant, heads=heads)
         receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
-        files = {"vocab": vocab, "bpe_ranks": bpe_ranks, "tokenizer": tokenizer}
-        words = tokenizer_for(found.family, found.plan.dims, files, roberta_pairs=roberta_pairs)
+        words = tokenizer_for(found.family, found.plan.dims, files)
         if strict:
             check_finite(survey_values(params))
         with new_directory(target, source=source, force=force) as folder:
@@ -142,7 +146,8 @@ def convert(
             write_text(folder / config.FILE_NAME, json.dumps(receiving, indent=2, sort_keys=True) + "\n")
             if words:
                 write_tokenizer(folder, words)
-            written = replace(written, options=options, tokenizer=words.sources if words else {})
+                written = replace(written, tokenizer=words.sources, notes=words.notes)
+            written = replace(written, options=options)
             manifest = finish(folder, written, [path.name for path in folder.iterdir()])
             params.check_unchanged()
             if verify:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bort_convert import tokenizer
 from bort_convert.errors import printable
 from bort_convert.family import families
 from bort_convert.ops import Fill
@@ -62,14 +63,17 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         f"  {run['dtype']}: largest difference from the original {run['max_abs']:.1e} in {run['output']}"
         for run in manifest.parity.get("runs", ())
     ]
-    if not (manifest.tokenizer or families()[manifest.family].tokenizer):
-        lines.append(f"  no tokenizer: bort_convert makes none for {families()[manifest.family].title} yet")
+    lines += [f"  {note}" for note in manifest.notes]
+    family = families()[manifest.family]
+    if not (manifest.tokenizer or family.tokenizer):
+        lines.append(f"  no tokenizer: bort_convert makes none for {family.title} yet")
     elif not manifest.tokenizer:
-        lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
+        files = tokenizer.KINDS[family.tokenizer].files
+        lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} {files}")
     if "heads" in manifest.options:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
     loader = auto_class(manifest.architecture)
-    bare = manifest.architecture == families()[manifest.family].base_class and not manifest.has_pooler
+    bare = manifest.architecture == family.base_class and not manifest.has_pooler
     options = ", add_pooling_layer=False" if bare else ""
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
 
@@ -109,7 +113,8 @@ def check_text(found: Check, target: Path) -> str:
 def tokenizer_text(manifest: Manifest, target: Path) -> str:
     """What a tokenizer was made from, and how it is loaded."""
     sources = " and ".join(printable(name) for name in manifest.tokenizer)
-    return f'{target}: a tokenizer from {sources}\nLoad it with transformers.AutoTokenizer.from_pretrained("{target}")'
+    lines = [f"{target}: a tokenizer from {sources}", *(f"  {note}" for note in manifest.notes)]
+    return "\n".join([*lines, f'Load it with transformers.AutoTokenizer.from_pretrained("{target}")'])
 
 
 def families_text(known: Iterable[Family]) -> str:

@@ -114,8 +114,7 @@ class Family:
         config: the receiving config, key by key.
         base: the prefix of the backbone's targets, dropped where the receiving class is the backbone itself.
         base_class: that class.
-        tokenizer: the kind of its tokenizer, "" where none can be made yet: "Bort" or "RoBERTa", a byte-level BPE that
-            puts one or two `</s>` between the texts of a pair.
+        tokenizer: the kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
         original: the file in verify/originals/ that builds the network in MXNet.
         layout: where the receiving backbone has its layers.
     """
@@ -145,8 +144,7 @@ class Family:
         """
         if not self.tokenizer:
             raise VariantError(
-                f"no tokenizer of {self.title}'s kind can be made yet, only a byte-level BPE as RoBERTa and Bort have "
-                "it. Leave --vocab, --bpe-ranks and --tokenizer out"
+                f"no tokenizer of {self.title}'s kind can be made yet. Leave --vocab, --tokenizer and their like out"
             )
 
 

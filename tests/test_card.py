@@ -25,6 +25,15 @@ def python_of(card: str) -> str:
     return snippet
 
 
+def printed_by_the_card(out: Path) -> str:
+    """What the snippet prints, run in the directory."""
+    snippet = python_of((out / "README.md").read_text("utf-8"))
+    command = [sys.executable, "-W", "error", "-c", snippet]
+    process = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
 @pytest.fixture
 def plain() -> Manifest:
     tensor = Tensor(("word_embed.0.weight",), "copy", "float32", (5, 2), "0" * 64)
@@ -113,16 +122,22 @@ def test_the_snippet_runs_as_it_stands(
     labels = ["no", "no, no", "not at all"] if kind == "-classifier3" else None
     source = fixtures / f"bort_4_8_24_32{kind}.params"
     bort_convert.convert(source, tmp_path / "out", family="bort", heads=8, labels=labels, **words)  # type: ignore[arg-type]
-    snippet = python_of((tmp_path / "out" / "README.md").read_text("utf-8"))
-    process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", snippet],
-        cwd=tmp_path / "out",
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
-    assert printed in process.stdout
+    assert printed in printed_by_the_card(tmp_path / "out")
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("kind", "printed"),
+    [("", "'token_str': "), ("-pooled", "torch.Size([2, "), ("-classifier3", "'label': "), ("-spans", "the answer: ")],
+)
+def test_a_berts_snippet_runs_as_it_stands(kind: str, printed: str, fixtures: Path, tmp_path: Path) -> None:
+    source, vocab = fixtures / f"bert_2_2_8_8{kind}.params", fixtures / "tiny_bert.vocab"
+    bort_convert.convert(source, tmp_path / "out", family="bert", heads=2, vocab=vocab)
+    assert printed in printed_by_the_card(tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert "| tokenizer from | `tiny_bert.vocab`, sha256" in card
+    note = "letters are lower-cased and lose their accents; no word in tiny_bert.vocab has a capital letter"
+    assert f"| note | tokenizer: {note} |" in card
 
 
 @pytest.mark.torch

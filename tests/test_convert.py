@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import bort_convert
 from bort_convert.convert import convert, fit_source
 from bort_convert.display import conversion_text
 from bort_convert.errors import FormatError, MappingError, OutputError, VariantError
+from bort_convert.families import bert
 from bort_convert.manifest import Manifest
 from bort_convert.params import open_params, save_params
 from bort_convert.tensorfile import open_tensors
@@ -175,10 +177,13 @@ def test_a_bert_without_its_next_sentence_head_has_no_class_to_go_to(fixtures: P
     assert [path.name for path in tmp_path.iterdir()] == ["x.params"]
 
 
-@pytest.mark.parametrize("given", ["vocab", "bpe_ranks", "tokenizer"])
-def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path, given: str) -> None:
+@pytest.mark.parametrize("given", ["vocab", "bpe_ranks", "tokenizer", "roberta_pairs", "lower_case"])
+def test_a_family_whose_tokenizer_cannot_be_made_gets_none_of_another_kind(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setattr(bert, "FAMILY", replace(bert.FAMILY, tokenizer=""))
     tiny, words = fixtures / "bert_tiny.params", fixtures / "tiny.vocab"
-    with pytest.raises(VariantError, match="no tokenizer of BERT's kind can be made yet, only a byte-level BPE"):
+    with pytest.raises(VariantError, match=r"no tokenizer of BERT's kind can be made yet\. Leave --vocab"):
         convert(tiny, tmp_path / "out", heads=2, **{given: words})  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
     manifest = convert(tiny, tmp_path / "out", heads=2)
@@ -190,6 +195,24 @@ def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path
     assert "no tokenizer: bort_convert makes none for BERT yet" in shown
     assert shown.endswith(f'transformers.AutoModelForPreTraining.from_pretrained("{tmp_path / "out"}")')
     assert "It came without a tokenizer.\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
+
+
+def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path) -> None:
+    tiny, out = fixtures / "bert_tiny.params", tmp_path / "out"
+    with pytest.raises(
+        FormatError, match=r"tiny\.vocab cannot be used:\n  cls_token is None, expected one of the tokens"
+    ):
+        convert(tiny, out, heads=2, vocab=fixtures / "tiny.vocab")
+    with pytest.raises(VariantError, match="--bpe-ranks says nothing of a WordPiece tokenizer, which this model has"):
+        convert(tiny, out, heads=2, vocab=fixtures / "tiny_bert_cased.vocab", bpe_ranks=fixtures / "tiny_ranks.txt")
+    with pytest.raises(FormatError, match="40 tokens, expected 20, the rows of the word embedding"):
+        convert(tiny, out, heads=2, vocab=fixtures / "tiny_bert.vocab")
+    assert not out.exists()
+    manifest = convert(tiny, out, heads=2)
+    assert (manifest.tokenizer, manifest.notes) == ({}, ())
+    shown = conversion_text(manifest, out)
+    assert f"no tokenizer: add one with bort-convert tokenizer {out} --vocab FILE\n" in shown
+    assert "Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`" in (out / "README.md").read_text("utf-8")
 
 
 def test_an_unknown_family_is_refused(full: Path, tmp_path: Path) -> None:

@@ -35,3 +35,41 @@ def test_fill_mask_in_transformers_answers_as_gluonnlp_did(fixtures: Path, tmp_p
         for one, other in zip(found, answer["top"], strict=True):
             assert one["score"] == pytest.approx(other["score"], abs=1e-4)
             assert one["token_str"] == other["token"].replace("Ġ", " ")
+
+
+@pytest.mark.parametrize(
+    ("stem", "words", "text", "ids"),
+    [
+        (
+            "bert_2_2_8_8",
+            "tiny_bert",
+            "The [MASK] RABBIT  looked,Ab日ß!",
+            [2, 6, 4, 8, 9, 17, 21, 31, 28, 29, 19, 3],
+        ),
+        ("bert_tiny", "tiny_bert_cased", "The [MASK] É.", [2, 6, 4, 9, 13, 3]),
+    ],
+    ids=["lower-case", "cased"],
+)
+def test_fill_mask_runs_on_a_bert_with_its_wordpiece_tokenizer(
+    fixtures: Path,
+    tmp_path: Path,
+    *,
+    stem: str,
+    words: str,
+    text: str,
+    ids: list[int],
+) -> None:
+    import torch  # noqa: PLC0415
+    from transformers import pipeline  # noqa: PLC0415
+
+    out = tmp_path / "out"
+    convert(fixtures / f"{stem}.params", out, family="bert", heads=2, vocab=fixtures / f"{words}.vocab")
+    fill_mask = pipeline("fill-mask", model=str(out), tokenizer=str(out), device="cpu")
+    batch = fill_mask.tokenizer(text, return_tensors="pt")
+    assert batch["input_ids"].tolist() == [ids]
+    assert set(batch) == {"input_ids", "token_type_ids", "attention_mask"}
+    with torch.inference_mode():
+        best = fill_mask.model(**batch).logits[0, ids.index(4)].softmax(-1).topk(3)
+    found = fill_mask(text, top_k=3)
+    assert [entry["token"] for entry in found] == best.indices.tolist()
+    assert [entry["score"] for entry in found] == pytest.approx(best.values.tolist())

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bort_convert.errors import BackendError, ConvertError, FormatError, VariantError
-from bort_convert.tokenizer import find_tokenizer, gluon, source
+from bort_convert.tokenizer import Given, Room, find_tokenizer, gluon, source
 from bort_convert.tokenizer.gluon import RANKS, VOCABULARY
 
 if TYPE_CHECKING:
@@ -57,15 +57,25 @@ def published(monkeypatch: pytest.MonkeyPatch, no_models: Path, vocab: Path, ran
     no_models.mkdir(parents=True)
     for name, path in (("VOCABULARY", vocab), ("RANKS", ranks)):
         file = gluon.Published(path.name, hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest(), "--x")
-        monkeypatch.setattr(f"bort_convert.tokenizer.{name}", file)
+        monkeypatch.setattr(f"bort_convert.tokenizer.bpe.{name}", file)
         shutil.copy(path, no_models)
     return no_models
 
 
 def made(**options: Any) -> Tokenizer:  # noqa: ANN401 - the options of find_tokenizer
-    found = find_tokenizer(**{"size": SIZE, "max_length": 24, **options})
+    found = find(**options)
     assert found is not None
     return found
+
+
+def find(
+    kind: str = "Bort",
+    size: int = SIZE,
+    max_length: int = 24,
+    absent: Callable[[str], object] = print,
+    **given: Any,  # noqa: ANN401
+) -> Tokenizer | None:
+    return find_tokenizer(kind, Given(**given), Room(size, max_length), absent=absent)
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -329,8 +339,8 @@ def test_a_tokenizer_and_its_tables_at_once_are_a_contradiction(vocab: Path, opt
 
 def test_nothing_given_and_nothing_kept_is_no_tokenizer(no_models: Path) -> None:
     reasons: list[str] = []
-    assert find_tokenizer(size=SIZE, max_length=24, absent=reasons.append) is None
-    assert find_tokenizer(size=SIZE, max_length=24) is None
+    assert find(absent=reasons.append) is None
+    assert find() is None
     assert len(reasons) == 1
     assert str(no_models / VOCABULARY.name) in reasons[0]
     assert reasons[0].endswith("No such file or directory. GluonNLP would keep it there; pass --vocab, or --tokenizer")
@@ -363,7 +373,7 @@ def test_a_kept_file_with_another_hash_is_not_used(published: Path, vocab: Path,
     with (published / ranks.name).open("ab") as file:
         file.write(b"\n")
     reasons: list[str] = []
-    assert find_tokenizer(size=SIZE, max_length=24, absent=reasons.append) is None
+    assert find(absent=reasons.append) is None
     assert "tiny_ranks.txt has the SHA-1 " in reasons[0]
     assert "damaged, and not used. Delete it" in reasons[0]
     with pytest.raises(FormatError, match="damaged, and not used"):
@@ -372,7 +382,7 @@ def test_a_kept_file_with_another_hash_is_not_used(published: Path, vocab: Path,
 
 def test_a_kept_vocabulary_of_another_size_is_not_used(published: Path) -> None:
     reasons: list[str] = []
-    assert find_tokenizer(size=7, max_length=24, absent=reasons.append) is None
+    assert find(size=7, absent=reasons.append) is None
     assert "120 tokens, expected 7" in reasons[0]
     assert published.is_dir()
 
@@ -432,7 +442,14 @@ TOKENIZER_FAULTS = {
     "pre_tokenizer.type is 'Metaspace', expected 'ByteLevel'": set_to("pre_tokenizer", value={"type": "Metaspace"}),
     "pre_tokenizer.use_regex is False, expected True": set_to("pre_tokenizer", "use_regex", value=False),
     "normalizer is {'type': 'NFC'}, expected None": set_to("normalizer", value={"type": "NFC"}),
-    "expected model.vocab, model.merges and added_tokens": set_to("model", "merges", value=None),
+    "model.merges is null, expected an array": set_to("model", "merges", value=None),
+    "expected model.vocab and added_tokens": set_to("added_tokens", value=None),
+    "'<mask>' has the id None, expected every number below 120 once": lambda content: content["added_tokens"][-1].pop(
+        "id"
+    ),
+    "'A' has the id [], expected": both(
+        set_to("model", "vocab", "A", value=[]), set_to("added_tokens", 0, "content", value=[])
+    ),
     "merge 1 is 7, expected two pieces": set_to("model", "merges", 1, value=7),
     "merge 1 is '7', expected two pieces": set_to("model", "merges", 1, value=[7]),
     "'A' has the id 7, expected every number below 120 once": set_to("model", "vocab", "A", value=7),
@@ -471,8 +488,8 @@ def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path, files: tuple
 
 FROM_HUB = """
 import sys
-from bort_convert.tokenizer import find_tokenizer
-tokenizer = find_tokenizer(size=120, max_length=24, tokenizer=sys.argv[1])
+from bort_convert.tokenizer import Given, Room, find_tokenizer
+tokenizer = find_tokenizer("Bort", Given(tokenizer=sys.argv[1]), Room(120, 24))
 print(*sorted(tokenizer.sources))
 """
 

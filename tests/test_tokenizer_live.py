@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from gluon_client import Gluon
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bort_convert.tokenizer import find_tokenizer, gluon
+from bort_convert.tokenizer import Given, Room, find_tokenizer, gluon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,48 +27,20 @@ MUNICH_IDS = [0, 18077, 4082, 7804, 8606, 6195, 2457, 3321, 11, 10489, 16, 269, 
 FORMS = {"full": (50265, 512), "tiny": (120, 24)}
 
 
-class Gluon:
-    """GluonNLP's tokenizer, running in a process of its own."""
-
-    def __init__(self, vocabulary: Path, ranks: Path) -> None:
-        script = Path(__file__).with_name("gluon_tokenizer.py")
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", script, vocabulary, ranks],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.published = self.read()
-
-    def read(self) -> Any:  # noqa: ANN401 - any JSON
-        assert self.process.stdout
-        return json.loads(self.process.stdout.readline())
-
-    def ask(self, **question: Any) -> Any:  # noqa: ANN401
-        assert self.process.stdin
-        print(json.dumps(question), file=self.process.stdin, flush=True)
-        return self.read()
-
-    def ids(self, text: str) -> Any:  # noqa: ANN401
-        return self.ask(text=text)
-
-    def close(self) -> None:
-        self.process.communicate()
-
-
 class Sides:
     """Both tokenizers made from the same two files, and the folder with the files that we wrote."""
 
     def __init__(self, vocabulary: Path, ranks: Path, folder: Path, form: str) -> None:
         size, max_length = FORMS[form]
-        self.folder, self.max_length, self.gluon = folder, max_length, Gluon(vocabulary, ranks)
-        self.options = {"vocab": vocabulary, "bpe_ranks": ranks, "size": size, "max_length": max_length}
+        self.folder, self.max_length, self.room = folder, max_length, Room(size, max_length)
+        self.gluon = Gluon("gluon_tokenizer.py", vocabulary, ranks)
+        self.files = {"vocab": vocabulary, "bpe_ranks": ranks}
         self.transformers = self.load(folder / "one")
 
     def load(self, folder: Path, **options: bool) -> Any:  # noqa: ANN401 - transformers has no types
         from transformers import AutoTokenizer  # noqa: PLC0415
 
-        tokenizer = find_tokenizer(**self.options, **options)
+        tokenizer = find_tokenizer("Bort", Given(**self.files, **options), self.room)
         assert tokenizer is not None
         folder.mkdir()
         for name, text in {**tokenizer.files, "config.json": '{"model_type": "bert"}'}.items():
@@ -312,7 +284,7 @@ def test_it_loads_as_a_fast_tokenizer_whatever_the_model_is(sides: Sides) -> Non
 
     assert type(sides.transformers) is PreTrainedTokenizerFast
     assert sides.transformers.is_fast
-    assert len(sides.transformers) == sides.options["size"]
+    assert len(sides.transformers) == sides.room.size
     assert not sides.transformers.clean_up_tokenization_spaces
 
 
@@ -331,8 +303,7 @@ def test_saving_and_loading_keep_the_ids(sides: Sides, tmp_path: Path) -> None:
 
 def test_what_transformers_saved_gives_the_same_files_once_more(sides: Sides, tmp_path: Path) -> None:
     sides.transformers.save_pretrained(tmp_path)
-    size, max_length = sides.options["size"], sides.options["max_length"]
-    again = find_tokenizer(size=size, max_length=max_length, tokenizer=tmp_path)
+    again = find_tokenizer("Bort", Given(tokenizer=tmp_path), sides.room)
     assert again is not None
     assert again.files == {name: (sides.folder / "one" / name).read_text("utf-8") for name in again.files}
 
@@ -360,9 +331,9 @@ def test_the_vocabulary_and_the_merges_alone_are_robertas(sides: Sides, tmp_path
 
 @tiny
 def test_the_published_files_are_those_that_gluonnlp_downloads(sides: Sides) -> None:
-    assert sides.gluon.published["ranks"] == [gluon.RANKS.name, gluon.RANKS.sha1]
+    assert sides.gluon.first["ranks"] == [gluon.RANKS.name, gluon.RANKS.sha1]
     dataset = gluon.VOCABULARY.name.partition("-")[0]
-    assert sides.gluon.published["vocabularies"][dataset] == gluon.VOCABULARY.sha1
+    assert sides.gluon.first["vocabularies"][dataset] == gluon.VOCABULARY.sha1
     assert f"{dataset}-{gluon.VOCABULARY.sha1[:8]}.vocab" == gluon.VOCABULARY.name
 
 

@@ -89,10 +89,21 @@ def tokenizer_options(function: Function) -> Function:
     """The options of every command that writes a tokenizer."""
     file = click.Path(path_type=Path)
     for option in (
+        click.option(
+            "--lower-case/--cased",
+            default=None,
+            help="Whether a BERT's tokenizer lower-cases text; by default what its vocabulary proves.",
+        ),
         click.option("--roberta-pairs", is_flag=True, help="Two </s> between the segments of a pair; Bort has one."),
-        click.option("--tokenizer", metavar="DIR_OR_HUB_ID", help="A RoBERTa tokenizer, in place of those two files."),
-        click.option("--bpe-ranks", type=file, help="GluonNLP's BPE ranks; by default those in its model cache."),
-        click.option("--vocab", type=file, help="GluonNLP's vocabulary; by default the one in its model cache."),
+        click.option(
+            "--tokenizer", metavar="DIR_OR_HUB_ID", help="A tokenizer of transformers, in place of those files."
+        ),
+        click.option("--bpe-ranks", type=file, help="The BPE ranks of a Bort or a RoBERTa; the same default."),
+        click.option(
+            "--vocab",
+            type=file,
+            help="GluonNLP's vocabulary, or a BERT's vocab.txt; by default (Bort, RoBERTa) that in its model cache.",
+        ),
     ):
         function = option(function)
     return function

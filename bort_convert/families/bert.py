@@ -66,4 +66,5 @@ FAMILY = Family(
     ),
     base="bert.",
     base_class="BertModel",
+    tokenizer="WordPiece",
 )

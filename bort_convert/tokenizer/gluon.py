@@ -1,6 +1,6 @@
-"""GluonNLP's files: the JSON of a `Vocab`, the BPE ranks, and where it keeps the published ones.
+"""GluonNLP's files: the JSON of a `Vocab`, and where it keeps the published ones.
 
-Source: gluonnlp 0.8.3, vocab/vocab.py (Vocab.to_json, from_json), data/transforms.py (GPT2BPETokenizer), data/utils.py
+Source: gluonnlp 0.8.3, vocab/vocab.py (Vocab.to_json, from_json), vocab/bert.py (BERTVocab.from_json), data/utils.py
 (_vocab_sha1), base.py (get_home_dir)
 """
 
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError, printable
 from bort_convert.tokenizer.source import Source, kind_of, read_source
-from bort_convert.tokenizer.tables import Vocabulary, merges_of, vocabulary_of
+from bort_convert.tokenizer.tables import Vocabulary, vocabulary_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 # Before 0.7 these roles stood beside the tokens, not in an object of their own.
-OLD_PLACE: Final = ("padding_token", "bos_token", "eos_token")
+OLD_PLACE: Final = ("padding_token", "bos_token", "eos_token", "mask_token", "sep_token", "cls_token")
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,12 @@ def read_published(file: Published) -> Source:
     return source
 
 
-def vocabulary_from_json(source: Source) -> Vocabulary:
-    """The vocabulary that `Vocab.to_json` wrote, of any GluonNLP 0.x.
+def vocabulary_from_json(source: Source, needed: Iterable[str]) -> Vocabulary:
+    """The vocabulary that `Vocab.to_json` or `BERTVocab.to_json` wrote, of any GluonNLP 0.x.
+
+    Args:
+        source: the file.
+        needed: the roles that must be filled.
 
     Raises:
         FormatError: the file is not of this kind, contradicts itself, or lacks a role.
@@ -79,11 +83,11 @@ def vocabulary_from_json(source: Source) -> Vocabulary:
     content = source.json()
     if "idx_to_token" not in content:
         raise FormatError(f"{source.path}: no idx_to_token, expected the JSON of a GluonNLP vocabulary")
-    vocabulary = vocabulary_of(source, content["idx_to_token"], _roles(source, content))
+    vocabulary = vocabulary_of(source, content["idx_to_token"], _roles(source, content), needed)
     ids = content.get("token_to_idx")
     if not isinstance(ids, dict):
         raise FormatError(f"{source.path}: token_to_idx is {kind_of(ids)}, expected an object")
-    expected = {token: number for number, token in enumerate(vocabulary.tokens)}
+    expected = vocabulary.ids
     source.refuse(
         [
             f"token_to_idx gives {printable(repr(token))} the id {printable(repr(ids.get(token)))}, "
@@ -95,23 +99,6 @@ def vocabulary_from_json(source: Source) -> Vocabulary:
     return vocabulary
 
 
-def merges_from_ranks(source: Source, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The merges of a text file with a line `#version`, and one line for each merge; its rank is its place.
-
-    GluonNLP drops what stands before the first and after the last end of line, whatever it is; here, both must be what
-    it takes them for.
-
-    Raises:
-        FormatError: the file is not of this kind, or is cut short.
-    """
-    first, *lines = source.text().split("\n")
-    if not first.startswith("#version"):
-        raise FormatError(f"{source.path}: line 1 is {printable(repr(first))}, expected #version and a number")
-    if not lines or lines.pop():
-        raise FormatError(f"{source.path}: the last line has no end. Cut short?")
-    return merges_of(source, lines, vocabulary)
-
-
 def _roles(source: Source, content: Mapping[str, Any]) -> dict[str, object]:
     """Special tokens by what GluonNLP calls them."""
     roles = content.get("identifiers_to_tokens", {})
@@ -121,7 +108,7 @@ def _roles(source: Source, content: Mapping[str, Any]) -> dict[str, object]:
         [
             f"{name} stands there twice, on top and in identifiers_to_tokens"
             for name in OLD_PLACE
-            if name in content and name in roles
+            if content.get(name) is not None and name in roles
         ]
     )
-    return {**{name: content[name] for name in ("unknown_token", *OLD_PLACE) if name in content}, **roles}
+    return {**{name: content.get(name) for name in ("unknown_token", *OLD_PLACE)}, **roles}

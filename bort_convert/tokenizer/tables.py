@@ -1,25 +1,22 @@
-"""The tables of a byte-level BPE tokenizer, checked: tokens by id, merges by rank, special tokens by role.
+"""A tokenizer's vocabulary, checked: tokens by id, special tokens by role.
 
-GluonNLP and the tokenizers library read such tables alike only where the tables are sound. What would part them is
-refused: a token under two ids, a merge of pieces that the vocabulary lacks, a merge that comes before its pieces.
+GluonNLP and the tokenizers library read one alike only where it is sound. What would part them is refused: a token
+under two ids, a role that no token fills.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, printable
 from bort_convert.tokenizer.source import kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.tokenizer.source import Source
-
-PAIR: Final = 2
-# As GluonNLP calls them. All must be filled: RoBERTa's vocabulary, which is Bort's, fills these and no others.
-ROLES: Final = ("bos_token", "eos_token", "unknown_token", "padding_token", "mask_token")
 
 
 @dataclass(frozen=True)
@@ -29,12 +26,17 @@ class Vocabulary:
     Attributes:
         source: the file that it stands in.
         tokens: by id.
-        roles: the token of each of `ROLES`.
+        roles: special tokens by what GluonNLP calls their roles.
     """
 
     source: Source
     tokens: tuple[str, ...]
     roles: Mapping[str, str]
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """The id of each token, in their order."""
+        return {token: number for number, token in enumerate(self.tokens)}
 
     def check_size(self, size: int) -> None:
         """See that there is a token for each row of the embedding.
@@ -49,13 +51,14 @@ class Vocabulary:
             )
 
 
-def vocabulary_of(source: Source, tokens: object, roles: Mapping[str, object]) -> Vocabulary:
+def vocabulary_of(source: Source, tokens: object, roles: Mapping[str, object], needed: Iterable[str]) -> Vocabulary:
     """A vocabulary from what stands in a file.
 
     Args:
         source: the file, for messages.
         tokens: expected to be a list of strings.
-        roles: for each of `ROLES`, what is expected to be one of the tokens.
+        roles: what is expected to be one of the tokens.
+        needed: the roles that must be filled; any others are left out.
 
     Raises:
         FormatError: the tokens are no list of distinct strings, or a role is missing.
@@ -64,53 +67,35 @@ def vocabulary_of(source: Source, tokens: object, roles: Mapping[str, object]) -
         raise FormatError(f"{source.path}: the tokens are {kind_of(tokens)}, expected an array of strings")
     source.refuse(list(_token_problems(tokens)))
     known = set(tokens)
-    found = {role: token for role, token in roles.items() if isinstance(token, str) and token in known}
+    filled = {role: roles.get(role) for role in needed}
+    found = {role: token for role, token in filled.items() if isinstance(token, str) and token in known}
     source.refuse(
         [
-            f"{role} is {printable(repr(roles.get(role)))}, expected one of the tokens"
-            for role in ROLES
+            f"{role} is {printable(repr(token))}, expected one of the tokens"
+            for role, token in filled.items()
             if role not in found
         ]
     )
     return Vocabulary(source, tuple(tokens), found)
 
 
-def merges_of(source: Source, merges: Sequence[object], vocabulary: Vocabulary) -> tuple[str, ...]:
-    """Merges by rank, each as "left right".
-
-    A piece of more than one letter must come from an earlier merge. Then a merge can only lead to merges of a higher
-    rank, and merging all places of one pair before the next (GluonNLP) gives what merging place by place does
-    (tokenizers).
+def tokens_by_id(source: Source, ids: object) -> list[str | None]:
+    """The tokens of an object that gives each its id, in their order.
 
     Raises:
-        FormatError: a merge is not of this kind, stands twice, or is about pieces that the vocabulary lacks.
+        FormatError: it is no such object, or has not every number once.
     """
-    problems: list[str] = []
-    known, made, seen = set(vocabulary.tokens), set(), set()
-    for rank, merge in enumerate(merges):
-        pieces = merge.split() if isinstance(merge, str) else []
-        if len(pieces) != PAIR or " ".join(pieces) != merge:
-            problems.append(
-                f"merge {rank:,} is {printable(repr(merge))}, expected two pieces with a space between them"
+    if not isinstance(ids, dict):
+        raise FormatError(f"{source.path}: the vocabulary is {kind_of(ids)}, expected an object of tokens and ids")
+    tokens: list[str | None] = [None] * len(ids)
+    for token, number in ids.items():
+        if type(number) is not int or not 0 <= number < len(tokens) or tokens[number] is not None:
+            raise FormatError(
+                f"{source.path}: {printable(repr(token))} has the id {printable(repr(number))}, "
+                f"expected every number below {len(tokens):,} once"
             )
-            continue
-        joined = "".join(pieces)
-        problems += [
-            f"merge {rank:,} ({printable(merge)}): the vocabulary lacks {printable(repr(piece))}"
-            for piece in (*pieces, joined)
-            if piece not in known
-        ]
-        problems += [
-            f"merge {rank:,} ({printable(merge)}): no earlier merge makes {printable(repr(piece))}"
-            for piece in pieces
-            if len(piece) > 1 and piece not in made
-        ]
-        if merge in seen:
-            problems.append(f"merge {rank:,} ({printable(merge)}) stands there twice")
-        made.add(joined)
-        seen.add(merge)
-    source.refuse(problems)
-    return tuple(map(str, merges))
+        tokens[number] = token
+    return tokens
 
 
 def _token_problems(tokens: list[object]) -> Iterator[str]:
