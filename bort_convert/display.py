@@ -27,6 +27,7 @@ AUTO_CLASSES = {
     "BertForPreTraining": "AutoModelForPreTraining",
     "BertForQuestionAnswering": "AutoModelForQuestionAnswering",
     "BertForSequenceClassification": "AutoModelForSequenceClassification",
+    "GPT2LMHeadModel": "AutoModelForCausalLM",
     "RobertaForMaskedLM": "AutoModelForMaskedLM",
     "RobertaForSequenceClassification": "AutoModelForSequenceClassification",
 }
