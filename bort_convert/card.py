@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "README.md"
 TOKENIZER: Final = "tokenizer.json"
 _TASKS: Final = {
+    "LMHeadModel": "text-generation",
     "MaskedLM": "fill-mask",
     "PreTraining": "fill-mask",
     "QuestionAnswering": "question-answering",

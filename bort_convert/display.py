@@ -28,6 +28,7 @@ AUTO_CLASSES = {
     "BertForPreTraining": "AutoModelForPreTraining",
     "BertForQuestionAnswering": "AutoModelForQuestionAnswering",
     "BertForSequenceClassification": "AutoModelForSequenceClassification",
+    "GPT2LMHeadModel": "AutoModelForCausalLM",
     "RobertaForMaskedLM": "AutoModelForMaskedLM",
     "RobertaForSequenceClassification": "AutoModelForSequenceClassification",
 }

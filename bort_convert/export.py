@@ -147,6 +147,7 @@ def _manifest(found: Recognized, restored: Restored, written: Mapping[str, str],
             left_out |= dict.fromkeys(places, step.why)
     left_out |= {second: f"equals {first}: tied" for second, first in found.places.seconds.items()}
     left_out |= dict.fromkeys(found.places.counters, "counts positions and holds no weights")
+    left_out |= dict.fromkeys(found.places.masks, "hides later tokens and holds no weights")
     return Manifest(
         source=source,
         family=fit.family.name,

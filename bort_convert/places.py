@@ -2,8 +2,9 @@
 
 That is second names of tied tensors, and buffers that hold no weights.
 
-Source: transformers 5.23, models/bert/modeling_bert.py and models/roberta/modeling_roberta.py, `_tied_weights_keys` and
-`position_ids`; conversion_mapping.py, "legacy".
+Source: transformers 5.23, models/bert/modeling_bert.py, models/roberta/modeling_roberta.py and
+models/gpt2/modeling_gpt2.py, `_tied_weights_keys` and `position_ids`; conversion_mapping.py, "legacy". transformers
+4.20, models/gpt2/modeling_gpt2.py, `bias` and `masked_bias`.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ _SECOND_NAMES: Final = {
     "predictions.decoder.bias": "predictions.bias",
     "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
     "lm_head.decoder.bias": "lm_head.bias",
+    "lm_head.weight": "wte.weight",
 }
 _COUNTED: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
+_MASKS: Final = {".attn.bias": "wpe.weight", ".attn.masked_bias": "wpe.weight"}
 
 
 @dataclass(frozen=True)
@@ -34,12 +37,14 @@ class Places:
         targets: name that a table makes -> name in the directory.
         seconds: second name of a tied tensor -> the first; both must hold the same bits.
         counters: buffer that must count from 0 -> the tensor that has a row for each number.
+        masks: buffer that must hide later tokens, or the number that hides -> the tensor with a row for each position.
         clashes: a line for each two names that mean the same tensor.
     """
 
     targets: Mapping[str, str]
     seconds: Mapping[str, str]
     counters: Mapping[str, str]
+    masks: Mapping[str, str]
     clashes: tuple[str, ...]
 
 
@@ -61,15 +66,15 @@ def find_places(names: Iterable[str], base: str) -> Places:
             one, other = printable(name), printable(found[target])
             clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
         found.setdefault(target, name)
-    seconds, counters = _taken(found, _SECOND_NAMES), _taken(found, _COUNTED)
-    return Places(found, seconds, counters, tuple(clashes))
+    seconds, counters, masks = (_taken(found, known) for known in (_SECOND_NAMES, _COUNTED, _MASKS))
+    return Places(found, seconds, counters, masks, tuple(clashes))
 
 
 def _taken(places: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:
     """Take out what is known to stand beside another tensor, by the ends of both names; give it with that other one."""
     taken = {}
-    for ends in known.items():
-        found = [next((target for target in places if target.endswith(end)), "") for end in ends]
-        if all(found):
-            taken[places.pop(found[0])] = places[found[1]]
+    for end, other in known.items():
+        beside = next((target for target in places if target.endswith(other)), "")
+        for target in [target for target in places if target.endswith(end)] if beside else ():
+            taken[places.pop(target)] = places[beside]
     return taken

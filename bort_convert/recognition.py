@@ -28,7 +28,13 @@ if TYPE_CHECKING:
 
     Header = Mapping[str, TensorSpec]
 
-_STOCK: Final = {"is_decoder": False, "add_cross_attention": False, "position_embedding_type": "absolute"}
+_STOCK: Final = {
+    "is_decoder": False,
+    "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+}
 _TIED: Final = "tie_word_embeddings"
 _HEADS: Final = "heads"
 

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
     from bort_convert.recognition import Recognized
     from bort_convert.tensorfile import TensorFile
+
+
+_HIDING: Final = -9984.0  # -10,000 as bfloat16 has it
 
 
 class Stored:
@@ -94,7 +97,7 @@ def check_values(found: Recognized, stored: Stored) -> None:
 
     Raises:
         MappingError: a constant is not there any more, the two names of a tied tensor hold different values, or a
-            buffer does not count. All of them.
+            buffer does not count or hide. All of them.
     """
     problems = [*_constants(found, stored)]
     for second, first in found.places.seconds.items():
@@ -104,6 +107,10 @@ def check_values(found: Recognized, stored: Stored) -> None:
         if count != rows or not np.array_equal(stored[name].reshape(-1), np.arange(rows)):
             expected = f"the numbers 0 to {rows - 1}, one for each row of {printable(beside)}"
             problems.append(f"{printable(name)}: holds other numbers, expected {expected}")
+    for name, beside in found.places.masks.items():
+        if not _hides(stored[name], stored.header[beside].shape[0]):
+            expected = f"a mask that hides later tokens from each of {stored.header[beside].shape[0]}"
+            problems.append(f"{printable(name)}: holds other numbers, expected {expected}, or a number that hides")
     if problems:
         raise MappingError("a GluonNLP checkpoint cannot hold these tensors:", problems)
 
@@ -184,6 +191,13 @@ def _digest(arrays: Iterable[Array]) -> str:
         for piece in flat_arrays(array, array.dtype.name):
             digest.update(piece.view(np.uint8).data)
     return digest.hexdigest()
+
+
+def _hides(buffer: Array, positions: int) -> bool:
+    """Whether a buffer lets each position see itself and what is before it, or is the number that hides the others."""
+    if not buffer.shape:
+        return bool(buffer <= _HIDING)
+    return buffer.shape == (1, 1, positions, positions) and np.array_equal(buffer[0, 0], np.tri(positions))
 
 
 def _constants(found: Recognized, stored: Stored) -> Iterator[str]:

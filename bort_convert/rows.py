@@ -6,7 +6,7 @@ agree.
 
 `prefixed` is the same tensor's name in files that carry Gluon's prefixes instead of its attribute paths. There `#` is a
 counter (digits: any number can stand there), `~` is letters (a class name's beginning, which differs between
-releases), and `[...]` may be missing.
+releases), `[...]` may be missing, and `{last}` is the number of the last layer.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ def transpose(source: str, target: str, dims: str, *, prefixed: str = "") -> Row
 def linear(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
     """A dense layer: a weight with the axes `dims`, (out, in) on both sides, and a bias of the first of them."""
     return _pair(source, target, (("weight", "weight", dims), ("bias", "bias", dims.split(maxsplit=1)[0])), prefixed)
+
+
+def conv1d(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
+    """A dense layer whose weight, (out, in) in the checkpoint, the receiving model holds as (in, out): a Conv1D."""
+    weight, bias = linear(source, target, dims, prefixed=prefixed)
+    return replace(weight, op=Transpose()), bias
 
 
 def norm(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:

@@ -55,12 +55,14 @@ def prefixed_names(names: Iterable[str], rows: Rows, family: str) -> dict[str, s
     """
     slots = [slot for row in rows for slot in row.sources if slot.prefixed]
     patterns = {placeholder_pattern(slot.name): _as_written(slot.prefixed, family) for slot in slots}
-    found = {}
-    for name in names:
-        for pattern, prefixed in patterns.items():
-            if match := pattern.fullmatch(name):
-                found[name] = prefixed.format(**match.groupdict())
-    return found
+    found = {
+        name: (prefixed, match.groupdict())
+        for name in names
+        for pattern, prefixed in patterns.items()
+        if (match := pattern.fullmatch(name))
+    }
+    last = max((int(number) for _, numbers in found.values() for number in numbers.values()), default=0)
+    return {name: prefixed.format(**numbers, last=last) for name, (prefixed, numbers) in found.items()}
 
 
 def placeholder_pattern(template: str) -> re.Pattern[str]:

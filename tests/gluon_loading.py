@@ -1,8 +1,8 @@
 """Loads checkpoints into GluonNLP's own models on MXNet and keeps what they compute; a program of its own.
 
-Its argument is a JSON file with a list of jobs: the checkpoint, its `size`, `kind` ("decoder", "encoder" or a number
-of labels), its `names` ("structural" or "prefix"), and where the outputs go. Loading is strict: no parameter may be
-missing and none left over.
+Its argument is a JSON file with a list of jobs: the checkpoint, its `size`, `kind` ("decoder", "encoder", "gpt2" or
+a number of labels), its `names` ("structural" or "prefix"), and where the outputs go. Loading is strict: no parameter
+may be missing and none left over.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ def inputs_of(vocab: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def run(job: dict[str, Any]) -> None:
     """Build the model in a fresh scope, as a new process would name it, load the checkpoint and run it."""
-    from gluon_models import BortClassifier, BortModel, Size, mx, outputs_of  # noqa: PLC0415
+    from gluon_models import BortClassifier, BortModel, Size, gpt2, mx, outputs_of  # noqa: PLC0415
 
     size, kind = Size(*job["size"]), job["kind"]
     ids, lengths, masked = inputs_of(size.vocab)
     with mx.name.NameManager():
         classifier = None if isinstance(kind, str) else BortClassifier(size, labels=kind, dropout=job["dropout"])
-        net = classifier or BortModel(size, decoder=kind == "decoder")
+        other = gpt2(size) if kind == "gpt2" else None
+        net = other.block if other else classifier or BortModel(size, decoder=kind == "decoder")
     if job["names"] == "prefix":
         net.collect_params().load(job["path"], ctx=mx.cpu())
     else:
         net.load_parameters(job["path"], cast_dtype=True)
-    if kind == "decoder":
+    if other:
+        every = np.tile(np.arange(ids.shape[1]), (len(ids), 1))
+        found = {
+            "lm_logits": other.forward({"input_ids": ids, "masked_positions": every}, "float32")["lm_logits"].asnumpy()
+        }
+    elif kind == "decoder":
         found = outputs_of(net, ids, lengths, masked)
     else:
         found = {"output": net(mx.nd.array(ids), mx.nd.array(lengths)).asnumpy()}

@@ -12,6 +12,7 @@ from bort_convert.axes import split_axis
 from bort_convert.errors import MappingError
 from bort_convert.family import Family, Table, families
 from bort_convert.fit import Fit, fit
+from bort_convert.spelling import prefixed_names, structural_names
 
 HEADS = 2
 # A table is written for as many forms of a checkpoint as it has receiving classes.
@@ -58,6 +59,12 @@ def test_a_form_comes_back_bit_for_bit(family: Family, table: Table, groups: fro
     left_out = {name for step in plan.steps if not step.targets for name in step.sources}
     assert set(back) | left_out == set(source)
     assert all(np.array_equal(array, source[name]) for name, array in back.items())
+
+
+@EVERY_FORM
+def test_prefixed_names_are_read_as_they_are_written(family: Family, table: Table, groups: frozenset[str]) -> None:
+    written = prefixed_names(header_with(table, groups), table.rows, family.name)
+    assert structural_names(written.values(), table.rows) == (written, [])
 
 
 @EVERY_FORM

@@ -24,6 +24,15 @@ def test_a_counter_is_one_only_beside_what_it_counts() -> None:
     assert find_places([ids], "bert.").targets == {f"bert.{ids}": ids}
 
 
+def test_masks_of_every_layer_are_some_only_beside_positions() -> None:
+    names = [f"h.{layer}.attn.{name}" for layer in range(2) for name in ("bias", "masked_bias")]
+    others = ["h.0.attn.c_attn.bias", "wpe.weight"]
+    places = find_places([*names, *others], "transformer.")
+    assert places.targets == {f"transformer.{name}": name for name in others}
+    assert places.masks == dict.fromkeys(names, "wpe.weight")
+    assert find_places(names, "transformer.").masks == {}
+
+
 def test_the_names_of_early_releases_are_todays_and_not_both_may_stand_there() -> None:
     places = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.beta", "bert.LayerNorm.bias\x1b"], "bert.")
     assert list(places.targets) == ["bert.LayerNorm.weight", "bert.LayerNorm.bias", "bert.LayerNorm.bias\x1b"]

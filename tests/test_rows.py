@@ -4,6 +4,7 @@ from bort_convert.ops import Copy, Drop, Fill, Merge, Pad, Split, Transpose
 from bort_convert.rows import (
     Row,
     Slot,
+    conv1d,
     drop,
     fill,
     linear,
@@ -38,6 +39,15 @@ def test_a_dense_layer_is_a_weight_and_a_bias_of_its_first_axis() -> None:
         ("dense.weight",),
     )
     assert (bias.sources, bias.targets) == ((Slot("ffn.bias", "hidden", "~ffn#_bias"),), ("dense.bias",))
+
+
+def test_a_conv1d_is_a_dense_layer_whose_weight_alone_is_turned() -> None:
+    weight, bias = conv1d("ffn", "c_fc", "hidden units", prefixed="ffn#")
+    assert (weight.op, bias.op) == (Transpose(), Copy())
+    assert [row.sources + row.targets for row in (weight, bias)] == [
+        (Slot("ffn.weight", "hidden units", "ffn#_weight"), "c_fc.weight"),
+        (Slot("ffn.bias", "hidden", "ffn#_bias"), "c_fc.bias"),
+    ]
 
 
 def test_a_norm_calls_gamma_weight_and_beta_bias() -> None:

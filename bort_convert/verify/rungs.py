@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 4 << 20
 _SHOWN: Final = 20
-_SIZES: Final = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings")
+_SIZES: Final = (
+    *("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings"),
+    *("n_embd", "n_layer", "n_positions"),
+)
 
 
 def names_and_shapes(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> Rung:

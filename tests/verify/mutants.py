@@ -8,6 +8,7 @@ prints the table (it needs mxnet, gluonnlp, torch and transformers).
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bort_convert.convert import convert
-from bort_convert.families import bert, bort, roberta
+from bort_convert.families import bert, bort, gpt2, roberta
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Limits, judge
@@ -40,12 +41,15 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).parents[2] / "fixtures" / "bort_2_3_24_24.params"
 BERT = SOURCE.with_name("bert_2_2_8_8.params")
 ROBERTA = SOURCE.with_name("roberta_2_2_8_8.params")
-"""hidden = units in all, so that proj and ffn_2 have one shape."""
-HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2}
+"""hidden = units in all these, so that proj and ffn_2 have one shape."""
+GPT2 = SOURCE.with_name("gpt2_2_3_48_12.params")
+HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2, GPT2: 3}
 LAYERS = 2
 MARGIN = 5.0
 ATTENTION = "bert.encoder.layer.0.attention"
 HEAD = "cls.predictions"
+BLOCK = "transformer.h.0"
+FUSED = f"{BLOCK}.attn.c_attn"
 
 
 class Converted:
@@ -143,6 +147,50 @@ def roberta_mutants() -> Iterator[Mutant]:
     yield Mutant("taken for a Bort", lambda to: to.config.update(architectures=["BertForMaskedLM"]), config)
 
 
+def gpt2_mutants() -> Iterator[Mutant]:
+    """What can go wrong with matrices the other way round, fused projections, and a tied output layer."""
+    yield from _swaps(row_pairs(gpt2.LANGUAGE_MODEL))
+    square = f"{BLOCK}.attn.c_proj.weight"
+    yield Mutant("a square matrix not transposed", _change(square, np.transpose))
+    for name in ("attn.c_attn", "mlp.c_fc", "mlp.c_proj"):
+        yield Mutant(
+            f"{name} cut into other rows in place of transposed",
+            _change(f"{BLOCK}.{name}.weight", lambda values: values.T.reshape(values.shape)),
+        )
+    for name, order in (("key, query, value", (1, 0, 2)), ("query, value, key", (0, 2, 1)), ("value first", (2, 0, 1))):
+        yield Mutant(f"fused as {name}", lambda to, o=order: _fused_anew(to, lambda parts: parts[..., list(o), :, :]))
+    yield Mutant("fused head by head", lambda to: _fused_anew(to, lambda parts: np.swapaxes(parts, -3, -2)))
+    yield Mutant("positions shifted by 2", _change("transformer.wpe.weight", lambda rows: np.roll(rows, 2, axis=0)))
+    yield Mutant("vocabulary rows shifted", _change("transformer.wte.weight", lambda rows: np.roll(rows, 1, axis=0)))
+    yield Mutant("last norm's bias zeroed", _change("transformer.ln_f.bias", np.zeros_like))
+    yield Mutant("two layers permuted", lambda to: _permute_layers(to, "transformer.h.0."))
+    bits = frozenset({BITS})
+    yield Mutant("key bias changed", lambda to: _fused_anew(to, _key_bias_plus_one, kinds=("bias",)), bits)
+    yield from _wrong_gpt2_configs()
+
+
+def _wrong_gpt2_configs() -> Iterator[Mutant]:
+    config, behaviour = frozenset({NAMES_AND_SHAPES, BEHAVIOUR}), frozenset({BEHAVIOUR})
+    for name, fact, value in (
+        ("activation_function", "hidden_act", "gelu"),
+        ("layer_norm_epsilon", "layer_norm_eps", 1e-12),
+        ("n_head", "heads", 4),
+    ):
+        yield Mutant(f"config.json: {name} {value}", lambda to, n=name, v=value: to.config.update({n: v}), config)
+        yield Mutant(
+            f"config.json and manifest: {name} {value}",
+            lambda to, n=name, f=fact, v=value: to.both("facts", n, f, v),
+            config,
+        )
+    for name, value in (("scale_attn_weights", False), ("scale_attn_by_inverse_layer_idx", True)):
+        yield Mutant(f"config.json: {name} {value}", lambda to, n=name, v=value: to.config.update({n: v}), behaviour)
+    shapes, every = frozenset({NAMES_AND_SHAPES}), frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+    yield Mutant("output matrix written beside the embedding", lambda to: _with_output(to, tied=True), shapes)
+    yield Mutant("output matrix untied", lambda to: _with_output(to, tied=False), behaviour)
+    yield Mutant("last norm missing from the file", lambda to: _without(to, ("transformer.ln_f.",)), every)
+    yield Mutant("saved as GPT2Model", _saved_bare, every)
+
+
 def row_pairs(table: Rows = bort.LANGUAGE_MODEL) -> Iterator[tuple[str, str]]:
     """Every two rows of a table whose targets have one shape where hidden = units."""
     shaped: dict[tuple[str, bool], list[str]] = {}
@@ -156,7 +204,7 @@ def row_pairs(table: Rows = bort.LANGUAGE_MODEL) -> Iterator[tuple[str, str]]:
 
 def _swaps(pairs: Iterable[tuple[str, str]]) -> Iterator[Mutant]:
     for one, other in pairs:
-        short = [name.removeprefix("bert.").removeprefix("encoder.layer.{layer}.") for name in (one, other)]
+        short = [re.sub(r"^(bert\.|transformer\.)?((encoder\.layer|h)\.{layer}\.)?", "", name) for name in (one, other)]
         yield Mutant(f"swapped {short[0]} and {short[1]}", lambda to, pair=(one, other): to.swap_rows(*pair))
 
 
@@ -289,9 +337,33 @@ def _last_bit(weight: Array) -> Array:
     return changed
 
 
-def _permute_layers(to: Converted) -> None:
-    for name in [name for name in to.tensors if name.startswith("bert.encoder.layer.0.")]:
-        to.swap(name, name.replace("layer.0.", "layer.1."))
+def _permute_layers(to: Converted, first: str = "bert.encoder.layer.0.") -> None:
+    for name in [name for name in to.tensors if name.startswith(first)]:
+        to.swap(name, name.replace(".0.", ".1.", 1))
+
+
+def _fused_anew(to: Converted, new: Callable[[Array], Array], kinds: tuple[str, ...] = ("weight", "bias")) -> None:
+    """Change what is fused of a GPT-2's first layer: of (..., part, head, size), part being query, key or value."""
+    for name in (f"{FUSED}.{kind}" for kind in kinds):
+        values = to.tensors[name]
+        parts = values.reshape(*values.shape[:-1], 3, HEADS[GPT2], -1)
+        to.tensors[name] = np.ascontiguousarray(new(parts).reshape(values.shape))
+
+
+def _key_bias_plus_one(parts: Array) -> Array:
+    changed = parts.copy()
+    changed[..., 1, :, :] += 1
+    return changed
+
+
+def _with_output(to: Converted, *, tied: bool) -> None:
+    to.tensors["lm_head.weight"] = to.tensors["transformer.wte.weight"][::-1].copy()
+    to.config["tie_word_embeddings"] = tied
+
+
+def _saved_bare(to: Converted) -> None:
+    to.tensors = {name.removeprefix("transformer."): array for name, array in to.tensors.items()}
+    to.config["architectures"] = ["GPT2Model"]
 
 
 class Bench:
@@ -327,7 +399,12 @@ class Bench:
 
 def main() -> None:
     rows = []
-    for source, errors in ((SOURCE, mutants()), (BERT, bert_mutants()), (ROBERTA, roberta_mutants())):
+    for source, errors in (
+        (SOURCE, mutants()),
+        (BERT, bert_mutants()),
+        (ROBERTA, roberta_mutants()),
+        (GPT2, gpt2_mutants()),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)
             rows += [(mutant, bench.try_out(mutant)) for mutant in errors]

@@ -108,7 +108,7 @@ def test_the_scripts_import_nothing_of_ours_and_have_the_syntax_of_python_3_6(sc
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= {
-        *("importlib", "json", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
+        *("importlib", "json", "math", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
         *("numpy", "mxnet", "gluonnlp"),
     }
     assert "pickle" not in script.read_text().replace("allow_pickle=False", "")
@@ -146,7 +146,11 @@ def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: P
 def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
     path = FIXTURES / f"{name}.params"
     fit = fit_file(path, family=name.partition("_")[0], heads=int(name.split("_")[2]))
-    masked = 4 if fit.architecture in {"BertForMaskedLM", "BertForPreTraining", "RobertaForMaskedLM"} else None
+    masked = (
+        4
+        if fit.architecture in {"BertForMaskedLM", "BertForPreTraining", "GPT2LMHeadModel", "RobertaForMaskedLM"}
+        else None
+    )
     inputs = default_inputs(fit.plan.dims, masked=masked)
     trace = run_reference(Reference(path, fit), inputs, dtypes=("float64",), attentions=True)
     pooled = ["pooled"] * (fit.family.name == "bert" and fit.architecture != "BertForQuestionAnswering")
@@ -156,6 +160,7 @@ def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
         "BertForQuestionAnswering": ["span_logits"],
         "BertForSequenceClassification": ["logits"],
         "BertModel": [],
+        "GPT2LMHeadModel": ["final_norm", "lm_logits"],
         "RobertaForMaskedLM": ["mlm_logits"],
         "RobertaForSequenceClassification": ["logits"],
         "RobertaModel": [],

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.torch
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TRACES = sorted((FIXTURES / "traces").glob("*.safetensors"))
 CHECKPOINTS = sorted(
-    path for family in ("bert", "bort", "roberta") for path in FIXTURES.glob(f"{family}_[0-9]*.params")
+    path for family in ("bert", "bort", "gpt2", "roberta") for path in FIXTURES.glob(f"{family}_[0-9]*.params")
 )
 HIDDEN, EXACT = 3e-5, 1e-12
 
@@ -30,7 +30,7 @@ def assert_parity(report: Report) -> None:
                 EXACT
                 if run.dtype == "float64"
                 else HIDDEN
-                if layer.name.startswith(("emb", "layer", "pooled"))
+                if layer.name.startswith(("emb", "layer", "final_norm", "pooled"))
                 else 1e-4
             )
             assert layer.count > 0
