@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import printable
-from bort_convert.family import families
+from bort_convert.family import OWN, families, own_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +26,7 @@ _TASKS: Final = {
     "QuestionAnswering": "question-answering",
     "SequenceClassification": "text-classification",
 }
+_EFFECTS: Final = {"head_layer_norm_eps": "5e-5", "head_hidden_act": "0.3", "embedding_layer_norm_eps": "2e-4"}
 _ENCODER: Final = "feature-extraction"
 
 
@@ -92,7 +93,7 @@ def _usage(manifest: Manifest) -> str:
             "    hidden_states = model(**batch).last_hidden_state  # (batch, length, hidden_size)",
             "print(hidden_states.shape)",
         ]
-        return _python(lines)
+        return _noted(lines, manifest)
     name = _task(manifest)
     sentence = '"A sentence with a <mask> in it."' if name == "fill-mask" else '"A sentence."'
     lines = [
@@ -102,7 +103,11 @@ def _usage(manifest: Manifest) -> str:
         f'ask = pipeline("{name}", model=where, tokenizer=where)',
         f"print(ask({sentence}))",
     ]
-    return "\n\n".join(filter(None, (_python(lines), _head_note(manifest))))
+    return _noted(lines, manifest)
+
+
+def _noted(lines: Sequence[str], manifest: Manifest) -> str:
+    return "\n\n".join(filter(None, (_python(lines), _own_note(manifest))))
 
 
 def _tokenizer_advice(family: str) -> str:
@@ -110,14 +115,17 @@ def _tokenizer_advice(family: str) -> str:
     return " Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`." if known and known.tokenizer else ""
 
 
-def _head_note(manifest: Manifest) -> str:
+def _own_note(manifest: Manifest) -> str:
     """What the stock class cannot say, where that is so."""
-    epsilon = manifest.facts.get("head_layer_norm_eps")
-    if _task(manifest) != "fill-mask" or epsilon is None:
+    has_head = _task(manifest) == "fill-mask"
+    own = {name: value for name, value in own_facts(manifest.facts).items() if has_head or not name.startswith("head_")}
+    if not own:
         return ""
+    told = " and ".join(f"{OWN[name]} {value}" for name, value in own.items())
     return (
-        f"The head's LayerNorm has the epsilon {epsilon}, which the config has no place for: the stock class differs "
-        'from the original by up to 5e-5 in the logits. `bort_convert.load_pretrained(".")` gives the model with it.'
+        f"The config has no place for {told}, so the stock class differs from the original by up to "
+        f"{max((_EFFECTS[name] for name in own), key=float)} in its numbers. "
+        '`bort_convert.load_pretrained(".")` gives the model with what the original has.'
     )
 
 

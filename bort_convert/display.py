@@ -68,6 +68,8 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
     if "heads" in manifest.options:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
+    if "producer" in manifest.options:
+        lines.append(f"  trained by gluonnlp {manifest.options['producer']}: as you said; nothing in the file can tell")
     loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
     bare = manifest.architecture == families()[manifest.family].base_class and not manifest.has_pooler
     options = ", add_pooling_layer=False" if bare else ""

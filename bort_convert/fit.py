@@ -149,9 +149,15 @@ def complete(attempt: Attempt, variant: str | None, heads: int | None) -> Fit:
             f"from shapes. {' '.join(f'Pass --{name} N' for name in missing)}"
         )
     architecture = attempt.table.architecture(plan.groups)
+    plan = bound(plan, facts)
     if architecture == family.base_class:
         plan = plan.without_prefix(family.base)
     return Fit(family, attempt.table, found.name if found else "", facts, attempt.names, architecture, plan)
+
+
+def bound(plan: Plan, facts: Mapping[str, Fact]) -> Plan:
+    """A plan whose operations know the sizes that no shape shows, such as the number of heads."""
+    return plan.bind({name: value for name, value in facts.items() if type(value) is int})
 
 
 def _is_published(attempt: Attempt, variant: str | None) -> bool:

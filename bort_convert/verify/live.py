@@ -50,6 +50,7 @@ class Reference:
         timeout: seconds that a run may take.
         progress: told each line of progress.
         cast: the dtype that its values are rounded to before they are run; None for the values as they are.
+        gluonnlp: a folder that holds another release of gluonnlp; None for the interpreter's own.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Reference:
     timeout: float = TIMEOUT
     progress: Callable[[str], None] = lambda _line: None
     cast: str | None = None
+    gluonnlp: str | None = None
 
 
 def fit_file(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - as fit_source takes them
@@ -135,7 +137,7 @@ def _write_job(
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
         given = set(params)
     job = {
-        "family": fit.family.name,
+        "family": fit.family.gluon_name,
         "original": str(ORIGINALS / f"{fit.family.original}.py"),
         "dims": dict(fit.plan.dims),
         "facts": dict(fit.facts),
@@ -144,6 +146,7 @@ def _write_job(
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,
+        "gluonnlp": reference.gluonnlp and str(Path(reference.gluonnlp).resolve()),
         "output": str(folder / "outputs.npz"),
     }
     path = folder / "job.json"
