@@ -13,7 +13,7 @@ from bort_convert.axes import sizes
 from bort_convert.binding import describe, make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
-from bort_convert.fit import Attempt, Fit, bound, complete, no_table, variant_of
+from bort_convert.fit import Attempt, Fit, bound, complete, is_published, no_table, variant_of
 from bort_convert.places import find_places
 from bort_convert.rows import targets_of
 from bort_convert.spelling import prefixed_names
@@ -75,6 +75,7 @@ def recognize(
     fitting = [one for one in tried if not one.attempt.plan.disagreements]
     if not fitting:
         raise no_table([one.attempt for one in tried], "directory")
+    fitting = [one for one in fitting if is_published(one.attempt)] or fitting
     if len(names := {one.attempt.family.name: None for one in fitting}) > 1:
         raise VariantError(f"the directory fits more than one family: {', '.join(names)}. Pass --family with one")
     if prefixed:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Scramble, Split, Transpose
+from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+from bort_convert.scramble import Scramble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

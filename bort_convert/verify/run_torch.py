@@ -159,20 +159,11 @@ def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str
         return head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
 
 
-def run_target(
-    target: str | os.PathLike[str],
-    inputs: Mapping[str, Array],
-    dtype: str,
-    *,
-    own: bool = True,
-    float32_epsilons: bool = True,
-    attentions: bool = False,
-    device: str = "cpu",
-) -> dict[str, Array]:
-    """Load a directory and run it once; without `own` as the stock class is, see `load_model` and `run_model`."""
-    model = load_model(target, dtype, device=device, attentions=attentions)
-    set_own(model, own_of(target) if own else {}, as_float32=float32_epsilons)
-    return run_model(model, inputs, attentions=attentions)
+def run_target(target: str | os.PathLike[str], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """Load a directory and run it once, with epsilons as MXNet holds them; see `load_model` and `run_model`."""
+    model = load_model(target, dtype)
+    set_own(model, own_of(target), as_float32=True)
+    return run_model(model, inputs)
 
 
 def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int) -> list[list[int]]:
