@@ -26,7 +26,6 @@ _TASKS: Final = {
     "QuestionAnswering": "question-answering",
     "SequenceClassification": "text-classification",
 }
-_EFFECTS: Final = {"head_layer_norm_eps": "5e-5", "head_hidden_act": "0.3", "embedding_layer_norm_eps": "2e-4"}
 _ENCODER: Final = "feature-extraction"
 
 
@@ -123,9 +122,8 @@ def _own_note(manifest: Manifest) -> str:
         return ""
     told = " and ".join(f"{OWN[name]} {value}" for name, value in own.items())
     return (
-        f"The config has no place for {told}, so the stock class differs from the original by up to "
-        f"{max((_EFFECTS[name] for name in own), key=float)} in its numbers. "
-        '`bort_convert.load_pretrained(".")` gives the model with what the original has.'
+        f"The config has no place for {told}: the stock class computes something else there, and `bort-convert verify` "
+        'says by how much. `bort_convert.load_pretrained(".")` gives the model as the original is.'
     )
 
 

@@ -151,6 +151,23 @@ def test_shards_and_a_lost_manifest_give_the_same_file(kind: str, names: str, tm
     assert (tmp_path / "shards.params").read_bytes() == (tmp_path / "lost.params").read_bytes()
 
 
+def test_a_directory_without_a_manifest_says_by_its_config_whether_it_is_a_bert_or_an_ernie(tmp_path: Path) -> None:
+    for family in ("bert", "ernie"):
+        source = FIXTURES / f"{family}_2_2_8_8.params"
+        out = converted(source, tmp_path / family)
+        (out / "conversion.json").unlink()
+        assert export(out, tmp_path / f"{family}.params").family == family
+        assert_same(arrays_of(tmp_path / f"{family}.params"), arrays_of(source))
+
+
+def test_a_bare_encoder_without_a_manifest_is_asked_for_unless_its_size_was_published(tmp_path: Path) -> None:
+    out = converted(FIXTURES / "distilbert_2_2_8_8.params", tmp_path / "out")
+    (out / "conversion.json").unlink()
+    with pytest.raises(VariantError, match=r"fits more than one family: bort, distilbert\. Pass --family with one"):
+        export(out, tmp_path / "back.params")
+    assert export(out, tmp_path / "back.params", family="distilbert").family == "distilbert"
+
+
 def test_what_no_manifest_tells_is_taken_as_the_first_form_and_said(tmp_path: Path) -> None:
     out = converted(FIXTURES / "bort_4_8_24_32-regression.params", tmp_path / "out")
     assert "classifier.0.weight" in export(out, tmp_path / "known.params").tensors
