@@ -76,7 +76,7 @@ def run_reference(
     Args:
         reference: the checkpoint.
         inputs: a trace's inputs, within the model's ranges.
-        dtypes: the precisions to run in.
+        dtypes: the precisions to run in; one that a release of gluonnlp lacks is left out, if another is there.
         attentions: keep attention probabilities.
 
     Raises:
@@ -88,11 +88,11 @@ def run_reference(
         with np.load(Path(folder) / "outputs.npz", allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     versions = json.loads(str(arrays.pop("meta")))
-    outputs: dict[str, dict[str, Array]] = {dtype: {} for dtype in dtypes}
+    outputs: dict[str, dict[str, Array]] = {}
     for key, array in arrays.items():
         dtype, _, name = key.partition("/")
         # An attention's axes are (batch, heads, query, key); a trace has one row for each token.
-        outputs[dtype][name] = array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
+        outputs.setdefault(dtype, {})[name] = array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
     ordered = {
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }

@@ -12,7 +12,9 @@ from bort_convert.verify.directory import cast_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    from bort_convert.verify.compare import Run
 
 
 def cast_note(target: str | os.PathLike[str], *, recorded: bool) -> tuple[str, ...]:
@@ -30,6 +32,13 @@ def cast_note(target: str | os.PathLike[str], *, recorded: bool) -> tuple[str, .
         return (f"{known}; GluonNLP ran on the values rounded in the same way",)
     advice = "say with --atol what it may be, or verify with the checkpoint"
     return (f"{known} and the trace's were not: every difference holds that rounding too; {advice}",)
+
+
+def dtype_note(asked: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
+    """That a precision was asked for and the reference could not be run in it."""
+    ran = [run.dtype for run in runs]
+    missing = [dtype for dtype in asked if ran and dtype not in ran]
+    return tuple(f"{dtype}: not run, because this gluonnlp computes the model in {ran[0]} alone" for dtype in missing)
 
 
 def release_note(provenance: Mapping[str, str], versions: Mapping[str, str]) -> tuple[str, ...]:

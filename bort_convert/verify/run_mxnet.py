@@ -13,7 +13,7 @@ It imports nothing of ours and keeps to Python 3.6, so that the environment that
     params      path of the checkpoint, read with mx.nd.load
     names       name in the file -> structural name ("encoder.layer_norm.gamma")
     inputs      path of an .npz with the inputs of a trace (see trace.py)
-    dtypes      any of "float32", "float64"
+    dtypes      any of "float32", "float64"; those that the network cannot be run in are left out if another is there
     gluonnlp    path of a folder with another release of gluonnlp, null for the interpreter's own
     attentions  whether to keep the attention probabilities
     output      path of the .npz to write: one array per "DTYPE/OUTPUT", and the versions as JSON under "meta"
@@ -161,6 +161,15 @@ def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]
     return dict(kept, **{name: array.asnumpy() for name, array in heads.items()})
 
 
+def runnable(job: "dict[str, Any]", release: str) -> "list[str]":
+    """The dtypes of the job that its network can be run in."""
+    has = getattr(build(job), "dtypes", job["dtypes"])
+    found = [dtype for dtype in job["dtypes"] if dtype in has]
+    if not found:
+        raise JobError(f"gluonnlp {release} computes this network in {has[0]} alone: pass --dtype {has[0]}")
+    return found
+
+
 def main() -> int:
     """Do the job that the command line names; give the exit status."""
     hide_own_directory()
@@ -176,7 +185,7 @@ def main() -> int:
             inputs = {name: stored[name] for name in stored.files}
         values = read_values(job)
         outputs = {"meta": np.array(json.dumps(versions))}
-        for dtype in job["dtypes"]:
+        for dtype in runnable(job, versions["gluonnlp"]):
             start = time.time()
             say(f"running in {dtype}")
             outputs.update((f"{dtype}/{name}", array) for name, array in run(job, values, inputs, dtype).items())

@@ -16,7 +16,7 @@ from bort_convert.verify.directory import cast_of, manifest_of
 from bort_convert.verify.inputs import BATCH, MASKED, InputError, default_inputs
 from bort_convert.verify.live import TIMEOUT, Reference, fit_file, run_reference
 from bort_convert.verify.memory import peak_mb
-from bort_convert.verify.notes import cast_note, release_note
+from bort_convert.verify.notes import cast_note, dtype_note, release_note
 from bort_convert.verify.result import BEHAVIOUR, Report, Rung
 from bort_convert.verify.subject import Subject, recorded, running
 from bort_convert.verify.trace import DTYPES, Trace, sampled, save_trace
@@ -102,6 +102,7 @@ def verify(
         notes=(
             *cast_note(target, recorded=is_trace(reference)),
             *release_note(subject.provenance, judged.versions),
+            *dtype_note(subject.dtypes, judged.runs),
             *judged.notes,
         ),
         versions=judged.versions,
@@ -194,7 +195,9 @@ def _behaviour(
     """The third rung; a directory of other sizes fails it without a run."""
     if not rungs.same_sizes(target, subject.provenance):
         return Judged(Rung(BEHAVIOUR, passed=False, detail="not run: config.json has other sizes than the source"))
-    return judge(subject.run(), target, subject.dtypes, limits=limits, device=device, progress=progress)
+    trace = subject.run()
+    found = [dtype for dtype in subject.dtypes if dtype in trace.outputs]
+    return judge(trace, target, found, limits=limits, device=device, progress=progress)
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:

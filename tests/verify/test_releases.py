@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from bort_convert.cli import main
 from bort_convert.convert import convert
 from bort_convert.errors import BackendError
 from bort_convert.params import open_params, save_params
@@ -155,12 +157,23 @@ def test_a_run_of_another_release_than_the_conversion_is_for_is_noted(releases: 
 def test_what_a_later_release_cannot_do_is_told(releases: Path, tmp_path: Path) -> None:
     source = FIXTURES / "bert_2_2_8_8.params"
     for place, dtype, message in (
-        (releases / "gluonnlp-0.9.2", "float64", "gluonnlp 0.9.2 has its attention in float32 alone: pass --dtype"),
+        (releases / "gluonnlp-0.9.2", "float64", "gluonnlp 0.9.2 computes this network in float32 alone: pass --dtype"),
         (tmp_path, "float32", f"{tmp_path.resolve()}: holds no gluonnlp; expected what `pip install --target` makes"),
     ):
         with pytest.raises(BackendError) as caught:
             run_release(source, place, dtype=dtype)
         assert f"the live reference cannot be run: {message}" in str(caught.value)
+
+
+def test_a_conversion_proves_itself_by_the_release_that_it_is_for(releases: Path, tmp_path: Path) -> None:
+    source, out = str(FIXTURES / "distilbert_2_2_8_8.params"), str(tmp_path / "out")
+    options = ["--family", "distilbert", "--heads", "2", "--producer", "0.9.2", "--verify", "--gluonnlp"]
+    result = CliRunner().invoke(main, [source, out, *options, str(releases / "gluonnlp-0.9.2")])
+    assert result.exit_code == 0, result.stderr
+    assert "  float32: largest difference from the original " in result.stdout
+    report = verify(source, out, gluonnlp=str(releases / "gluonnlp-0.9.2"))
+    assert [run.dtype for run in report.runs] == ["float32"]
+    assert report.notes[0] == "float64: not run, because this gluonnlp computes the model in float32 alone"
 
 
 def test_a_release_that_nobody_knows_is_refused(tmp_path: Path) -> None:
