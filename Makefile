@@ -62,13 +62,22 @@ demo: .venv/.made ## convert a small Bort that GluonNLP has trained, prove it, a
 	$(BIN)/bort-convert check build/demo
 	$(BIN)/python docs/examples/first_steps.py build/demo "The White <mask> looked at his watch."
 
+# On the same MXNet. They are compiled with Cython.
+.PHONY: reference
+RELEASES := 0.9.1 0.9.2 0.10.0
+reference: $(RELEASES:%=build/reference/gluonnlp-%/.made) ## build/reference: later releases of gluonnlp, for the live reference
+
+build/reference/gluonnlp-%/.made: constraints-reference.txt | .venv/.made
+	@PIP_CONSTRAINT=$(CURDIR)/constraints-reference.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade \
+		--target $(@D) gluonnlp==$* && touch $@
+
 .PHONY: test coverage oldest pythons parity zoo mutants kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
 	$(MAKE) --no-print-directory oldest
 
-coverage: .venv/.made $(FULL) $(REAL) ## the tests that need no ../shared, which reach 95 % of the lines
+coverage: .venv/.made $(FULL) $(REAL) reference ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of what is loaded, with the oldest transformers that the README promises
@@ -82,7 +91,7 @@ python-%:
 	@if [ -z "$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*))" ]; then echo "Python $*: not on this machine, skipped"; \
 	else $(MAKE) --no-print-directory .venv-python$*/.made && .venv-python$*/bin/python $(PYTEST) -m "not torch and not mxnet"; fi
 
-parity: .venv/.made $(FULL) ## the tests that run both frameworks and compare them
+parity: .venv/.made $(FULL) reference ## the tests that run both frameworks and compare them
 	$(BIN)/python $(PYTEST) -m "torch" tests/test_converted_models.py tests/verify
 
 zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some): docs/parity.md
@@ -141,8 +150,9 @@ readme: .venv/.made ## write the table of families in README.md again, and docs/
 	$(BIN)/python -W ignore tests/verify/zoo.py --page
 
 .PHONY: fixtures little-bort full-size real-weights
-fixtures: .venv/.made ## have MXNet and GluonNLP write fixtures/ again
+fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again
 	$(BIN)/python -W ignore fixtures/make_fixtures.py
+	$(BIN)/python -W ignore fixtures/make_later_fixtures.py build/reference/gluonnlp-0.10.0
 
 # One thread: with more, or on another processor, sums may be rounded in another way, and the weights differ.
 little-bort: .venv/.made ## have MXNet and GluonNLP train fixtures/little_bort/ again, and ask it (some minutes)

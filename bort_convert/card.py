@@ -11,7 +11,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import printable
-from bort_convert.family import families
+from bort_convert.family import OWN, families, own_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -118,7 +118,7 @@ def _usage(manifest: Manifest) -> str:
     snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
     options = "" if manifest.has_pooler else ", add_pooling_layer=False"
     lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
-    return "\n\n".join(filter(None, (_python(lines), _head_note(manifest))))
+    return "\n\n".join(filter(None, (_python(lines), _own_note(manifest))))
 
 
 def _tokenizer_advice(family: str) -> str:
@@ -126,14 +126,16 @@ def _tokenizer_advice(family: str) -> str:
     return " Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`." if known and known.tokenizer else ""
 
 
-def _head_note(manifest: Manifest) -> str:
+def _own_note(manifest: Manifest) -> str:
     """What the stock class cannot say, where that is so."""
-    epsilon = manifest.facts.get("head_layer_norm_eps")
-    if _task(manifest) != "fill-mask" or epsilon is None:
+    has_head = _task(manifest) == "fill-mask"
+    own = {name: value for name, value in own_facts(manifest.facts).items() if has_head or not name.startswith("head_")}
+    if not own:
         return ""
+    told = " and ".join(f"{OWN[name]} {value}" for name, value in own.items())
     return (
-        f"The head's LayerNorm has the epsilon {epsilon}, which the config has no place for: the stock class differs "
-        'from the original by up to 5e-5 in the logits. `bort_convert.load_pretrained(".")` gives the model with it.'
+        f"The config has no place for {told}: the stock class computes something else there, and `bort-convert verify` "
+        'says by how much. `bort_convert.load_pretrained(".")` gives the model as the original is.'
     )
 
 

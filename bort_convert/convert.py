@@ -53,6 +53,7 @@ def convert(
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    producer: str | None = None,
     vocab: str | os.PathLike[str] | None = None,
     bpe_ranks: str | os.PathLike[str] | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
@@ -82,6 +83,8 @@ def convert(
         family: name of the family, where a file fits two.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
+        producer: the release of gluonnlp that trained it, such as "0.9.2", where releases compute differently; no file
+            tells. By default what 0.8 computes, except where a family says otherwise.
         vocab: GluonNLP's vocabulary, a JSON file, for the tokenizer, or a BERT's vocab.txt; by default, of a Bort or a
             RoBERTa, the one that GluonNLP keeps in `$MXNET_HOME/models` or `~/.mxnet/models`, if it is there.
         bpe_ranks: GluonNLP's BPE ranks, a text file, for a Bort or a RoBERTa; the same default.
@@ -120,6 +123,7 @@ def convert(
         variant=variant,
         heads=heads,
         **files.options,
+        producer=producer,
         labels=",".join(labels or ()) or None,
         problem_type=problem_type,
         dtype=dtype,
@@ -127,7 +131,7 @@ def convert(
         license=license,
     )
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
-        found = fit_source(params, family=family, variant=variant, heads=heads)
+        found = fit_source(params, family=family, variant=variant, heads=heads, producer=producer)
         receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
         words = tokenizer_for(found.family, found.plan.dims, files)
         if strict:
@@ -156,7 +160,12 @@ def convert(
 
 
 def fit_source(
-    params: ParamsFile, *, family: str | None = None, variant: str | None = None, heads: int | None = None
+    params: ParamsFile,
+    *,
+    family: str | None = None,
+    variant: str | None = None,
+    heads: int | None = None,
+    producer: str | None = None,
 ) -> Fit:
     """What an open file is: its family, its sizes, the plan and the receiving config. No value is read.
 
@@ -171,7 +180,8 @@ def fit_source(
         name: None if info.dtype is None else TensorSpec(name, info.dtype, info.shape)
         for name, info in params.header.items()
     }
-    return fit(header, [known[family]] if family else known.values(), variant=variant, heads=heads)
+    found = fit(header, [known[family]] if family else known.values(), variant=variant, heads=heads)
+    return found if producer is None else fit(header, [found.family.trained_by(producer)], variant=variant, heads=heads)
 
 
 def _given(**options: Fact | None) -> dict[str, Fact]:

@@ -73,6 +73,8 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} {files}")
     if "heads" in manifest.options:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
+    if "producer" in manifest.options:
+        lines.append(f"  trained by gluonnlp {manifest.options['producer']}: as you said; nothing in the file can tell")
     loader = auto_class(manifest.architecture)
     bare = manifest.architecture == family.base_class and not manifest.has_pooler
     options = ", add_pooling_layer=False" if bare else ""

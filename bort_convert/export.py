@@ -97,11 +97,13 @@ def _recognized(
             )
     elif family is not None and family not in known:
         raise VariantError(f"no family is called {family!r}; known are {', '.join(known)}")
+    producer = manifest.options.get("producer") if manifest is not None else None
+    chosen = [known[family]] if family else known.values()
     # Prefixed names are of parameters, not of places: one table's are as good as another's.
     return recognize(
         stored.header,
         config,
-        [known[family]] if family else known.values(),
+        [one.trained_by(str(producer)) for one in chosen] if producer else chosen,
         table="" if prefixed else table,
         prefixed=prefixed,
     )
@@ -123,7 +125,7 @@ def _written_names(found: Recognized, manifest: Manifest | None, style: str) -> 
                 f"{fit.family.title} ({fit.table.title}) has no prefixed name for {nameless[0]}. Leave --names out"
             )
         return prefixed_names(
-            [name for step in fit.plan.steps for name in step.sources], fit.table.rows, fit.family.name
+            [name for step in fit.plan.steps for name in step.sources], fit.table.rows, fit.family.gluon_name
         )
     had = {name for tensor in manifest.tensors.values() for name in tensor.sources} if manifest else set()
     had |= set(manifest.tied) if manifest else set()

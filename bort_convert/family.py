@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bort_convert import families as _families
 from bort_convert.errors import MappingError, VariantError
@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 Fact: TypeAlias = str | int | float | bool
 """What a config says and shapes do not: attention heads, an activation, an epsilon."""
 
+RELEASES: Final = ("0.8", "0.9.0", "0.9.1", "0.9.2", "0.10")
+"""The releases of gluonnlp that a family can tell apart, bug fixes taken together where they compute the same."""
+
+OWN: Final = {
+    "head_layer_norm_eps": "the head's LayerNorm epsilon",
+    "head_hidden_act": "the head's activation",
+    "embedding_layer_norm_eps": "the embeddings' LayerNorm epsilon",
+}
+"""What an original can have of its own in one place, where the receiving config has one fact for the whole model."""
+
+
+def own_facts(facts: Mapping[str, Fact]) -> dict[str, Fact]:
+    """Those of a model's facts that its config has no place for: `head_hidden_act`, where it is not `hidden_act`."""
+    return {name: facts[name] for name in OWN if name in facts and facts[name] != facts.get(name.partition("_")[2])}
+
 
 @dataclass(frozen=True)
 class Table:
@@ -30,19 +45,26 @@ class Table:
 
     Attributes:
         title: what such a file is, as in "language model".
-        rows: the table itself.
+        every: the table itself, with the rows of all its forms.
         architectures: the receiving class, and the optional groups that it has a place for, once for each class.
+        true: the facts that are true of the model, which choose the form.
     """
 
     title: str
-    rows: Rows
+    every: Rows
     architectures: tuple[tuple[str, ...], ...]
+    true: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         sources = Counter(slot.name for row in self.rows for slot in row.sources)
         targets = Counter(target for row in self.rows for target in row.targets)
         if twice := [name for names in (sources, targets) for name, count in names.items() if count > 1]:
             raise ValueError(f"{self.title}: the table names {', '.join(twice)} twice")
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that count."""
+        return tuple(row for row in self.every if row.when in {"", *self.true} and row.unless not in self.true)
 
     def architecture(self, groups: frozenset[str]) -> str:
         """The receiving class for a file that has these optional groups.
@@ -117,6 +139,9 @@ class Family:
         tokenizer: the kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
         original: the file in verify/originals/ that builds the network in MXNet.
         layout: where the receiving backbone has its layers.
+        producers: a release of gluonnlp, or several of one beginning -> the facts that differ in what it trained.
+        called: what gluonnlp calls it, where that is not its name: its classes' names begin with it, and a fine-tuned
+            model holds it under it.
     """
 
     name: str
@@ -130,11 +155,45 @@ class Family:
     tokenizer: str = ""
     original: str = "bert"
     layout: Layout = Layout()
+    producers: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
+    called: str = ""
+
+    @property
+    def gluon_name(self) -> str:
+        """What gluonnlp calls it."""
+        return self.called or self.name
 
     @property
     def model_type(self) -> object:
         """What transformers calls the receiving model's kind."""
         return next(key.constant for key in self.config if key.name == "model_type")
+
+    def trained_by(self, producer: str) -> Family:
+        """The same family as a release of gluonnlp trained it: other facts, and the rows that they choose.
+
+        Args:
+            producer: the release, such as "0.9.2"; "0.9" for any that begins so, if all compute the same.
+
+        Raises:
+            VariantError: no such release is known, or it is not told apart from one that computes something else.
+        """
+        meant = [release for release in RELEASES if _begins(release, producer) or _begins(producer, release)]
+        if not meant:
+            raise VariantError(
+                f"no release of gluonnlp is known as {producer!r}; expected one of {', '.join(RELEASES)}"
+            )
+        told = [self._facts_of(release) for release in meant]
+        if any(facts != told[0] for facts in told):
+            raise VariantError(
+                f"the releases {', '.join(meant)} of gluonnlp do not all compute {self.title} alike; "
+                f"expected one of them, not {producer!r}"
+            )
+        true = frozenset(name for name, value in told[0].items() if value is True)
+        return replace(self, facts=told[0], tables=tuple(replace(table, true=true) for table in self.tables))
+
+    def _facts_of(self, release: str) -> dict[str, Fact]:
+        known = (facts for beginning, facts in self.producers.items() if _begins(release, beginning))
+        return {**self.facts, **{name: value for facts in known for name, value in facts.items()}}
 
     def expect_tokenizer(self) -> None:
         """Refuse a vocabulary where no tokenizer can be made of it.
@@ -154,3 +213,8 @@ def families() -> Mapping[str, Family]:
     names = (f"{_families.__name__}.{name}" for name in modules if not name.startswith("_"))
     found = (importlib.import_module(name).FAMILY for name in names)
     return {family.name: family for family in found}
+
+
+def _begins(release: str, with_: str) -> bool:
+    """Whether a release is one of those that another number means: 0.9.2 is one of 0.9, 0.10 none of 0.1."""
+    return f"{release}.".startswith(f"{with_}.")

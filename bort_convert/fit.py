@@ -72,7 +72,7 @@ def fit(
     fitting = [attempt for attempt in tried if not attempt.plan.disagreements]
     if not fitting:
         raise no_table(tried, "file")
-    fitting = [attempt for attempt in fitting if _is_published(attempt, variant)] or fitting
+    fitting = [attempt for attempt in fitting if is_published(attempt, variant)] or fitting
     results = [_complete_or_error(attempt, variant, heads) for attempt in fitting]
     complete = [result for result in results if isinstance(result, Fit)]
     if len(complete) > 1 or (len(fitting) > 1 and not complete):
@@ -149,12 +149,18 @@ def complete(attempt: Attempt, variant: str | None, heads: int | None) -> Fit:
             f"from shapes. {' '.join(f'Pass --{name} N' for name in missing)}"
         )
     architecture = attempt.table.architecture(plan.groups)
+    plan = bound(plan, facts)
     if architecture == family.base_class:
         plan = plan.without_prefix(family.base)
     return Fit(family, attempt.table, found.name if found else "", facts, attempt.names, architecture, plan)
 
 
-def _is_published(attempt: Attempt, variant: str | None) -> bool:
+def bound(plan: Plan, facts: Mapping[str, Fact]) -> Plan:
+    """A plan whose operations know the sizes that no shape shows, such as the number of heads."""
+    return plan.bind({name: value for name, value in facts.items() if type(value) is int})
+
+
+def is_published(attempt: Attempt, variant: str | None = None) -> bool:
     """Whether the wanted variant is one of this family; where none is wanted, whether the sizes are one's."""
     known = attempt.family.variants
     if variant is not None:

@@ -80,6 +80,7 @@ def inspect(
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    producer: str | None = None,
     values: bool = False,
     max_arrays: int = MAX_ARRAYS,
 ) -> Inspection:
@@ -90,6 +91,7 @@ def inspect(
         family: try this family only.
         variant: insist on this published size.
         heads: attention heads, for a size that was never published.
+        producer: the release of gluonnlp that trained it; see `convert`.
         values: read every value, and say what they are like.
         max_arrays: see `open_params`.
 
@@ -100,7 +102,7 @@ def inspect(
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:
-            fit = fit_source(params, family=family, variant=variant, heads=heads)
+            fit = fit_source(params, family=family, variant=variant, heads=heads, producer=producer)
         except (MappingError, VariantError) as error:
             misfit = error
         arrays = tuple(params.header.values())

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Any:  # noqa: ANN401 - transformers has no types
     """The transformers model of a converted directory, of the class that its config.json names.
 
-    The masked-language-model head's LayerNorm gets its own epsilon, which `BertConfig` has no place for; a `BertModel`
-    comes with a pooler only if the checkpoint had one.
+    The masked-language-model head gets the LayerNorm epsilon and the activation, and the embeddings the epsilon, that
+    the original has of its own and `BertConfig` has no place for; a `BertModel` comes with a pooler only if the
+    checkpoint had one.
 
     Args:
         target: what `convert` wrote.

@@ -64,6 +64,10 @@ class Plan:
         )
         return replace(self, steps=tuple(steps))
 
+    def bind(self, sizes: Mapping[str, int]) -> Plan:
+        """The same plan, its operations told sizes that no axis has."""
+        return replace(self, steps=tuple(replace(step, op=step.op.bind(sizes)) for step in self.steps))
+
     def with_dtype(self, dtype: str) -> Plan:
         """The same plan, with every target in this dtype."""
         steps = (

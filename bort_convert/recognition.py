@@ -13,7 +13,7 @@ from bort_convert.axes import sizes
 from bort_convert.binding import describe, make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
-from bort_convert.fit import Attempt, Fit, complete, no_table, variant_of
+from bort_convert.fit import Attempt, Fit, bound, complete, is_published, no_table, variant_of
 from bort_convert.places import find_places
 from bort_convert.rows import targets_of
 from bort_convert.spelling import prefixed_names
@@ -81,6 +81,7 @@ def recognize(
     fitting = [one for one in tried if not one.attempt.plan.disagreements]
     if not fitting:
         raise no_table([one.attempt for one in tried], "directory")
+    fitting = [one for one in fitting if is_published(one.attempt)] or fitting
     if len(names := {one.attempt.family.name: None for one in fitting}) > 1:
         raise VariantError(f"the directory fits more than one family: {', '.join(names)}. Pass --family with one")
     if prefixed:
@@ -91,14 +92,15 @@ def recognize(
     if others:
         titles = " or ".join(f"'{other.attempt.table.title}'" for other in others)
         notes += (f"written as '{attempt.table.title}'; what a directory holds does not tell it from {titles}",)
-    fit = replace(complete(attempt, None, _heads(attempt, config)[1]), plan=attempt.plan)
+    fit = complete(attempt, None, _heads(attempt, config)[1])
+    fit = replace(fit, plan=bound(attempt.plan, fit.facts))
     return Recognized(fit, chosen.sources, find_places(header, attempt.family.base), notes)
 
 
 def unprefixed(found: Attempt | Fit) -> list[str]:
     """The structural names of tensors that a table has no prefixed name for, twins left out."""
     names = [name for step in found.plan.steps for name in step.sources]
-    known = prefixed_names(names, found.table.rows, found.family.name)
+    known = prefixed_names(names, found.table.rows, found.family.gluon_name)
     return [name for name in names if name not in known]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+from bort_convert.scramble import Scramble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,8 @@ class Row:
         group: title of the optional group that the row belongs to, "" if the row is required.
         original: set on a twin, a source that must equal the source of this name and is not written again.
         why: the reason, where a row makes something up or leaves something out.
+        when: a fact that has to be true for the row to count, "" for none.
+        unless: one that must not be.
     """
 
     sources: tuple[Slot, ...]
@@ -48,6 +51,8 @@ class Row:
     group: str = ""
     original: str = ""
     why: str = ""
+    when: str = ""
+    unless: str = ""
 
 
 Rows: TypeAlias = tuple[Row, ...]
@@ -91,6 +96,12 @@ def merge(sources: Iterable[str], target: str, dims: str) -> Row:
     return Row(slots, (target,), Merge(len(slots)))
 
 
+def scramble(sources: Iterable[str], targets: Iterable[str], dims: str, *, prefixed: Iterable[str], why: str) -> Row:
+    """Tensors that were concatenated whole and read as if they lay interleaved, a piece of each for each head."""
+    slots = tuple(Slot(name, dims, short) for name, short in zip(sources, prefixed, strict=True))
+    return Row(slots, tuple(targets), Scramble(len(slots)), why=why)
+
+
 def pad(source: str, target: str, dims: str, *, rows: int, why: str, prefixed: str = "") -> Row:
     """One tensor below `rows` rows of zeros."""
     return Row((Slot(source, dims, prefixed),), (target,), Pad(rows), why=why)
@@ -116,8 +127,17 @@ def same(source: str, *, original: str, dims: str, why: str) -> Row:
 
 def optional(title: str, *rows: Row | Rows) -> Rows:
     """Rows that a checkpoint has all together or not at all."""
-    flat = (row for item in rows for row in (item if isinstance(item, tuple) else (item,)))
-    return tuple(replace(row, group=title) for row in flat)
+    return tuple(replace(row, group=title) for row in _flat(rows))
+
+
+def when(fact: str, *rows: Row | Rows) -> Rows:
+    """Rows for a model of which this fact is true."""
+    return tuple(replace(row, when=fact) for row in _flat(rows))
+
+
+def unless(fact: str, *rows: Row | Rows) -> Rows:
+    """Rows for any other."""
+    return tuple(replace(row, unless=fact) for row in _flat(rows))
 
 
 def under(prefix: str, rows: Rows) -> Rows:
@@ -147,6 +167,10 @@ def targets_of(rows: Rows) -> Rows:
 def onto(prefix: str, rows: Rows) -> Rows:
     """The same rows for a receiving model that holds this one as a child: `prefix` stands before every target."""
     return tuple(replace(row, targets=tuple(prefix + target for target in row.targets)) for row in rows)
+
+
+def _flat(rows: Iterable[Row | Rows]) -> Rows:
+    return tuple(row for item in rows for row in (item if isinstance(item, tuple) else (item,)))
 
 
 def _pair(source: str, target: str, kinds: Iterable[tuple[str, str, str]], prefixed: str) -> Rows:

@@ -51,7 +51,7 @@ def prefixed_names(names: Iterable[str], rows: Rows, family: str) -> dict[str, s
     Args:
         names: structural names.
         rows: the table.
-        family: its name, with which the names of the model's classes begin.
+        family: what gluonnlp calls it: the names of the model's classes begin with it.
     """
     slots = [slot for row in rows for slot in row.sources if slot.prefixed]
     patterns = {placeholder_pattern(slot.name): _as_written(slot.prefixed, family) for slot in slots}

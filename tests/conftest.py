@@ -79,6 +79,15 @@ def fixtures() -> Path:
 
 
 @pytest.fixture(scope="session")
+def releases() -> Path:
+    """The folder with later releases of gluonnlp, each under `gluonnlp-RELEASE`."""
+    folder = ROOT / "build" / "reference"
+    if not all((folder / f"gluonnlp-{release}" / "gluonnlp").is_dir() for release in ("0.9.1", "0.9.2", "0.10.0")):
+        unavailable("needs build/reference: make reference")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def full_size() -> Path:
     """A Bort of the published size with random values, written by GluonNLP: 510 MB, made once and kept in build/."""
     if not FULL_SIZE.exists():

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from bort_convert.axes import sizes
 from bort_convert.dtypes import TensorSpec
-from bort_convert.families.bort import CLASSIFIER, LANGUAGE_MODEL
+from bort_convert.families.bort import FAMILY
 
 if TYPE_CHECKING:
     from bort_convert.rows import Rows
 
+LANGUAGE_MODEL, CLASSIFIER = (table.rows for table in FAMILY.tables[:2])
 Header = dict[str, TensorSpec | None]
 
 DIMS = {"vocab": 11, "units": 6, "hidden": 4, "positions": 5, "layers": 2, "labels": 3}

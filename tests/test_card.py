@@ -67,6 +67,25 @@ def test_the_card_says_what_it_is_where_it_came_from_and_how_it_was_made(plain: 
         assert part in card
 
 
+def test_what_the_config_cannot_say_stands_on_the_card_where_the_model_has_it(plain: Manifest) -> None:
+    tokenized = replace(plain, files={"tokenizer.json": "0" * 64})
+    said = "The config has no place for the head's LayerNorm epsilon 1e-12: the stock class computes something else"
+    assert said in card_text(tokenized)
+    facts = {
+        "hidden_act": "relu",
+        "layer_norm_eps": 1e-5,
+        "head_layer_norm_eps": 1e-5,
+        "head_hidden_act": "gelu",
+        "embedding_layer_norm_eps": 1e-12,
+    }
+    ernie = replace(tokenized, facts=facts)
+    assert "for the head's activation gelu and the embeddings' LayerNorm epsilon 1e-12: the st" in card_text(ernie)
+    for architecture in ("BertModel", "BertForSequenceClassification"):
+        card = card_text(replace(ernie, architecture=architecture))
+        assert "for the embeddings' LayerNorm epsilon 1e-12: the st" in card
+    assert "no place for" not in card_text(replace(tokenized, facts={"layer_norm_eps": 1e-5}))
+
+
 def test_a_family_without_a_word_of_its_own_has_a_card_all_the_same(plain: Manifest) -> None:
     card = card_text(replace(plain, family="unheard-of"))
     assert "# BertForMaskedLM" in card

@@ -184,9 +184,9 @@ def test_a_family_whose_tokenizer_cannot_be_made_gets_none_of_another_kind(
     monkeypatch.setattr(bert, "FAMILY", replace(bert.FAMILY, tokenizer=""))
     tiny, words = fixtures / "bert_tiny.params", fixtures / "tiny.vocab"
     with pytest.raises(VariantError, match=r"no tokenizer of BERT's kind can be made yet\. Leave --vocab"):
-        convert(tiny, tmp_path / "out", heads=2, **{given: words})  # type: ignore[arg-type]
+        convert(tiny, tmp_path / "out", family="bert", heads=2, **{given: words})  # type: ignore[arg-type]
     assert not (tmp_path / "out").exists()
-    manifest = convert(tiny, tmp_path / "out", heads=2)
+    manifest = convert(tiny, tmp_path / "out", family="bert", heads=2)
     assert not manifest.tokenizer
     assert "tokenizer.json" not in manifest.files
     with pytest.raises(VariantError, match="no tokenizer of BERT's kind"):
@@ -202,13 +202,20 @@ def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path
     with pytest.raises(
         FormatError, match=r"tiny\.vocab cannot be used:\n  cls_token is None, expected one of the tokens"
     ):
-        convert(tiny, out, heads=2, vocab=fixtures / "tiny.vocab")
+        convert(tiny, out, family="bert", heads=2, vocab=fixtures / "tiny.vocab")
     with pytest.raises(VariantError, match="--bpe-ranks says nothing of a WordPiece tokenizer, which this model has"):
-        convert(tiny, out, heads=2, vocab=fixtures / "tiny_bert_cased.vocab", bpe_ranks=fixtures / "tiny_ranks.txt")
+        convert(
+            tiny,
+            out,
+            family="bert",
+            heads=2,
+            vocab=fixtures / "tiny_bert_cased.vocab",
+            bpe_ranks=fixtures / "tiny_ranks.txt",
+        )
     with pytest.raises(FormatError, match="40 tokens, expected 20, the rows of the word embedding"):
-        convert(tiny, out, heads=2, vocab=fixtures / "tiny_bert.vocab")
+        convert(tiny, out, family="bert", heads=2, vocab=fixtures / "tiny_bert.vocab")
     assert not out.exists()
-    manifest = convert(tiny, out, heads=2)
+    manifest = convert(tiny, out, family="bert", heads=2)
     assert (manifest.tokenizer, manifest.notes) == ({}, ())
     shown = conversion_text(manifest, out)
     assert f"no tokenizer: add one with bort-convert tokenizer {out} --vocab FILE\n" in shown

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "bert_2_2_8_8": 2, "roberta_2_2_8_8": 2, "gpt2_2_3_48_12": 3}
+HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "gpt2_2_3_48_12": 3} | dict.fromkeys(
+    ("bert_2_2_8_8", "distilbert_2_2_8_8", "ernie_2_2_8_8", "roberta_2_2_8_8"), 2
+)
 SOURCES = sorted(path for stem in HEADS for path in FIXTURES.glob(f"{stem}*.params"))
 TYPES = "bert.embeddings.token_type_embeddings.weight"
 WORDS = "bert.embeddings.word_embeddings.weight"
@@ -146,8 +148,25 @@ def test_shards_and_a_lost_manifest_give_the_same_file(kind: str, names: str, tm
     lost = converted(source, tmp_path / "lost")
     (lost / "conversion.json").unlink()
     for folder in (shards, lost):
-        export(folder, tmp_path / f"{folder.name}.params", names=names)
+        export(folder, tmp_path / f"{folder.name}.params", family="bort", names=names)
     assert (tmp_path / "shards.params").read_bytes() == (tmp_path / "lost.params").read_bytes()
+
+
+def test_a_directory_without_a_manifest_says_by_its_config_whether_it_is_a_bert_or_an_ernie(tmp_path: Path) -> None:
+    for family in ("bert", "ernie"):
+        source = FIXTURES / f"{family}_2_2_8_8.params"
+        out = converted(source, tmp_path / family)
+        (out / "conversion.json").unlink()
+        assert export(out, tmp_path / f"{family}.params").family == family
+        assert_same(arrays_of(tmp_path / f"{family}.params"), arrays_of(source))
+
+
+def test_a_bare_encoder_without_a_manifest_is_asked_for_unless_its_size_was_published(tmp_path: Path) -> None:
+    out = converted(FIXTURES / "distilbert_2_2_8_8.params", tmp_path / "out")
+    (out / "conversion.json").unlink()
+    with pytest.raises(VariantError, match=r"fits more than one family: bort, distilbert\. Pass --family with one"):
+        export(out, tmp_path / "back.params")
+    assert export(out, tmp_path / "back.params", family="distilbert").family == "distilbert"
 
 
 def test_what_no_manifest_tells_is_taken_as_the_first_form_and_said(tmp_path: Path) -> None:

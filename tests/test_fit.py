@@ -205,11 +205,50 @@ def test_a_published_size_tells_a_bort_from_a_roberta(dims: dict[str, int], vari
     assert (found.variant, found.architecture) == (variant, architecture)
 
 
+ERNIE_BASE = BERT_BASE | {"positions": 513}
+
+
+@pytest.mark.parametrize("table", range(6))
+def test_positions_tell_a_published_ernie_from_a_published_bert(table: int) -> None:
+    assert families()["ernie"].tables == bert.FAMILY.tables
+    rows = bert.FAMILY.tables[table].rows
+    for dims, variant in ((ERNIE_BASE, "ernie_12_768_12"), (BERT_BASE, "bert_12_768_12")):
+        assert fit(header_of(rows, dims), families().values()).variant == variant
+
+
+def test_any_other_size_asks_which_of_the_two_it_is() -> None:
+    header = header_of(bert.FAMILY.tables[0].rows, BERT_BASE | {"positions": 256})
+    with pytest.raises(VariantError, match=r"fit more than one family: bert, ernie\. Pass --family with one of them"):
+        fit(header, families().values(), heads=12)
+    assert fit(header, [families()["ernie"]], heads=12).facts["head_hidden_act"] == "gelu"
+    with pytest.raises(VariantError, match=r"the file is no ernie_12_768_12: positions is 256, expected 513"):
+        fit(header, families().values(), variant="ernie_12_768_12")
+
+
+def test_the_config_of_ernie_is_that_of_a_bert_with_relu() -> None:
+    found = fit(header_of(bert.FAMILY.tables[0].rows, ERNIE_BASE), families().values()).config
+    like = fit(header_of(bert.FAMILY.tables[0].rows, BERT_BASE), families().values()).config
+    differing = {name: value for name, value in found.items() if like[name] != value}
+    assert found.keys() == like.keys()
+    # dmlc/gluon-nlp v0.8.3, model/bert.py, ernie_12_768_12_hparams against bert_12_768_12_hparams.
+    assert differing == {"max_position_embeddings": 513, "hidden_act": "relu", "layer_norm_eps": 1e-5}
+
+
+def test_the_published_distilbert_is_known_by_its_size_and_becomes_a_bert() -> None:
+    dims = RELEASED | {"vocab": 30522, "units": 768, "hidden": 3072, "layers": 6}
+    found = fit(encoder(**dims), families().values())
+    assert (found.variant, found.architecture, found.facts["heads"]) == ("distilbert_6_768_12", "BertModel", 12)
+    names = ("model_type", "type_vocab_size", "pad_token_id", "layer_norm_eps", "num_hidden_layers")
+    assert [found.config[name] for name in names] == ["bert", 1, 0, 1e-5, 6]
+    with pytest.raises(VariantError, match=r"fit more than one family: bort, distilbert, roberta\. Pass --family"):
+        fit(encoder(), families().values(), heads=2)
+
+
 @pytest.mark.parametrize("table", [0, 1])
 def test_a_bort_a_roberta_and_a_bert_of_one_size_are_told_apart_or_the_family_is_asked_for(table: int) -> None:
     dims = {**DIMS, "types": 2}
     berts = header_of(bert.FAMILY.tables[table].rows, dims)
-    assert fit(berts, families().values(), heads=2).family.name == "bert"
+    assert fit(berts, [bert.FAMILY, FAMILY, roberta.FAMILY], heads=2).family.name == "bert"
     for family in (FAMILY, roberta.FAMILY):
         header = header_of(family.tables[table].rows, dims)
         if table == 0:

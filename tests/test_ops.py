@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from bort_convert.axes import sizes
 from bort_convert.errors import MappingError
 from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+from bort_convert.scramble import Scramble
 
 if TYPE_CHECKING:
     from bort_convert.dtypes import Array
@@ -31,6 +32,7 @@ def cases(draw: st.DrawFn) -> tuple[Op, tuple[Array, ...]]:
     dtype = draw(DTYPES)
     single = draw(arrays((rows, columns), dtype))
     same = tuple(draw(arrays((rows, columns), dtype)) for _ in range(parts))
+    vectors = tuple(draw(arrays((rows * columns,), dtype)) for _ in range(parts))
     return draw(
         st.sampled_from(
             [
@@ -38,6 +40,7 @@ def cases(draw: st.DrawFn) -> tuple[Op, tuple[Array, ...]]:
                 (Transpose(), (single,)),
                 (Split(parts), (np.concatenate([single] * parts),)),
                 (Merge(parts), same),
+                (Scramble(parts, rows), vectors),
                 (Pad(rows), (single,)),
                 (Fill(f"{rows} {columns}", 0.5), ()),
             ]
@@ -61,6 +64,8 @@ def test_operations_on_hand_written_values() -> None:
     assert Transpose().forward(matrix)[0].tolist() == [[1, 4], [2, 5], [3, 6]]
     assert [part.tolist() for part in Split(2).forward(matrix)] == [[[1, 2, 3]], [[4, 5, 6]]]
     assert Merge(2).forward(matrix, matrix)[0].tolist() == [[1, 2, 3], [4, 5, 6], [1, 2, 3], [4, 5, 6]]
+    numbers = (np.arange(4), np.arange(4, 8), np.arange(8, 12))
+    assert [part.tolist() for part in Scramble(3, 2).forward(*numbers)] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
     assert Pad(1).forward(matrix)[0].tolist() == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
     assert Fill("2", 7.0).forward()[0].tolist() == [7, 7]
     assert Drop("a cache").forward(matrix) == ()
@@ -92,6 +97,10 @@ def test_the_way_back_refuses_what_forward_cannot_have_made(op: Op, array: Array
         (Split(3), [(4, 2)], "4 rows do not divide into 3 equal parts"),
         (Merge(2), [(4, 2), (4, 3)], "expected 2 tensors of one shape, found (4, 2), (4, 3)"),
         (Merge(2), [(4, 2)], "expected 2 tensors of one shape, found (4, 2)"),
+        (Scramble(3), [(4,), (4,)], "expected 3 vectors of one size, found (4,), (4,)"),
+        (Scramble(2), [(4,), (6,)], "expected 2 vectors of one size, found (4,), (6,)"),
+        (Scramble(1), [(4, 2)], "expected 1 vectors of one size, found (4, 2)"),
+        (Scramble(2, 3), [(4,), (4,)], "4 values do not divide into 3 equal parts"),
         (Transpose(), [(4,)], "not enough values to unpack"),
         (Fill("2", 0.0), [(4,)], "a constant has no source"),
     ],
@@ -119,6 +128,13 @@ def test_the_axes_of_the_targets_are_their_shapes_by_name(op: Op, dims: str) -> 
 def test_what_has_no_source_and_what_has_no_target_have_axes_too() -> None:
     assert Fill("1 units", 0.0).axes() == ("1 units",)
     assert Drop("a cache").axes("units") == ()
+
+
+def test_the_order_of_biases_is_told_its_heads_when_they_are_known() -> None:
+    op = Scramble(3).bind({"units": 8})
+    assert op.infer((8,), (8,), (8,)) == ((8,), (8,), (8,))
+    assert op.bind({"heads": 2}).bind({"units": 8}) == Scramble(3, 2)
+    assert op.axes("units", "units", "units") == ("units", "units", "units")
 
 
 def test_axes_that_do_not_divide_are_an_error_of_the_table() -> None:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from headers import DIMS, encoder, header_of, language_model, reshaped, without
+from headers import DIMS, LANGUAGE_MODEL, encoder, header_of, language_model, reshaped, without
 
 from bort_convert.binding import make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError
-from bort_convert.families.bort import LANGUAGE_MODEL
 from bort_convert.plan import Plan
 from bort_convert.rows import drop, fill, linear, merge, pad, rename, same, split, transpose
 

@@ -13,7 +13,7 @@ from test_families import EVERY_FORM, fit_to, header_with
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError
 from bort_convert.families.bort import FAMILY as BORT
-from bort_convert.family import ConfigKey, Family, Table
+from bort_convert.family import ConfigKey, Family, Table, Variant
 from bort_convert.fit import fit
 from bort_convert.params import open_params
 from bort_convert.recognition import Recognized, recognize, unprefixed
@@ -199,6 +199,11 @@ def test_no_class_for_these_groups_and_a_fact_that_nobody_knows_are_disagreement
     unknown = replace(TOY, config=(*TOY.config, ConfigKey("rope", "rope")))
     with pytest.raises(MappingError, match="rope cannot be read from shapes"):
         recognize(header, CONFIG | {"rope": 3}, [unknown])
+
+
+def test_a_published_size_tells_the_directory_of_one_family_from_that_of_another() -> None:
+    twin = replace(TOY, name="twin", variants=(Variant("twin_2_2", {"layers": 2, "units": 2}, {}),))
+    assert recognize(specs_of(made_by(toy_source())), CONFIG, [TOY, twin]).fit.variant == "twin_2_2"
 
 
 def test_tensors_without_a_prefixed_name_are_known() -> None:

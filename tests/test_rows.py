@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from bort_convert.family import Table
 from bort_convert.ops import Copy, Drop, Fill, Merge, Pad, Split, Transpose
 from bort_convert.rows import (
     Row,
@@ -15,10 +20,14 @@ from bort_convert.rows import (
     pad,
     rename,
     same,
+    scramble,
     split,
     transpose,
     under,
+    unless,
+    when,
 )
+from bort_convert.scramble import Scramble
 
 
 def test_every_word_says_what_it_means() -> None:
@@ -59,6 +68,25 @@ def test_a_norm_calls_gamma_weight_and_beta_bias() -> None:
 def test_a_group_marks_every_row_in_it() -> None:
     rows = optional("head", linear("a", "b", "x y"), rename("c", "d", "x"))
     assert [row.group for row in rows] == ["head", "head", "head"]
+
+
+def test_a_fact_chooses_between_rows_that_take_and_make_the_same() -> None:
+    names = (["q", "k"], ["query", "key"])
+    mixed = scramble(*names, "x", prefixed=["#q", "#k"], why="a bug")
+    assert mixed == Row((Slot("q", "x", "#q"), Slot("k", "x", "#k")), ("query", "key"), Scramble(2), why="a bug")
+    rows = (*unless("old", linear("q", "query", "x x"), rename("k", "key", "x")), *when("old", mixed))
+    assert [(row.when, row.unless) for row in rows] == [("", "old")] * 3 + [("old", "")]
+    table = Table("model", onto("to.", under("from.", rows)), ())
+    assert [row.targets for row in table.rows] == [("to.query.weight",), ("to.query.bias",), ("to.key",)]
+    (chosen,) = replace(table, true=frozenset({"old", "other"})).rows
+    assert [slot.name for slot in chosen.sources] == ["from.q", "from.k"]
+
+
+def test_rows_that_a_fact_brings_together_may_not_make_one_tensor_twice() -> None:
+    rows = (rename("a", "b", "x"), *when("old", rename("c", "b", "x")))
+    table = Table("model", rows, ())
+    with pytest.raises(ValueError, match="model: the table names b twice"):
+        replace(table, true=frozenset({"old"}))
 
 
 def test_a_prefix_stands_before_structural_names_and_before_nothing_else() -> None:

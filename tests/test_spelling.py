@@ -4,10 +4,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from headers import CLASSIFIER, LANGUAGE_MODEL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort_convert.families.bort import CLASSIFIER, LANGUAGE_MODEL
 from bort_convert.spelling import placeholder_pattern, structural_names
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ PREFIXED = {
     "bortmodel12_dense7_weight": "decoder.0.weight",
     "bortmodel12_bertlayernorm0_gamma": "decoder.2.gamma",
     "robertamodel0_layernorm0_beta": "decoder.2.beta",
+    "distilbertmodel0_word_embed_embedding0_weight": "word_embed.0.weight",
+    "bertencoder0_layernorm0_beta": "encoder.layer_norm.beta",
+    "bertencoder0_transformer3_positionwiseffn0_layernorm0_beta": f"{CELL}.ffn.layer_norm.beta",
     "bertencoder5_position_weight": "encoder.position_weight",
     "bertencoder5_bertlayernorm0_gamma": "encoder.layer_norm.gamma",
     "bertencoder5_transformer3_multiheadattentioncell0_query_bias": f"{CELL}.attention_cell.proj_query.bias",

@@ -12,6 +12,7 @@ import bort_convert
 from bort_convert import display
 from bort_convert.cli.shared import (
     FORCE,
+    GLUONNLP,
     JSON,
     MAX_ARRAYS,
     MXNET_PYTHON,
@@ -45,6 +46,7 @@ from bort_convert.values import check_finite
 @click.option("--license", metavar="NAME", help="The checkpoint's licence, as the Hub spells it, for the model card.")
 @click.option("--verify", is_flag=True, help="Prove the conversion as `verify` does; without a proof write nothing.")
 @MXNET_PYTHON
+@GLUONNLP
 @click.option("--strict", is_flag=True, help="Refuse NaN and infinite values.")
 @MAX_ARRAYS
 @click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
@@ -59,11 +61,13 @@ def convert(
     family: str | None,
     variant: str | None,
     heads: int | None,
+    producer: str | None,
     labels: str | None,
     strict: bool,
     max_arrays: int,
     verify: bool,
     mxnet_python: str | None,
+    gluonnlp: str | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -73,7 +77,8 @@ def convert(
 
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
-    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "max_arrays": max_arrays}
+    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "producer": producer}
+    table["max_arrays"] = max_arrays
     if dry_run:
         found = bort_convert.inspect(source, values=strict, **table)
         _show_inspection(found, as_json=as_json, quiet=quiet, must_fit=True)
@@ -81,7 +86,8 @@ def convert(
     if labels is not None:
         options["labels"] = _labels(labels)
     if verify:
-        options["verify"] = partial(bort_convert.verify, mxnet_python=mxnet_python, progress=teller(shown=not quiet))
+        frameworks: dict[str, Any] = {"mxnet_python": mxnet_python, "gluonnlp": gluonnlp}
+        options["verify"] = partial(bort_convert.verify, **frameworks, progress=teller(shown=not quiet))
     with progress("Converting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.convert(source, out, strict=strict, progress=told, **table, **options)
     show(manifest.to_dict(), display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)

@@ -29,6 +29,9 @@ QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but erro
 MXNET_PYTHON = click.option(
     "--mxnet-python", metavar="PATH", help="An interpreter that has mxnet and gluonnlp; by default this one."
 )
+GLUONNLP = click.option(
+    "--gluonnlp", metavar="DIR", help="Where another release of gluonnlp lies, in place of the one that is installed."
+)
 MAX_ARRAYS = click.option(
     "--max-arrays",
     type=click.IntRange(min=1),
@@ -79,6 +82,9 @@ def table_options(function: Function) -> Function:
     function = click.option("--heads", type=click.IntRange(min=1), help="Attention heads, for a size never published.")(
         function
     )
+    function = click.option(
+        "--producer", metavar="RELEASE", help="The gluonnlp that trained it: 0.8, 0.9.1, 0.9.2, 0.10; no file tells."
+    )(function)
     function = click.option("--variant", metavar="NAME", help="Insist on this published size (see `families`).")(
         function
     )

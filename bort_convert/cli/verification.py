@@ -8,7 +8,18 @@ from typing import Any
 import click
 
 import bort_convert
-from bort_convert.cli.shared import FORCE, JSON, MXNET_PYTHON, QUIET, SOURCE, Command, show, table_options, teller
+from bort_convert.cli.shared import (
+    FORCE,
+    GLUONNLP,
+    JSON,
+    MXNET_PYTHON,
+    QUIET,
+    SOURCE,
+    Command,
+    show,
+    table_options,
+    teller,
+)
 from bort_convert.errors import ParityError
 from bort_convert.verify.report import to_dict, to_text, write_report
 
@@ -40,6 +51,7 @@ TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True),
 @ATTENTIONS
 @click.option("--heads", type=click.IntRange(min=1), help="Attention heads; by default those of the conversion.")
 @MXNET_PYTHON
+@GLUONNLP
 @TIMEOUT
 @click.option("--report", type=click.Path(path_type=Path), help="Write a report too: a name in .html, .json or .md.")
 @JSON
@@ -88,6 +100,7 @@ def verify(
 @click.option("--sample", type=click.IntRange(min=1), help="Valid positions to keep; by default all.")
 @ATTENTIONS
 @MXNET_PYTHON
+@GLUONNLP
 @TIMEOUT
 @FORCE
 @JSON

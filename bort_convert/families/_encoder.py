@@ -5,8 +5,8 @@ Targets are those of transformers' BERT-like models, without the prefix that the
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py and model/transformer.py.
 """
 
-from bort_convert.family import ConfigKey
-from bort_convert.rows import linear, norm, optional, rename, same
+from bort_convert.family import ConfigKey, Fact
+from bort_convert.rows import linear, norm, optional, rename, same, scramble, unless, when
 
 CELL, LAYER = "encoder.transformer_cells.{layer}", "encoder.layer.{layer}"
 ATTENTION, SELF = f"{CELL}.attention_cell", f"{LAYER}.attention.self"
@@ -15,6 +15,7 @@ EMBEDDING = f"{MODEL}word_embed_embedding#"
 TRANSFORMER = f"{ENCODER}_transformer{{layer}}"
 FFN = f"{TRANSFORMER}_~ffn#"
 MASKED_LM = "masked-language-model head"
+SCRAMBLED = "scrambled_biases"
 
 WORDS = rename(
     "word_embed.0.weight", "embeddings.word_embeddings.weight", "vocab units", prefixed=f"{EMBEDDING}_weight"
@@ -31,11 +32,22 @@ TYPES = rename(
     "types units",
     prefixed=f"{MODEL}token_type_embed_embedding#_weight",
 )
+PARTS = ("query", "key", "value")
+PROJECTIONS = tuple(
+    linear(f"{ATTENTION}.proj_{part}", f"{SELF}.{part}", "units units", prefixed=f"{TRANSFORMER}_~cell#_{part}")
+    for part in PARTS
+)
+BIASES = scramble(
+    [f"{ATTENTION}.proj_{part}.bias" for part in PARTS],
+    [f"{SELF}.{part}.bias" for part in PARTS],
+    "units",
+    prefixed=[f"{TRANSFORMER}_~cell#_{part}_bias" for part in PARTS],
+    why="gluonnlp 0.9 learned the three biases in another order",
+)
 LAYERS = (
     *norm("encoder.layer_norm", "embeddings.LayerNorm", "units", prefixed=f"{ENCODER}_~layernorm#"),
-    *linear(f"{ATTENTION}.proj_query", f"{SELF}.query", "units units", prefixed=f"{TRANSFORMER}_~cell#_query"),
-    *linear(f"{ATTENTION}.proj_key", f"{SELF}.key", "units units", prefixed=f"{TRANSFORMER}_~cell#_key"),
-    *linear(f"{ATTENTION}.proj_value", f"{SELF}.value", "units units", prefixed=f"{TRANSFORMER}_~cell#_value"),
+    *(row for weight, bias in PROJECTIONS for row in (weight, *unless(SCRAMBLED, bias))),
+    *when(SCRAMBLED, BIASES),
     *linear(f"{CELL}.proj", f"{LAYER}.attention.output.dense", "units units", prefixed=f"{TRANSFORMER}_proj"),
     *norm(f"{CELL}.layer_norm", f"{LAYER}.attention.output.LayerNorm", "units", prefixed=f"{TRANSFORMER}_~layernorm#"),
     *linear(f"{CELL}.ffn.ffn_1", f"{LAYER}.intermediate.dense", "hidden units", prefixed=f"{FFN}_ffn_1"),
@@ -49,6 +61,17 @@ HEAD = optional(
     norm("decoder.2", "cls.predictions.transform.LayerNorm", "units", prefixed=f"{MODEL}~layernorm#"),
     same("decoder.3.weight", original="word_embed.0.weight", dims="vocab units", why="the output layer is tied"),
 )
+
+# What a release computed otherwise than the one before and behind it. Where every epsilon is 1e-12, as in BERT, the
+# biases are all; an encoder without a head has no use for the head's.
+# Source: dmlc/gluon-nlp, model/bert.py, DotProductSelfAttentionCell, BERTEncoder and BERTModel._get_decoder in v0.8.3,
+# v0.9.1, v0.9.2 and v0.10.0.
+Producers = dict[str, dict[str, Fact]]
+PRODUCERS: Producers = {"0.9": {SCRAMBLED: True}}
+FIXED_EMBEDDINGS: dict[str, Fact] = {"embedding_layer_norm_eps": 1e-12}
+PRODUCERS_OF_ENCODERS: Producers = {**PRODUCERS, "0.9.0": FIXED_EMBEDDINGS, "0.9.1": FIXED_EMBEDDINGS}
+FREE_HEAD: dict[str, Fact] = {"head_layer_norm_eps": 1e-5}
+PRODUCERS_OF_HEADS: Producers = {**PRODUCERS_OF_ENCODERS, "0.9.2": FREE_HEAD, "0.10": FREE_HEAD}
 
 CONFIG = (
     ConfigKey("vocab_size", "vocab"),

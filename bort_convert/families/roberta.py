@@ -3,7 +3,16 @@
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py, RoBERTaModel; v0.10.0, model/bert.py, RoBERTaClassifier.
 """
 
-from bort_convert.families._encoder import CONFIG, EMBEDDING, ENCODER, LAYERS, MASKED_LM, MODEL, WORDS
+from bort_convert.families._encoder import (
+    CONFIG,
+    EMBEDDING,
+    ENCODER,
+    LAYERS,
+    MASKED_LM,
+    MODEL,
+    PRODUCERS_OF_HEADS,
+    WORDS,
+)
 from bort_convert.family import ConfigKey, Family, Table, Variant
 from bort_convert.rows import fill, linear, norm, onto, optional, pad, rename, same, under
 
@@ -75,4 +84,5 @@ FAMILY = Family(
     base="roberta.",
     base_class="RobertaModel",
     tokenizer="RoBERTa",
+    producers=PRODUCERS_OF_HEADS,
 )

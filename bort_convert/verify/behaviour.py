@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bort_convert.errors import ConvertError, ParityError
-from bort_convert.verify.compare import Run, compare, limit_of
-from bort_convert.verify.directory import head_epsilon
+from bort_convert.family import OWN
+from bort_convert.verify.compare import Run, compare
+from bort_convert.verify.directory import own_of
 from bort_convert.verify.layers import epsilon_of, first_position
 from bort_convert.verify.result import BEHAVIOUR, Rung, excess, failure_line, label
 from bort_convert.verify.trace import DTYPES, EMBEDDINGS, MLM_LOGITS, Trace
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bort_convert.dtypes import Array
+    from bort_convert.family import Fact
 
 
 @dataclass(frozen=True)
@@ -68,12 +70,12 @@ def judge(
     outputs: dict[str, dict[str, Array]] = {}
     isolation, notes = None, []
     attentions = any(name.startswith("attention.") for arrays in trace.outputs.values() for name in arrays)
-    head = head_epsilon(target)
+    own = own_of(target)
     for dtype in sorted(dtypes, reverse=True):  # float64 first: where both fail, it is the one to isolate
         progress(f"torch: running in {dtype}")
         try:
             model = run_torch.load_model(target, dtype, device=device, attentions=attentions)
-            run_torch.set_epsilons(model, head=head, as_float32=True)
+            run_torch.set_own(model, own, as_float32=True)
             outputs[dtype] = run_torch.run_model(model, trace.inputs, attentions=attentions)
         except ParityError as error:
             return Judged(Rung(BEHAVIOUR, passed=False, detail=f"not run: {error}"))
@@ -82,10 +84,9 @@ def judge(
             fed = run_torch.run_model(model, trace.inputs, attentions=attentions, feed=trace.outputs[dtype])
             isolation = _one(trace, {dtype: fed}, dtype, limits)
         if dtype == "float64":
-            notes.append(_stock_epsilon(trace, model, head))
-            notes += _stock_positions(trace, model, head)
-        if head is not None and MLM_LOGITS in trace.outputs[dtype] and MLM_LOGITS in outputs[dtype]:
-            notes.append(_stock_head(trace, model, outputs[dtype], dtype))
+            notes.append(_stock_epsilon(trace, model, own))
+            notes += _stock_positions(trace, model, own)
+        notes += [note for name in own for note in _stock_own(trace, model, own, name, {dtype: outputs[dtype]})]
     runs = compare(trace, {dtype: outputs[dtype] for dtype in DTYPES if dtype in outputs}, **vars(limits))
     versions = {**_versions(trace), **run_torch.versions()}
     lengths = tuple(int(length) for length in trace.inputs["valid_length"])
@@ -140,11 +141,11 @@ def _verdict(runs: Sequence[Run], isolation: Run | None) -> Rung:
     return Rung(BEHAVIOUR, passed=True, detail="; ".join(parts))
 
 
-def _stock_epsilon(trace: Trace, model: object, head: float | None) -> str:
+def _stock_epsilon(trace: Trace, model: object, own: Mapping[str, Fact]) -> str:
     """What the epsilon that MXNet holds as a float32 is worth: the same run with the one in config.json."""
     from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
 
-    run_torch.set_epsilons(model, head=head)
+    run_torch.set_own(model, own)
     outputs = run_torch.run_model(model, trace.inputs)
     run = compare(trace, {"float64": outputs})[0]
     compared = [layer for layer in run.layers if layer.count and not layer.problem]
@@ -156,7 +157,7 @@ def _stock_epsilon(trace: Trace, model: object, head: float | None) -> str:
     )
 
 
-def _stock_positions(trace: Trace, model: object, head: float | None) -> list[str]:
+def _stock_positions(trace: Trace, model: object, own: Mapping[str, Fact]) -> list[str]:
     """What it is worth that torch is told the positions, where the class would count only ids that are not padding."""
     from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
 
@@ -164,24 +165,36 @@ def _stock_positions(trace: Trace, model: object, head: float | None) -> list[st
     valid = np.arange(ids.shape[1]) < trace.inputs["valid_length"][:, None]
     if not first or first - 1 not in ids[valid]:
         return []
-    run_torch.set_epsilons(model, head=head, as_float32=True)
+    run_torch.set_own(model, own, as_float32=True)
     run = compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0]
     worst = max((layer.max_abs for layer in run.layers if layer.count and not layer.problem), default=float("nan"))
     counted = f"the stock class does not count the padding id {first - 1}"
     return [f"float64: torch is given the positions; {counted}, and with one among the tokens max |d| is {worst:.2g}"]
 
 
-def _stock_head(trace: Trace, model: object, outputs: Mapping[str, Array], dtype: str) -> str:
-    """What the head's own epsilon is worth: the logits of the stock class on the same hidden states."""
+def _stock_own(
+    trace: Trace, model: object, own: Mapping[str, Fact], name: str, outputs: Mapping[str, Mapping[str, Array]]
+) -> list[str]:
+    """What one thing that the original has of its own is worth: the same run without it, as the stock class is.
+
+    Nothing is said of a head's where there is no such head.
+    """
     from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
 
-    run_torch.set_epsilons(model, as_float32=True)
-    last = outputs[max((name for name in outputs if name.startswith("layer.")), key=lambda name: int(name[6:]))]
-    logits = run_torch.run_head(model, last, trace.inputs)
-    expected = trace.outputs[dtype][MLM_LOGITS].astype(np.float64)
-    limit = limit_of(MLM_LOGITS, dtype).at(float(np.abs(expected).max(initial=0.0)))
-    largest = float(np.abs(logits[MLM_LOGITS] - expected).max(initial=0.0))
-    return (
-        f"{dtype}: GluonNLP's head has a LayerNorm epsilon of its own, which load_pretrained sets; the stock class has "
-        f"the encoder's there, and its mlm_logits are {largest:.2g} off (limit {limit:.2g})"
-    )
+    ((dtype, found),) = outputs.items()
+    in_head = name.startswith("head_")
+    kept = {key: array for key, array in trace.outputs[dtype].items() if not in_head or key == MLM_LOGITS}
+    if in_head and not kept.keys() & found.keys():
+        return []
+    run_torch.set_own(model, {key: value for key, value in own.items() if key != name}, as_float32=True)
+    if in_head:
+        last = found[max((key for key in found if key.startswith("layer.")), key=lambda key: int(key[6:]))]
+        stock = run_torch.run_head(model, last, trace.inputs)
+    else:
+        stock = run_torch.run_model(model, trace.inputs)
+    reference = replace(trace, outputs={dtype: {key: array for key, array in kept.items() if key in stock}})
+    worst = max(compare(reference, {dtype: stock})[0].layers, key=excess)
+    with_it = next(layer for layer in compare(reference, {dtype: found})[0].layers if layer.name == worst.name)
+    numbers = f"max |d| {with_it.max_abs:.2g} with it, {worst.max_abs:.2g} as the stock class is"
+    has = f"the config has no place for {OWN[name]}, {own[name]}, which load_pretrained sets"
+    return [f"{dtype}: {has}: {label(worst.name)} {numbers} (limit {worst.limit:.2g})"]

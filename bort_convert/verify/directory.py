@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError, printable
+from bort_convert.family import own_facts
 from bort_convert.shards import INDEX, WEIGHTS
 from bort_convert.tensorfile import open_tensors
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bort_convert.dtypes import Array, Shape
+    from bort_convert.family import Fact
     from bort_convert.tensorfile import TensorFile
 
 PICKLED: Final = "pytorch_model.bin"
@@ -57,13 +59,20 @@ def cast_of(target: str | os.PathLike[str]) -> str | None:
     return None if dtype is None else str(dtype)
 
 
-def head_epsilon(target: str | os.PathLike[str]) -> float | None:
-    """The language-model head's own LayerNorm epsilon by conversion.json; None where it or the file is not there."""
+def own_of(target: str | os.PathLike[str]) -> dict[str, Fact]:
+    """What the original has of its own by conversion.json, see `own_facts`; nothing where the file is not there.
+
+    Raises:
+        FormatError: an epsilon is no number, or an activation no name.
+    """
     if not (Path(target) / "conversion.json").exists():
-        return None
+        return {}
     facts = manifest_of(target).get("facts")
-    epsilon = facts.get("head_layer_norm_eps") if isinstance(facts, dict) else None
-    return float(epsilon) if isinstance(epsilon, (int, float)) else None
+    own = own_facts(facts) if isinstance(facts, dict) else {}
+    for name, value in own.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float) if name.endswith("_eps") else str):
+            raise FormatError(f"{target}/conversion.json: {name} is {value!r}; expected what a conversion writes")
+    return own
 
 
 def has_pooler(target: str | os.PathLike[str]) -> bool:

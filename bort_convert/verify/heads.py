@@ -19,8 +19,14 @@ def head_norm(model: Model) -> Model:
     """The masked-language-model head's LayerNorm, None without such a head."""
     if hasattr(model, "lm_head"):
         return getattr(model.lm_head, "layer_norm", None)  # without one it is a matrix: no masked-language-model head
+    transform = head_transform(model)
+    return transform.LayerNorm if transform is not None else None
+
+
+def head_transform(model: Model) -> Model:
+    """What a BERT's masked-language-model head has in front of its output layer, None without such a head."""
     predictions = getattr(getattr(model, "cls", None), "predictions", None)
-    return predictions.transform.LayerNorm if predictions is not None else None
+    return predictions.transform if predictions is not None else None
 
 
 def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, Array]:

@@ -38,6 +38,11 @@ def first_position(model: Model) -> int:
     return int(getattr(embeddings, "padding_idx", -1)) + 1
 
 
+def embeddings_norm(model: Model) -> Model:
+    """The embeddings' LayerNorm, None without one."""
+    return getattr(model.base_model.get_submodule(layout_of(model).embeddings), "LayerNorm", None)
+
+
 def epsilon_of(model: Model) -> float:
     """LayerNorm's epsilon by the config."""
     names = ("layer_norm_eps", "layer_norm_epsilon")

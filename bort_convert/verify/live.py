@@ -50,6 +50,7 @@ class Reference:
         timeout: seconds that a run may take.
         progress: told each line of progress.
         cast: the dtype that its values are rounded to before they are run; None for the values as they are.
+        gluonnlp: a folder that holds another release of gluonnlp; None for the interpreter's own.
     """
 
     path: Path
@@ -58,6 +59,7 @@ class Reference:
     timeout: float = TIMEOUT
     progress: Callable[[str], None] = lambda _line: None
     cast: str | None = None
+    gluonnlp: str | None = None
 
 
 def fit_file(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - as fit_source takes them
@@ -74,7 +76,7 @@ def run_reference(
     Args:
         reference: the checkpoint.
         inputs: a trace's inputs, within the model's ranges.
-        dtypes: the precisions to run in.
+        dtypes: the precisions to run in; one that a release of gluonnlp lacks is left out, if another is there.
         attentions: keep attention probabilities.
 
     Raises:
@@ -86,11 +88,11 @@ def run_reference(
         with np.load(Path(folder) / "outputs.npz", allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     versions = json.loads(str(arrays.pop("meta")))
-    outputs: dict[str, dict[str, Array]] = {dtype: {} for dtype in dtypes}
+    outputs: dict[str, dict[str, Array]] = {}
     for key, array in arrays.items():
         dtype, _, name = key.partition("/")
         # An attention's axes are (batch, heads, query, key); a trace has one row for each token.
-        outputs[dtype][name] = array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
+        outputs.setdefault(dtype, {})[name] = array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
     ordered = {
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }
@@ -135,7 +137,7 @@ def _write_job(
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
         given = set(params)
     job = {
-        "family": fit.family.name,
+        "family": fit.family.gluon_name,
         "original": str(ORIGINALS / f"{fit.family.original}.py"),
         "dims": dict(fit.plan.dims),
         "facts": dict(fit.facts),
@@ -144,6 +146,7 @@ def _write_job(
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,
+        "gluonnlp": reference.gluonnlp and str(Path(reference.gluonnlp).resolve()),
         "output": str(folder / "outputs.npz"),
     }
     path = folder / "job.json"

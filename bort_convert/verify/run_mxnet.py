@@ -1,4 +1,4 @@
-# ruff: noqa: PLC0415, PTH100, PTH120, PTH123 - a missing framework is told apart; Python 3.6 syntax
+# ruff: noqa: PLC0415, PTH100, PTH112, PTH118, PTH120, PTH123 - a missing framework is told apart; Python 3.6 syntax
 """Run a GluonNLP model on MXNet and keep what it computes: a standalone script for any interpreter that has both.
 
     python run_mxnet.py JOB.json
@@ -6,14 +6,15 @@
 It imports nothing of ours and keeps to Python 3.6, so that the environment that alexa/bort pins (mxnet 1.5.0, gluonnlp
 0.8.3) runs it too. JOB.json holds:
 
-    family      its name
+    family      what gluonnlp calls it
     original    path of the file that builds its network; see originals/__init__.py
     dims        vocab, units, hidden, layers, positions; types where there are segments, labels for a classifier
     facts       heads, layer_norm_eps, hidden_act: what shapes cannot show
     params      path of the checkpoint, read with mx.nd.load
     names       name in the file -> structural name ("encoder.layer_norm.gamma")
     inputs      path of an .npz with the inputs of a trace (see trace.py)
-    dtypes      any of "float32", "float64"
+    dtypes      any of "float32", "float64"; those that the network cannot be run in are left out if another is there
+    gluonnlp    path of a folder with another release of gluonnlp, null for the interpreter's own
     attentions  whether to keep the attention probabilities
     output      path of the .npz to write: one array per "DTYPE/OUTPUT", and the versions as JSON under "meta"
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 MISSING, FAILED = 3, 4
 MARK = "run_mxnet: "
+RELEASES = ("0.8.", "0.9.", "0.10.")
 
 
 class JobError(Exception):
@@ -57,17 +59,22 @@ def hide_own_directory() -> None:
     sys.path[:] = [place for place in sys.path if os.path.abspath(place) != here]
 
 
-def load_frameworks() -> "dict[str, str]":
-    """Import what the run needs, and give the versions."""
+def load_frameworks(place: "str | None") -> "dict[str, str]":
+    """Import what the run needs, gluonnlp from this folder if there is one, and give the versions."""
     import numpy as np
 
     if "bool" not in vars(np):
         np.bool = bool  # type: ignore[attr-defined,unused-ignore] # mxnet 1.9.1 asks for it
+    if place is not None:
+        if not os.path.isdir(os.path.join(place, "gluonnlp")):
+            raise JobError(f"{place}: holds no gluonnlp; expected what `pip install --target` makes")
+        sys.path.insert(0, place)
     import gluonnlp
     import mxnet as mx
 
-    if not gluonnlp.__version__.startswith("0.8."):
-        raise JobError(f"gluonnlp {gluonnlp.__version__} is installed, expected 0.8.x: others build other models")
+    if not gluonnlp.__version__.startswith(RELEASES):
+        known = ", ".join(release + "x" for release in RELEASES)
+        raise JobError(f"gluonnlp {gluonnlp.__version__} is there, expected {known}: others build other models")
     versions = {"mxnet": mx.__version__, "gluonnlp": gluonnlp.__version__, "numpy": np.__version__}
     return dict(versions, python=platform.python_version())
 
@@ -123,11 +130,13 @@ def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
 def keep(original: "Original", *, attentions: bool) -> "dict[str, Any]":
     """A dict that a forward pass fills: hooks see what each block gives."""
     kept = {}  # type: dict[str, Any]
+    length_first = getattr(original, "length_first", False)
 
     def keeping(name: str, index: int) -> "Callable[..., None]":
         def hook(_block: object, _inputs: object, output: "Values") -> None:
             value = output[index] if isinstance(output, (tuple, list)) else output
-            kept[name] = value.asnumpy()
+            array = value.asnumpy()
+            kept[name] = array.swapaxes(0, 1) if array.ndim == 3 and length_first else array  # noqa: PLR2004
             say(name)
 
         return hook
@@ -152,6 +161,15 @@ def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]
     return dict(kept, **{name: array.asnumpy() for name, array in heads.items()})
 
 
+def runnable(job: "dict[str, Any]", release: str) -> "list[str]":
+    """The dtypes of the job that its network can be run in."""
+    has = getattr(build(job), "dtypes", job["dtypes"])
+    found = [dtype for dtype in job["dtypes"] if dtype in has]
+    if not found:
+        raise JobError(f"gluonnlp {release} computes this network in {has[0]} alone: pass --dtype {has[0]}")
+    return found
+
+
 def main() -> int:
     """Do the job that the command line names; give the exit status."""
     hide_own_directory()
@@ -159,7 +177,7 @@ def main() -> int:
     with open(sys.argv[1]) as file:
         job = json.load(file)
     try:
-        versions = load_frameworks()
+        versions = load_frameworks(job["gluonnlp"])
         import numpy as np
 
         say("mxnet {mxnet}, gluonnlp {gluonnlp}, numpy {numpy}, Python {python}".format(**versions))
@@ -167,7 +185,7 @@ def main() -> int:
             inputs = {name: stored[name] for name in stored.files}
         values = read_values(job)
         outputs = {"meta": np.array(json.dumps(versions))}
-        for dtype in job["dtypes"]:
+        for dtype in runnable(job, versions["gluonnlp"]):
             start = time.time()
             say(f"running in {dtype}")
             outputs.update((f"{dtype}/{name}", array) for name, array in run(job, values, inputs, dtype).items())

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from bort_convert.errors import BackendError, FormatError, ParityError
-from bort_convert.verify.directory import config_of, has_pooler, head_epsilon
-from bort_convert.verify.heads import head_norm, head_outputs
-from bort_convert.verify.layers import epsilon_of, first_position, position_rows, stages
+from bort_convert.verify.directory import config_of, has_pooler, own_of
+from bort_convert.verify.heads import head_norm, head_outputs, head_transform
+from bort_convert.verify.layers import embeddings_norm, epsilon_of, first_position, position_rows, stages
 
 try:
     import torch
     import transformers
+    from transformers.activations import ACT2FN
 except ImportError as missing:
     raise BackendError(
         f'this step needs torch and transformers ({missing}): pip install "bort-convert[torch]"'
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Array
+    from bort_convert.family import Fact
 
 Model: TypeAlias = Any
 """A `PreTrainedModel`: what transformers gives is not typed here."""
@@ -36,8 +38,8 @@ BASE_CLASSES: Final = ("BertModel", "RobertaModel")
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
     """The transformers model in a converted directory, in evaluation mode, with what its config cannot say.
 
-    `BertConfig` has one LayerNorm epsilon for the encoder and the masked-language-model head, where GluonNLP 0.8 has
-    two; the head's own stands in conversion.json and is set here.
+    `BertConfig` has one LayerNorm epsilon and one activation for the whole model, where GluonNLP's may have others in
+    the masked-language-model head and behind the embeddings; those stand in conversion.json and are set here.
 
     Args:
         target: a directory that `convert` wrote; its config.json names the class.
@@ -59,23 +61,32 @@ def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Model:  # 
     ]
     if problems:
         raise ParityError(f"{target}: the tensors are not those of {receiving.__name__}; {'; '.join(problems)}")
-    set_epsilons(model, head=head_epsilon(target))
+    set_own(model, own_of(target))
     return model.eval()
 
 
-def set_epsilons(model: Model, *, head: float | None = None, as_float32: bool = False) -> None:
-    """Set every LayerNorm's epsilon: the config's, and the head's own.
+def set_own(model: Model, own: Mapping[str, Fact], *, as_float32: bool = False) -> None:
+    """Set every LayerNorm's epsilon and the head's activation: the config's, or what the original has of its own.
 
     Args:
         model: the receiving model.
-        head: the masked-language-model head's epsilon; None for the config's.
-        as_float32: round them to float32 first, which is how MXNet holds them in any precision.
+        own: see `own_facts`; the stock model without any.
+        as_float32: round epsilons to float32 first, which is how MXNet holds them in any precision.
+
+    Raises:
+        FormatError: the activation is none that transformers has.
     """
-    norm, stock = head_norm(model), epsilon_of(model)
+    places = {"head_layer_norm_eps": head_norm(model), "embedding_layer_norm_eps": embeddings_norm(model)}
+    special = {id(norm): own[name] for name, norm in places.items() if name in own}
     for module in model.modules():
         if isinstance(module, torch.nn.LayerNorm):
-            epsilon = head if module is norm and head is not None else stock
+            epsilon = float(special.get(id(module), epsilon_of(model)))
             module.eps = float(np.float32(epsilon)) if as_float32 else epsilon
+    if (transform := head_transform(model)) is not None:
+        name = own.get("head_hidden_act", model.config.hidden_act)
+        if name not in ACT2FN:
+            raise FormatError(f"conversion.json: head_hidden_act is {name!r}, which transformers has not")
+        transform.transform_act_fn = ACT2FN[name]
 
 
 def state_shapes(target: str | os.PathLike[str]) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -148,20 +159,11 @@ def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str
         return head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
 
 
-def run_target(
-    target: str | os.PathLike[str],
-    inputs: Mapping[str, Array],
-    dtype: str,
-    *,
-    head_eps: bool = True,
-    float32_epsilons: bool = True,
-    attentions: bool = False,
-    device: str = "cpu",
-) -> dict[str, Array]:
-    """Load a directory and run it once; without `head_eps` as the stock class is, see `load_model` and `run_model`."""
-    model = load_model(target, dtype, device=device, attentions=attentions)
-    set_epsilons(model, head=head_epsilon(target) if head_eps else None, as_float32=float32_epsilons)
-    return run_model(model, inputs, attentions=attentions)
+def run_target(target: str | os.PathLike[str], inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """Load a directory and run it once, with epsilons as MXNet holds them; see `load_model` and `run_model`."""
+    model = load_model(target, dtype)
+    set_own(model, own_of(target), as_float32=True)
+    return run_model(model, inputs)
 
 
 def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int) -> list[list[int]]:

@@ -16,6 +16,7 @@ from bort_convert.verify.directory import cast_of, manifest_of
 from bort_convert.verify.inputs import BATCH, MASKED, InputError, default_inputs
 from bort_convert.verify.live import TIMEOUT, Reference, fit_file, run_reference
 from bort_convert.verify.memory import peak_mb
+from bort_convert.verify.notes import cast_note, dtype_note, release_note
 from bort_convert.verify.result import BEHAVIOUR, Report, Rung
 from bort_convert.verify.subject import Subject, recorded, running
 from bort_convert.verify.trace import DTYPES, Trace, sampled, save_trace
@@ -48,6 +49,7 @@ def verify(
     attentions: bool = False,
     heads: int | None = None,
     mxnet_python: str | None = None,
+    gluonnlp: str | None = None,
     timeout: float = TIMEOUT,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
@@ -66,6 +68,7 @@ def verify(
         attentions: compare attention probabilities too.
         heads: attention heads of a size that was never published; by default those that the conversion was given.
         mxnet_python: an interpreter that has mxnet and gluonnlp; this one by default.
+        gluonnlp: a folder that holds another release of gluonnlp, in place of the interpreter's own.
         timeout: seconds that MXNet may take.
         progress: told each line of progress.
 
@@ -85,7 +88,7 @@ def verify(
         subject = recorded(reference, target, _dtypes(dtype), all_needed=dtype != BOTH)
     else:
         fit = fit_as_converted(reference, target, heads)
-        live = Reference(Path(reference), fit, mxnet_python, timeout, progress, cast_of(target))
+        live = Reference(Path(reference), fit, mxnet_python, timeout, progress, cast_of(target), gluonnlp)
         inputs = _inputs(live.fit, seed=seed, batch=batch, sentences=_sentences(target, text, live.fit))
         subject = running(live, target, inputs, _dtypes(dtype), attentions=attentions)
     shapes = rungs.names_and_shapes(target, subject.provenance)
@@ -96,7 +99,12 @@ def verify(
         rungs=(shapes, subject.bits, judged.rung),
         runs=judged.runs,
         isolation=judged.isolation,
-        notes=(*_cast_note(target, recorded=is_trace(reference)), *judged.notes),
+        notes=(
+            *cast_note(target, recorded=is_trace(reference)),
+            *release_note(subject.provenance, judged.versions),
+            *dtype_note(subject.dtypes, judged.runs),
+            *judged.notes,
+        ),
         versions=judged.versions,
         lengths=judged.lengths,
         seconds=time.perf_counter() - start,
@@ -118,7 +126,9 @@ def record(
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    producer: str | None = None,
     mxnet_python: str | None = None,
+    gluonnlp: str | None = None,
     timeout: float = TIMEOUT,
     force: bool = False,
     progress: Callable[[str], None] = lambda _line: None,
@@ -138,7 +148,9 @@ def record(
         family: see `convert`.
         variant: see `convert`.
         heads: see `convert`.
+        producer: see `convert`.
         mxnet_python: an interpreter that has mxnet and gluonnlp; this one by default.
+        gluonnlp: a folder that holds another release of gluonnlp, in place of the interpreter's own.
         timeout: seconds that MXNet may take.
         force: replace a file at `target`.
         progress: told each line of progress.
@@ -148,13 +160,13 @@ def record(
         OutputError: the trace cannot be written.
         InputError: a layer is asked for that the model has not, or nothing is.
     """
-    fit = fit_file(source, family=family, variant=variant, heads=heads)
+    fit = fit_file(source, family=family, variant=variant, heads=heads, producer=producer)
     count = fit.plan.dims["layers"]
     if wrong := [number for number in layers or () if not 0 <= number < count]:
         raise InputError(f"layer {wrong[0]} was asked for, the model has the layers 0 to {count - 1}")
     if sample is not None and sample < 1:
         raise InputError(f"a sample of {sample} positions was asked for, expected at least 1")
-    reference = Reference(Path(source), fit, mxnet_python, timeout, progress)
+    reference = Reference(Path(source), fit, mxnet_python, timeout, progress, gluonnlp=gluonnlp)
     with new_file(target, source=source, force=force) as partial_file:
         inputs = _inputs(fit, seed=seed, batch=batch, masked=masked)
         trace = run_reference(reference, inputs, dtypes=_dtypes(dtype), attentions=attentions)
@@ -178,24 +190,15 @@ def is_trace(path: PathLike) -> bool:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _cast_note(target: PathLike, *, recorded: bool) -> tuple[str, ...]:
-    dtype = cast_of(target)
-    if dtype is None:
-        return ()
-    known = f"conversion.json: the weights were cast to {dtype}"
-    if not recorded:
-        return (f"{known}; GluonNLP ran on the values rounded in the same way",)
-    advice = "say with --atol what it may be, or verify with the checkpoint"
-    return (f"{known} and the trace's were not: every difference holds that rounding too; {advice}",)
-
-
 def _behaviour(
     subject: Subject, target: PathLike, limits: Limits, device: str, progress: Callable[[str], None]
 ) -> Judged:
     """The third rung; a directory of other sizes fails it without a run."""
     if not rungs.same_sizes(target, subject.provenance):
         return Judged(Rung(BEHAVIOUR, passed=False, detail="not run: config.json has other sizes than the source"))
-    return judge(subject.run(), target, subject.dtypes, limits=limits, device=device, progress=progress)
+    trace = subject.run()
+    found = [dtype for dtype in subject.dtypes if dtype in trace.outputs]
+    return judge(trace, target, found, limits=limits, device=device, progress=progress)
 
 
 def _dtypes(dtype: str) -> tuple[str, ...]:
@@ -207,7 +210,7 @@ def _dtypes(dtype: str) -> tuple[str, ...]:
 def fit_as_converted(source: PathLike, target: PathLike, heads: int | None = None) -> Fit:
     """What a source is, with the choices that its conversion was given."""
     options = manifest_of(target).get("options") or {}
-    choices: dict[str, Any] = {name: options.get(name) for name in ("family", "variant", "heads")}
+    choices: dict[str, Any] = {name: options.get(name) for name in ("family", "variant", "heads", "producer")}
     if heads is not None:
         choices["heads"] = heads
     return fit_file(source, **choices)

@@ -24,7 +24,7 @@ from bort_convert.families import bert, bort, gpt2, roberta
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Limits, judge
-from bort_convert.verify.inputs import default_inputs
+from bort_convert.verify.inputs import MASKED, default_inputs
 from bort_convert.verify.live import Reference, fit_file, run_reference
 from bort_convert.verify.result import BEHAVIOUR, BITS, NAMES_AND_SHAPES, excess
 
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).parents[2] / "fixtures" / "bort_2_3_24_24.params"
 BERT = SOURCE.with_name("bert_2_2_8_8.params")
 ROBERTA = SOURCE.with_name("roberta_2_2_8_8.params")
-"""hidden = units in all these, so that proj and ffn_2 have one shape."""
 GPT2 = SOURCE.with_name("gpt2_2_3_48_12.params")
-HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2, GPT2: 3}
+ERNIE = SOURCE.with_name("ernie_2_2_8_8.params")
+"""hidden = units in all these but GPT-2, so that proj and ffn_2 have one shape."""
+DISTILBERT = SOURCE.with_name("distilbert_2_2_8_8.params")
+HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2, GPT2: 3, ERNIE: 2, DISTILBERT: 2}
 LAYERS = 2
 MARGIN = 5.0
 ATTENTION = "bert.encoder.layer.0.attention"
@@ -111,7 +113,7 @@ def mutants() -> Iterator[Mutant]:
 def bert_mutants() -> Iterator[Mutant]:
     """What can go wrong with the parts that a Bort has not."""
     known = set(row_pairs())
-    yield from _swaps(pair for pair in row_pairs(bert.LANGUAGE_MODEL) if pair not in known)
+    yield from _swaps(pair for pair in row_pairs(bert.FAMILY.tables[0].rows) if pair not in known)
     types, following = "bert.embeddings.token_type_embeddings.weight", "cls.seq_relationship"
     yield Mutant("segments exchanged", _change(types, np.flipud))
     yield Mutant("segments left out", _change(types, np.zeros_like))
@@ -132,7 +134,7 @@ def bert_mutants() -> Iterator[Mutant]:
 def roberta_mutants() -> Iterator[Mutant]:
     """What can go wrong where a RoBERTa is made in another way than a Bort: positions and the head's names."""
     positions = "roberta.embeddings.position_embeddings.weight"
-    yield from _swaps(pair for pair in row_pairs(roberta.LANGUAGE_MODEL) if "lm_head" in "".join(pair))
+    yield from _swaps(pair for pair in row_pairs(roberta.FAMILY.tables[0].rows) if "lm_head" in "".join(pair))
     yield Mutant("positions not moved", _change(positions, lambda rows: np.concatenate((rows[2:], rows[:2]))))
     yield Mutant("positions moved by one row", _change(positions, lambda rows: np.concatenate((rows[1:], rows[:1]))))
     bits = frozenset({BITS})
@@ -191,7 +193,32 @@ def _wrong_gpt2_configs() -> Iterator[Mutant]:
     yield Mutant("saved as GPT2Model", _saved_bare, every)
 
 
-def row_pairs(table: Rows = bort.LANGUAGE_MODEL) -> Iterator[tuple[str, str]]:
+def ernie_mutants() -> Iterator[Mutant]:
+    """What can go wrong where an ERNIE computes otherwise than a BERT."""
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    yield Mutant("BERT's activation", lambda to: to.both("facts", "hidden_act", "hidden_act", "gelu"), config)
+    yield Mutant("BERT's activation in config.json", lambda to: to.config.update(hidden_act="gelu"), config)
+    yield Mutant("BERT's epsilon", lambda to: to.both("facts", "layer_norm_eps", "layer_norm_eps", 1e-12), config)
+    for name, value in (("head_hidden_act", "relu"), ("head_hidden_act", "gelu_new"), ("head_layer_norm_eps", 1e-5)):
+        yield Mutant(f"{name} {value}", lambda to, n=name, v=value: to.manifest["facts"].update({n: v}), config)
+        yield Mutant(f"no {name} but {value}", lambda to, n=name: to.manifest["facts"].pop(n), config)
+    behind = lambda to: to.manifest["facts"].update(embedding_layer_norm_eps=1e-12)  # noqa: E731 - as its kin
+    yield Mutant("the epsilon of gluonnlp 0.9.1 behind the embeddings", behind, frozenset({BEHAVIOUR}))
+
+
+def distilbert_mutants() -> Iterator[Mutant]:
+    """What can go wrong where a DistilBERT becomes a BertModel."""
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    yield Mutant(
+        "DistilBertModel's epsilon", lambda to: to.both("facts", "layer_norm_eps", "layer_norm_eps", 1e-12), config
+    )
+    types = "embeddings.token_type_embeddings.weight"
+    yield Mutant(
+        "a segment embedding", _change(types, lambda row: row + np.linspace(-1, 1, row.size, dtype=np.float32))
+    )
+
+
+def row_pairs(table: Rows = bort.FAMILY.tables[0].rows) -> Iterator[tuple[str, str]]:
     """Every two rows of a table whose targets have one shape where hidden = units."""
     shaped: dict[tuple[str, bool], list[str]] = {}
     for row in table:
@@ -378,7 +405,8 @@ class Bench:
 
     def run(self, *seeds: int) -> Trace:
         """The reference's outputs on the default inputs of each seed, one batch behind the other."""
-        batches = [default_inputs(self.reference.fit.plan.dims, seed=seed) for seed in seeds]
+        masked = MASKED if "masked-language-model head" in self.reference.fit.plan.groups else None
+        batches = [default_inputs(self.reference.fit.plan.dims, seed=seed, masked=masked) for seed in seeds]
         inputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         return run_reference(self.reference, inputs, dtypes=("float64",))
 
@@ -404,6 +432,8 @@ def main() -> None:
         (BERT, bert_mutants()),
         (ROBERTA, roberta_mutants()),
         (GPT2, gpt2_mutants()),
+        (ERNIE, ernie_mutants()),
+        (DISTILBERT, distilbert_mutants()),
     ):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)

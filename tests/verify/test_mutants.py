@@ -5,12 +5,16 @@ from typing import TYPE_CHECKING
 import pytest
 from mutants import (
     BERT,
+    DISTILBERT,
+    ERNIE,
     GPT2,
     MARGIN,
     ROBERTA,
     Bench,
     Mutant,
     bert_mutants,
+    distilbert_mutants,
+    ernie_mutants,
     gpt2_mutants,
     mutants,
     roberta_mutants,
@@ -68,7 +72,27 @@ def test_each_error_in_a_gpt2_is_caught_too(gpt2_bench: Bench, mutant: Mutant) -
     test_each_error_is_caught_by_the_rungs_that_should_see_it(gpt2_bench, mutant)
 
 
-@pytest.mark.parametrize("name", ["bert_bench", "roberta_bench", "gpt2_bench"])
+@pytest.fixture(scope="module")
+def ernie_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"), ERNIE)
+
+
+@pytest.mark.parametrize("mutant", list(ernie_mutants()), ids=lambda mutant: mutant.name)
+def test_each_error_in_what_an_ernie_computes_otherwise_is_caught_too(ernie_bench: Bench, mutant: Mutant) -> None:
+    test_each_error_is_caught_by_the_rungs_that_should_see_it(ernie_bench, mutant)
+
+
+@pytest.fixture(scope="module")
+def distilbert_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"), DISTILBERT)
+
+
+@pytest.mark.parametrize("mutant", list(distilbert_mutants()), ids=lambda mutant: mutant.name)
+def test_each_error_in_what_becomes_of_a_distilbert_is_caught_too(distilbert_bench: Bench, mutant: Mutant) -> None:
+    test_each_error_is_caught_by_the_rungs_that_should_see_it(distilbert_bench, mutant)
+
+
+@pytest.mark.parametrize("name", ["bert_bench", "roberta_bench", "gpt2_bench", "ernie_bench", "distilbert_bench"])
 def test_the_unmutated_others_pass_twenty_seeds_in_a_row(request: pytest.FixtureRequest, name: str) -> None:
     test_the_unmutated_model_passes_twenty_seeds_in_a_row(request.getfixturevalue(name))
 

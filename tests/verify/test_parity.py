@@ -17,7 +17,9 @@ pytestmark = pytest.mark.torch
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TRACES = sorted((FIXTURES / "traces").glob("*.safetensors"))
 CHECKPOINTS = sorted(
-    path for family in ("bert", "bort", "gpt2", "roberta") for path in FIXTURES.glob(f"{family}_[0-9]*.params")
+    path
+    for family in ("bert", "bort", "distilbert", "ernie", "gpt2", "roberta")
+    for path in FIXTURES.glob(f"{family}_[0-9]*.params")
 )
 HIDDEN, EXACT = 3e-5, 1e-12
 

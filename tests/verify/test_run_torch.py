@@ -37,7 +37,7 @@ def edit(path: Path, **changes: object) -> None:
 
 
 def test_the_head_gets_its_own_epsilon_and_the_rest_the_config_s(converted: Path) -> None:
-    from bort_convert.verify.run_torch import load_pretrained, set_epsilons  # noqa: PLC0415
+    from bort_convert.verify.run_torch import load_pretrained, set_own  # noqa: PLC0415
 
     model = load_pretrained(converted)
     assert type(model).__name__ == "BertForMaskedLM"
@@ -45,8 +45,42 @@ def test_the_head_gets_its_own_epsilon_and_the_rest_the_config_s(converted: Path
     assert model.cls.predictions.transform.LayerNorm.eps == 1e-12
     assert model.bert.embeddings.LayerNorm.eps == 1e-5
     assert model.bert.encoder.layer[2].output.LayerNorm.eps == 1e-5
-    set_epsilons(model, as_float32=True)
+    set_own(model, {}, as_float32=True)
     assert model.cls.predictions.transform.LayerNorm.eps == float(np.float32(1e-5)) != 1e-5
+
+
+def test_what_the_original_has_of_its_own_is_set_and_the_stock_class_comes_back(tmp_path: Path) -> None:
+    from bort_convert.verify.run_torch import load_pretrained, set_own  # noqa: PLC0415
+
+    convert(FIXTURES / "ernie_2_2_8_8.params", tmp_path / "out", family="ernie", heads=2, producer="0.9.1")
+    model = load_pretrained(tmp_path / "out")
+    head, layer = model.cls.predictions.transform, model.bert.encoder.layer[1]
+    assert type(head.transform_act_fn).__name__ == "GELUActivation"
+    assert type(layer.intermediate.intermediate_act_fn).__name__ == "ReLU"
+    assert (head.LayerNorm.eps, model.bert.embeddings.LayerNorm.eps, layer.output.LayerNorm.eps) == (1e-12, 1e-12, 1e-5)
+    set_own(model, {})
+    assert type(head.transform_act_fn).__name__ == "ReLU"
+    assert (head.LayerNorm.eps, model.bert.embeddings.LayerNorm.eps) == (1e-5, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("head_hidden_act", "swoosh", "head_hidden_act is 'swoosh', which transformers has not"),
+        ("head_hidden_act", 3, "head_hidden_act is 3; expected what a conversion writes"),
+        ("head_layer_norm_eps", "1e-5", "head_layer_norm_eps is '1e-5'; expected what a conversion writes"),
+        ("embedding_layer_norm_eps", True, "embedding_layer_norm_eps is True; expected what a conversion writes"),
+    ],
+)
+def test_a_manifest_that_says_what_no_conversion_does_is_refused(
+    copy: Path, name: str, value: object, message: str
+) -> None:
+    from bort_convert.verify.run_torch import load_pretrained  # noqa: PLC0415
+
+    facts = json.loads((copy / "conversion.json").read_text())["facts"]
+    edit(copy / "conversion.json", facts={**facts, name: value})
+    with pytest.raises(FormatError, match=message):
+        load_pretrained(copy)
 
 
 def test_the_backbone_comes_without_pooler_and_the_classifier_with_it(tmp_path: Path) -> None:
@@ -63,7 +97,7 @@ def test_a_backbone_that_has_a_pooler_comes_with_it(tmp_path: Path) -> None:
     from bort_convert.verify.run_torch import load_pretrained, state_shapes  # noqa: PLC0415
 
     source, out = FIXTURES / "bert_2_2_8_8-pooled.params", tmp_path / "out"
-    convert(source, out, heads=2)
+    convert(source, out, family="bert", heads=2)
     assert load_pretrained(out).pooler is not None
     rewrite(out, **{"pooler.dense.weight": None, "pooler.dense.bias": None})
     assert "pooler.dense.weight" in state_shapes(out), "the manifest knows of it"
@@ -71,7 +105,7 @@ def test_a_backbone_that_has_a_pooler_comes_with_it(tmp_path: Path) -> None:
         load_pretrained(out)
     (out / "conversion.json").unlink()
     assert load_pretrained(out).pooler is None
-    convert(source, out, heads=2, force=True)
+    convert(source, out, family="bert", heads=2, force=True)
     (out / "conversion.json").unlink()
     assert load_pretrained(out).pooler is not None
 

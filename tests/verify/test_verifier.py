@@ -72,8 +72,12 @@ def test_the_notes_give_the_second_numbers(bort: Path, converted: Path) -> None:
     assert "torch is given 9.999999747378752e-06; with 1e-05, as config.json has it, max |d| is " in stock
     assert 1e-13 < float(stock.rsplit(" ", 1)[1]) < 1e-9
     for note, dtype in ((sharp, "float64"), (single, "float32")):
-        assert note.startswith(f"{dtype}: GluonNLP's head has a LayerNorm epsilon of its own")
-        assert 1e-6 < float(note.split("mlm_logits are ")[1].split(" ")[0]) < 1e-3
+        assert note.startswith(
+            f"{dtype}: the config has no place for the head's LayerNorm epsilon, 1e-12, which load_pr"
+        )
+        with_it, without_it = note.split("mlm_logits max |d| ")[1].split(" with it, ")
+        assert float(with_it) < (1e-12 if dtype == "float64" else 1e-4)
+        assert 1e-6 < float(without_it.split(" ")[0]) < 1e-3
 
 
 def test_a_trace_gives_the_same_verdict_without_mxnet(bort: Path, converted: Path, recorded: Path) -> None:

@@ -1,8 +1,10 @@
 # ruff: noqa: PLC0415 - mxnet is there when a model is built; Python 3.6 syntax
 """BERT, RoBERTa, Bort and what has their shape: gluonnlp's own BERTModel, with a head behind it if there is one.
 
-Source: dmlc/gluon-nlp v0.8.3, model/bert.py and scripts/bert/model; alexa/bort, bort/bort.py, which leaves some of it
-out.
+Releases from 0.9 on take fewer arguments, and compute attention by kernels of MXNet that are there in float32 alone.
+
+Source: dmlc/gluon-nlp v0.8.3 and v0.10.0, model/bert.py and scripts/bert/model; alexa/bort, bort/bort.py, which leaves
+some of it out.
 """
 
 from typing import TYPE_CHECKING
@@ -17,22 +19,32 @@ class Original:
     """The model that the job's structural names belong to: the names say what it has."""
 
     def __init__(self, job: "dict[str, Any]") -> None:
+        import gluonnlp
         import mxnet as mx
-        from gluonnlp.model.bert import BERTEncoder, BERTModel
 
+        models = gluonnlp.model.bert
+        self.length_first = not gluonnlp.__version__.startswith("0.8.")
+        self.dtypes = ["float32"] if self.length_first else ["float32", "float64"]
         dims, facts, names, child = job["dims"], job["facts"], sorted(job["names"].values()), job["family"] + "."
         prefix = child if any(name.startswith(child) for name in names) else ""
         outside = [name for name in names if not name.startswith(prefix)]
         parts = {name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)}
         sizes = {"num_layers": dims["layers"], "hidden_size": dims["hidden"], "max_length": dims["positions"]}
         known = {"num_heads": facts["heads"], "activation": facts["hidden_act"]}
-        fixed = {"attention_cell": "multi_head", "scaled": True, "dropout": 0.1, "use_residual": True}
-        encoder = BERTEncoder(
-            units=dims["units"], layer_norm_eps=facts["layer_norm_eps"], **dict(sizes, **dict(known, **fixed))
+        fixed = {} if self.length_first else {"attention_cell": "multi_head", "scaled": True, "use_residual": True}
+        encoder = models.BERTEncoder(
+            units=dims["units"],
+            layer_norm_eps=facts["layer_norm_eps"],
+            dropout=0.1,
+            **dict(sizes, **dict(known, **fixed)),
         )
-        tables = {"vocab_size": dims["vocab"], "token_type_vocab_size": dims.get("types"), "embed_dropout": 0.1}
-        uses = {"use_" + part: part in parts for part in ("token_type_embed", *BEHIND)}
-        self.model = BERTModel(encoder, units=dims["units"], embed_size=dims["units"], **dict(tables, **uses))
+        tables = {"vocab_size": dims["vocab"], "units": dims["units"], "embed_size": dims["units"]}
+        if job["family"] == "distilbert" and self.length_first:
+            self.model = models.DistilBERTModel(encoder, **tables)
+        else:
+            uses = {"use_" + part: part in parts for part in ("token_type_embed", *BEHIND)}
+            self.model = models.BERTModel(encoder, token_type_vocab_size=dims.get("types"), **dict(tables, **uses))
+        self.call = models.BERTModel.__call__  # DistilBERT's own takes fewer arguments and fills these in
         self.head, self.spans = None, False  # type: Any, bool
         whole = mx.gluon.Block()
         if outside:
@@ -62,7 +74,7 @@ class Original:
         arrays = {name: mx.nd.array(values, dtype="int32") for name, values in given.items()}
         types = arrays["token_types"] if hasattr(self.model, "token_type_embed") else []
         masked = arrays["masked_positions"] if hasattr(self.model, "decoder") else None
-        found = self.model(arrays["input_ids"], types, arrays["valid_length"].astype(dtype), masked)
+        found = self.call(self.model, arrays["input_ids"], types, arrays["valid_length"].astype(dtype), masked)
         last, *rest = found if isinstance(found, tuple) else [found]
         outputs = dict(zip((name for part, name in BEHIND.items() if hasattr(self.model, part)), rest))  # noqa: B905 - Python 3.6
         if self.head is not None:
