@@ -54,5 +54,5 @@ def test_the_readme_lists_every_file(fixtures: Path) -> None:
     for path in fixtures.iterdir():
         # The files of a Bort or a BERT are listed as NAME.params, NAME-prefix.params, ...
         suffix = path.stem.partition("-")[2]
-        listed = f"NAME{'-' * bool(suffix)}{suffix}{path.suffix}" if re.match(r"[a-z]+_\d", path.stem) else path.name
+        listed = f"NAME{'-' * bool(suffix)}{suffix}{path.suffix}" if re.match(r"[a-z0-9]+_\d", path.stem) else path.name
         assert path.is_dir() or path.name == "README.md" or f"`{listed}`" in text, path.name
