@@ -66,7 +66,7 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         lines.append(f"  no tokenizer: bort_convert makes none for {families()[manifest.family].title} yet")
     elif not manifest.tokenizer:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
-    if "heads" in manifest.options:
+    if "heads" in manifest.options and "heads" not in manifest.dims:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
     loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
     bare = manifest.architecture == families()[manifest.family].base_class and not manifest.has_pooler

@@ -14,6 +14,7 @@ from bort_convert.binding import describe, make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
 from bort_convert.fit import Attempt, Fit, complete, no_table, variant_of
+from bort_convert.ops import Drop
 from bort_convert.places import find_places
 from bort_convert.rows import targets_of
 from bort_convert.spelling import prefixed_names
@@ -137,11 +138,11 @@ def _sources(rows: Rows, mirror: Plan, targets: Header) -> tuple[dict[str, Tenso
                 name = slot.name.format(**numbers)
                 if row.original:
                     found[name] = replace(found[row.original], name=name)
-                elif row.targets:
-                    dtype = targets[row.targets[0].format(**numbers)].dtype
-                    found[name] = TensorSpec(name, dtype, sizes(slot.dims, mirror.dims))
-                else:
+                elif isinstance(row.op, Drop):
                     lost.append(f"{name}: no directory holds it ({row.why}), and it cannot be made again")
+                else:
+                    made = row.targets[0].format(**numbers) if row.targets else next(iter(targets))
+                    found[name] = TensorSpec(name, targets[made].dtype, sizes(slot.dims, mirror.dims))
     return found, tuple(lost)
 
 
@@ -155,9 +156,9 @@ def _numbers(row: Row, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
 
 
 def _heads(attempt: Attempt, config: Mapping[str, Any]) -> tuple[str, Any]:
-    """The config's key for attention heads and its value; "" and None for a published size, which has its own."""
+    """The config's key for attention heads and its value; "" and None where the size or the shapes say it."""
     keys = [key.name for key in attempt.family.config if key.source == _HEADS]
-    if not keys or variant_of(attempt.family, attempt.plan.dims):
+    if not keys or _HEADS in attempt.plan.dims or variant_of(attempt.family, attempt.plan.dims):
         return "", None
     return keys[0], config.get(keys[0])
 
