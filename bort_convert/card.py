@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "README.md"
 TOKENIZER: Final = "tokenizer.json"
 _TASKS: Final = {
+    "LMHeadModel": "text-generation",
     "MaskedLM": "fill-mask",
     "PreTraining": "fill-mask",
     "QuestionAnswering": "question-answering",
@@ -79,7 +80,9 @@ def _usage(manifest: Manifest) -> str:
         ]
         return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
     if _task(manifest) == _ENCODER:
-        options = "" if manifest.has_pooler else ", add_pooling_layer=False"
+        known = families().get(manifest.family)
+        bare = known is not None and known.pooler and not manifest.has_pooler
+        options = ", add_pooling_layer=False" if bare else ""
         lines = [
             "import torch",
             "from transformers import AutoModel, AutoTokenizer",

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from bort_convert.values import Values
 
 KINDS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}
-AUTO_CLASSES = {
-    "BertModel": "AutoModel",
-    "BertForMaskedLM": "AutoModelForMaskedLM",
-    "BertForNextSentencePrediction": "AutoModelForNextSentencePrediction",
-    "BertForPreTraining": "AutoModelForPreTraining",
-    "BertForQuestionAnswering": "AutoModelForQuestionAnswering",
-    "BertForSequenceClassification": "AutoModelForSequenceClassification",
-    "RobertaForMaskedLM": "AutoModelForMaskedLM",
-    "RobertaForSequenceClassification": "AutoModelForSequenceClassification",
-}
 
 
 def inspection_text(found: Inspection) -> str:
@@ -68,10 +58,19 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} --vocab FILE --bpe-ranks FILE")
     if "heads" in manifest.options and "heads" not in manifest.dims:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
-    loader = AUTO_CLASSES.get(manifest.architecture, "AutoModel")
-    bare = manifest.architecture == families()[manifest.family].base_class and not manifest.has_pooler
+    family = families()[manifest.family]
+    bare = manifest.architecture == family.base_class and family.pooler and not manifest.has_pooler
     options = ", add_pooling_layer=False" if bare else ""
+    loader = auto_class(manifest.architecture)
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
+
+
+def auto_class(architecture: str) -> str:
+    """The `AutoModel...` of transformers that loads a class."""
+    if architecture.endswith("LMHeadModel"):
+        return "AutoModelForCausalLM"
+    _, purpose, head = architecture.partition("For")
+    return f"AutoModel{purpose}{head}"
 
 
 def extraction_text(manifest: Manifest, target: Path) -> str:

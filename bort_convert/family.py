@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from bort_convert import families as _families
@@ -93,12 +93,17 @@ class Layout:
         layers: the list of layers.
         positions: the table of position embeddings; "" where the backbone is given no positions.
         final_norm: the LayerNorm behind the last layer, "" without one.
+        batch_axis: which axis of what embeddings and layers give is the batch: 0, or 1 behind the tokens.
+        sinusoids: the method that makes positions from (offsets, frequencies), "" without one: the class computes them
+            in float32, whatever its own precision.
     """
 
     embeddings: str = "embeddings"
     layers: str = "encoder.layer"
     positions: str = "embeddings.position_embeddings"
     final_norm: str = ""
+    batch_axis: int = 0
+    sinusoids: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,8 @@ class Family:
             puts one or two `</s>` between the texts of a pair.
         original: the file in verify/originals/ that builds the network in MXNet.
         layout: where the receiving backbone has its layers.
+        pooler: whether the backbone's class has a pooler, unless it is told to have none.
+        seconds: what transformers may write beside a tied tensor: the end of its second name -> that of its first.
     """
 
     name: str
@@ -131,6 +138,8 @@ class Family:
     tokenizer: str = ""
     original: str = "bert"
     layout: Layout = Layout()
+    pooler: bool = True
+    seconds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model_type(self) -> object:

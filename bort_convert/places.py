@@ -43,12 +43,13 @@ class Places:
     clashes: tuple[str, ...]
 
 
-def find_places(names: Iterable[str], base: str) -> Places:
+def find_places(names: Iterable[str], base: str, seconds: Mapping[str, str] | None = None) -> Places:
     """What each name in a directory means.
 
     Args:
         names: of its tensors; those of a backbone that was saved alone have no base.
         base: the prefix of the backbone's targets.
+        seconds: the family's own second names; see `Family`.
     """
     known = list(names)
     bare = not any(name.startswith(base) for name in known)
@@ -61,8 +62,8 @@ def find_places(names: Iterable[str], base: str) -> Places:
             one, other = printable(name), printable(found[target])
             clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
         found.setdefault(target, name)
-    seconds, counters = _taken(found, _SECOND_NAMES), _taken(found, _COUNTED)
-    return Places(found, seconds, counters, tuple(clashes))
+    tied, counters = _taken(found, {**_SECOND_NAMES, **(seconds or {})}), _taken(found, _COUNTED)
+    return Places(found, tied, counters, tuple(clashes))
 
 
 def _taken(places: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:

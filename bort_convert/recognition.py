@@ -86,8 +86,9 @@ def recognize(
     if others:
         titles = " or ".join(f"'{other.attempt.table.title}'" for other in others)
         notes += (f"written as '{attempt.table.title}'; what a directory holds does not tell it from {titles}",)
+    places = find_places(header, attempt.family.base, attempt.family.seconds)
     fit = replace(complete(attempt, None, _heads(attempt, config)[1]), plan=attempt.plan)
-    return Recognized(fit, chosen.sources, find_places(header, attempt.family.base), notes)
+    return Recognized(fit, chosen.sources, places, notes)
 
 
 def unprefixed(found: Attempt | Fit) -> list[str]:
@@ -104,7 +105,7 @@ class _Tried:
 
 
 def _try_table(header: Header, config: Mapping[str, Any], family: Family, table: Table) -> _Tried:
-    places = find_places(header, family.base)
+    places = find_places(header, family.base, family.seconds)
     targets = {target: header[name] for target, name in places.targets.items()}
     mirror = make_plan(targets_of(table.rows), targets)
     if problems := (*places.clashes, *mirror.disagreements):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from bort_convert.errors import BackendError, FormatError, ParityError
+from bort_convert.family import families
 from bort_convert.verify.directory import config_of, has_pooler, head_epsilon
 from bort_convert.verify.heads import head_norm, head_outputs
-from bort_convert.verify.layers import epsilon_of, first_position, position_rows, stages
+from bort_convert.verify.layers import epsilon_of, first_position, layout_of, position_rows, sharp_sinusoids, stages
 
 try:
     import torch
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 Model: TypeAlias = Any
 """A `PreTrainedModel`: what transformers gives is not typed here."""
-
-BASE_CLASSES: Final = ("BertModel", "RobertaModel")
 
 
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
@@ -116,7 +115,8 @@ def run_model(
         inputs: a trace's.
         attentions: keep attention probabilities (the model was loaded for it).
         feed: outputs of the reference; every layer and head is then given the reference's input in place of its own.
-        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does.
+        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does, and of
+            computing sinusoids in the model's precision.
 
     Raises:
         ParityError: the model has fewer positions than the inputs.
@@ -127,13 +127,15 @@ def run_model(
     mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
     types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
     given = {} if stock_positions else _positions(model, *ids.shape)
-    passed = stages(model)
+    passed, axis = stages(model), layout_of(model).batch_axis
     with torch.no_grad(), ExitStack() as hooks:
+        if not stock_positions:
+            hooks.enter_context(sharp_sinusoids(model))
         for name, module in passed:
-            hooks.callback(module.register_forward_hook(_keeping(kept, name)).remove)
+            hooks.callback(module.register_forward_hook(_keeping(kept, name, axis)).remove)
         if feed is not None:
             for (before, _), (_, module) in pairwise(passed):
-                hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model)).remove)
+                hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model, axis)).remove)
         found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **given)
         for number, values in enumerate(found.attentions or () if attentions else ()):
             kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
@@ -164,11 +166,11 @@ def run_target(
     return run_model(model, inputs, attentions=attentions)
 
 
-def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int) -> list[list[int]]:
-    """Sentences as ids, special tokens included, cut to the model's positions; FormatError without a tokenizer."""
+def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int | None) -> list[list[int]]:
+    """Sentences as ids, special tokens included, at most as long as the model; FormatError without a tokenizer."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(target), local_files_only=True)
-        rows = tokenizer(list(sentences), truncation=True, max_length=positions)["input_ids"]
+        rows = tokenizer(list(sentences), truncation=positions is not None, max_length=positions)["input_ids"]
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise FormatError(f"{target}: the tokenizer cannot be loaded: {_first_line(error)}") from error
     return [list(row) for row in rows]
@@ -185,7 +187,8 @@ def _class_of(target: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
     receiving = getattr(transformers, str(names[0]), None)
     if not (isinstance(receiving, type) and issubclass(receiving, transformers.PreTrainedModel)):
         raise FormatError(f"{target}/config.json: architectures is {names}, expected a model class of transformers")
-    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] in BASE_CLASSES else {}
+    poolable = {family.base_class for family in families().values() if family.pooler}
+    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] in poolable else {}
 
 
 @contextmanager
@@ -222,17 +225,17 @@ def _positions(model: Model, batch: int, length: int) -> dict[str, torch.Tensor]
     return {"position_ids": (torch.arange(length, device=model.device) + first).expand(batch, -1)}
 
 
-def _keeping(kept: dict[str, Array], name: str) -> Callable[..., None]:
+def _keeping(kept: dict[str, Array], name: str, batch_axis: int) -> Callable[..., None]:
     def hook(_module: object, _inputs: object, output: Model) -> None:
         values = output[0] if isinstance(output, tuple) else output
-        kept[name] = values.cpu().numpy()
+        kept[name] = values.movedim(batch_axis, 0).cpu().numpy()
 
     return hook
 
 
-def _feeding(values: Array, model: Model) -> Callable[..., tuple[Any, ...]]:
+def _feeding(values: Array, model: Model, batch_axis: int) -> Callable[..., tuple[Any, ...]]:
     def hook(_module: object, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (_tensor(values, model), *arguments[1:])
+        return (_tensor(values, model).movedim(0, batch_axis), *arguments[1:])
 
     return hook
 

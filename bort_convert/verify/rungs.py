@@ -11,6 +11,7 @@ import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError, MappingError, ParityError
+from bort_convert.family import families
 from bort_convert.frequencies import Frequencies
 from bort_convert.params import open_params
 from bort_convert.verify.directory import cast_of, config_of, manifest_of, open_weights, shapes_of
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _PIECE: Final = 4 << 20
 _SHOWN: Final = 20
-_SIZES: Final = ("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings")
+_SIZES: Final = ("vocab", "units", "layers", "hidden", "positions")
 
 
 def names_and_shapes(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> Rung:
@@ -117,7 +118,9 @@ def digests(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> Ru
 def same_sizes(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> bool:
     """Whether config.json has the source's sizes: a model of any other size is not worth building or running."""
     config, wanted = config_of(target), json.loads(provenance["config"])
-    return all(config.get(key) == wanted[key] for key in _SIZES if key in wanted)
+    family = families().get(provenance["family"])
+    keys = [key.name for key in family.config if key.source in _SIZES] if family else []
+    return all(config.get(key) == wanted[key] for key in keys if key in wanted)
 
 
 def _rung(name: str, problems: Sequence[str], success: str) -> Rung:
