@@ -42,5 +42,5 @@ def test_no_table_makes_what_is_known_to_stand_beside_its_targets() -> None:
     for family in families().values():
         for table in family.tables:
             made = [target for row in table.rows for target in row.targets]
-            places = find_places(made, family.base)
+            places = find_places(made, family.base, family.seconds)
             assert places.targets.keys() == set(made)

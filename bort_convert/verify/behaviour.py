@@ -174,7 +174,8 @@ def _stock_sinusoids(trace: Trace, model: object, head: float | None) -> list[st
         return []
     run_torch.set_epsilons(model, head=head, as_float32=True)
     worst = _largest(compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0])
-    return [f"float64: both are given sinusoids in float64; the stock class makes float32 ones: max |d| is {worst:.2g}"]
+    given = "torch is given sinusoids in float64; the stock class makes float32 ones"
+    return [f"float64: {given}, with which max |d| is {worst:.2g}"]
 
 
 def _largest(run: Run) -> float:

@@ -119,7 +119,7 @@ def run_model(
             computing sinusoids in the model's precision.
 
     Raises:
-        ParityError: the model has fewer positions than the inputs.
+        ParityError: the model has fewer positions than the inputs, or cannot run them.
     """
     kept: dict[str, Array] = {}
     ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
@@ -128,7 +128,7 @@ def run_model(
     types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
     given = {} if stock_positions else _positions(model, *ids.shape)
     passed, axis = stages(model), layout_of(model).batch_axis
-    with torch.no_grad(), ExitStack() as hooks:
+    with torch.no_grad(), _failing_as("transformers cannot run it"), ExitStack() as hooks:
         if not stock_positions:
             hooks.enter_context(sharp_sinusoids(model))
         for name, module in passed:
