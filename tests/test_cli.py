@@ -66,7 +66,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
         (("extract", "{full}", "{out}.bin"), 4, "expected a name that ends in .safetensors or .npz"),
         (("{full}",), 2, "Missing argument 'OUT'"),
         (("{full}", "{out}", "--heads", "none"), 2, "Invalid value for '--heads'"),
-        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort', 'roberta'"),
+        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort', 'roberta', 'xlnet'"),
     ],
 )
 def test_every_mistake_has_its_exit_code_and_one_clear_message(
@@ -107,7 +107,7 @@ def test_debug_shows_where_an_error_came_from(full: Path, tmp_path: Path) -> Non
 def test_inspect_shows_arrays_and_the_closest_family_where_none_fits(fixtures: Path) -> None:
     result = run("inspect", fixtures / "cnn_tiny.params")
     assert result.exit_code == 0
-    assert "the closest is bort" in result.stdout
+    assert "the closest is xlnet" in result.stdout
     assert "MXNet list file" in result.stdout
 
 

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "bert_2_2_8_8": 2, "roberta_2_2_8_8": 2}
+HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "bert_2_2_8_8": 2, "roberta_2_2_8_8": 2, "xlnet_2_2_8_8": 2}
+TWINS = {"decoder.3.weight": "word_embed.0.weight", "_net.decoder.weight": "_net.word_embed.weight"}
 SOURCES = sorted(path for stem in HEADS for path in FIXTURES.glob(f"{stem}*.params"))
 TYPES = "bert.embeddings.token_type_embeddings.weight"
 WORDS = "bert.embeddings.word_embeddings.weight"
 POSITIONS = "bert.embeddings.position_ids"
 NORM = "bert.embeddings.LayerNorm.bias"
 OUTPUT = "cls.predictions.decoder.weight"
-COUNTER = re.compile("(?<=encoder)[0-9]+|(?<=model)[0-9]+|(?<=classifier)[0-9]+")
+COUNTER = re.compile("(?<=encoder)[0-9]+|(?<=model)[0-9]+|(?<=classifier)[0-9]+|(?<=xlnet)[0-9]+")
 Tensors = dict[str, "Array"]
 
 
@@ -113,9 +114,9 @@ def test_what_was_converted_comes_back_bit_for_bit_under_structural_names(source
     if any("." in name for name in expected):
         assert_same(found, expected)
     else:
-        twin = {"decoder.3.weight"} & found.keys()
+        twin = TWINS.keys() & found.keys()
         assert_same({name: array for name, array in found.items() if name not in twin}, structural(source))
-        assert all(found[name].tobytes() == found["word_embed.0.weight"].tobytes() for name in twin)
+        assert all(found[name].tobytes() == found[TWINS[name]].tobytes() for name in twin)
     assert manifest.notes[0] == f"the arrays of {source.name}, bit for bit"
 
 

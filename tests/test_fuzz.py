@@ -96,8 +96,14 @@ def test_seeds_reach_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
             targets.TARGETS[target](data)
     assert read == {"dense", "row_sparse", "csr", "none"}
     assert {trace.positions is None for trace in loaded} == {True, False}
-    assert len({name for trace in loaded for outputs in trace.outputs.values() for name in outputs}) == 6
-    assert set(fitted) > {"BertModel", "BertForMaskedLM", "BertForSequenceClassification", "RobertaForMaskedLM"}
+    assert len({name for trace in loaded for outputs in trace.outputs.values() for name in outputs}) == 7
+    assert set(fitted) > {
+        "BertModel",
+        "BertForMaskedLM",
+        "BertForSequenceClassification",
+        "RobertaForMaskedLM",
+        "XLNetModel",
+    }
 
 
 def raise_an_error(error: Exception) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bort_convert.convert import convert
-from bort_convert.families import bert, bort, roberta
+from bort_convert.families import bert, bort, roberta, xlnet
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Limits, judge
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 SOURCE = Path(__file__).parents[2] / "fixtures" / "bort_2_3_24_24.params"
 BERT = SOURCE.with_name("bert_2_2_8_8.params")
 ROBERTA = SOURCE.with_name("roberta_2_2_8_8.params")
+XLNET = SOURCE.with_name("xlnet_2_2_8_8.params")
 """hidden = units in all, so that proj and ffn_2 have one shape."""
-HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2}
+HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2, XLNET: 2}
 LAYERS = 2
 MARGIN = 5.0
 ATTENTION = "bert.encoder.layer.0.attention"
@@ -143,12 +144,37 @@ def roberta_mutants() -> Iterator[Mutant]:
     yield Mutant("taken for a Bort", lambda to: to.config.update(architectures=["BertForMaskedLM"]), config)
 
 
+def xlnet_mutants() -> Iterator[Mutant]:
+    """What can go wrong with relative attention: every two rows of one shape, and what each matrix is turned by."""
+    attention = "transformer.layer.0.rel_attn"
+    yield from _swaps(row_pairs(xlnet.REST))
+    yield Mutant("segments exchanged", _change(f"{attention}.seg_embed", lambda pair: pair[::-1]))
+    yield Mutant("segments left out", _change(f"{attention}.seg_embed", np.zeros_like))
+    for name in ("q", "r", "o"):
+        yield Mutant(f"{name} transposed", _change(f"{attention}.{name}", _turned))
+    yield Mutant("heads exchanged in o", _change(f"{attention}.o", lambda values: values[:, ::-1]))
+    yield Mutant("two layers permuted", _permute_layers)
+    yield Mutant("mask embedding changed", _change("transformer.mask_emb", np.negative), frozenset({BITS}))
+    yield Mutant("mask embedding missing", lambda to: _without(to, ("transformer.mask_emb",)))
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    for name, fact, value in (
+        ("ff_activation", "hidden_act", "gelu"),
+        ("layer_norm_eps", "layer_norm_eps", 1e-5),
+        ("attn_type", "attn_type", "uni"),
+        ("clamp_len", "clamp_len", 5),
+    ):
+        yield Mutant(f"{name} {value}", lambda to, n=name, f=fact, v=value: to.both("facts", n, f, v), config)
+    every = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+    yield Mutant("saved as XLNetModel", lambda to: _saved_as(to, "XLNetModel", ("lm_loss",)), every)
+
+
 def row_pairs(table: Rows = bort.LANGUAGE_MODEL) -> Iterator[tuple[str, str]]:
     """Every two rows of a table whose targets have one shape where hidden = units."""
     shaped: dict[tuple[str, bool], list[str]] = {}
     for row in table:
         if row.sources and row.targets:
-            dims = row.sources[0].dims.replace("hidden", "units")
+            (dims,) = row.op.axes(*(slot.dims for slot in row.sources))
+            dims = dims.replace("hidden", "units")
             shaped.setdefault((dims, "{layer}" in row.targets[0]), []).append(row.targets[0])
     for rows in shaped.values():
         yield from combinations(rows, 2)
@@ -289,8 +315,12 @@ def _last_bit(weight: Array) -> Array:
     return changed
 
 
+def _turned(values: Array) -> Array:
+    return values.reshape(len(values), -1).T.reshape(values.shape)
+
+
 def _permute_layers(to: Converted) -> None:
-    for name in [name for name in to.tensors if name.startswith("bert.encoder.layer.0.")]:
+    for name in [name for name in to.tensors if ".layer.0." in name]:
         to.swap(name, name.replace("layer.0.", "layer.1."))
 
 
@@ -327,7 +357,12 @@ class Bench:
 
 def main() -> None:
     rows = []
-    for source, errors in ((SOURCE, mutants()), (BERT, bert_mutants()), (ROBERTA, roberta_mutants())):
+    for source, errors in (
+        (SOURCE, mutants()),
+        (BERT, bert_mutants()),
+        (ROBERTA, roberta_mutants()),
+        (XLNET, xlnet_mutants()),
+    ):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)
             rows += [(mutant, bench.try_out(mutant)) for mutant in errors]

@@ -3,7 +3,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants import BERT, MARGIN, ROBERTA, Bench, Mutant, bert_mutants, mutants, roberta_mutants, row_pairs
+from mutants import (
+    BERT,
+    MARGIN,
+    ROBERTA,
+    XLNET,
+    Bench,
+    Mutant,
+    bert_mutants,
+    mutants,
+    roberta_mutants,
+    row_pairs,
+    xlnet_mutants,
+)
 
 from bort_convert.verify.result import BEHAVIOUR
 
@@ -46,7 +58,17 @@ def test_each_error_in_what_a_roberta_has_in_another_way_is_caught_too(roberta_b
     test_each_error_is_caught_by_the_rungs_that_should_see_it(roberta_bench, mutant)
 
 
-@pytest.mark.parametrize("name", ["bert_bench", "roberta_bench"])
+@pytest.fixture(scope="module")
+def xlnet_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"), XLNET)
+
+
+@pytest.mark.parametrize("mutant", list(xlnet_mutants()), ids=lambda mutant: mutant.name)
+def test_each_error_in_relative_attention_is_caught_too(xlnet_bench: Bench, mutant: Mutant) -> None:
+    test_each_error_is_caught_by_the_rungs_that_should_see_it(xlnet_bench, mutant)
+
+
+@pytest.mark.parametrize("name", ["bert_bench", "roberta_bench", "xlnet_bench"])
 def test_the_unmutated_others_pass_twenty_seeds_in_a_row(request: pytest.FixtureRequest, name: str) -> None:
     test_the_unmutated_model_passes_twenty_seeds_in_a_row(request.getfixturevalue(name))
 
