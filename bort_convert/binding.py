@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bort_convert.axes import sizes, split_axis
 from bort_convert.dtypes import FLOATS, TensorSpec
 from bort_convert.errors import printable
+from bort_convert.frequencies import Frequencies
 from bort_convert.ops import Fill
 from bort_convert.plan import Plan, Step
 from bort_convert.spelling import placeholder_pattern
@@ -174,13 +175,17 @@ class _Fitting:
     def _step(self, row: Row, specs: list[TensorSpec], dims: Mapping[str, int], dtype: str) -> Step | None:
         if row.original:
             return None
+        dtype = specs[0].dtype if specs else dtype
         op = row.op.bind(dims)
-        if isinstance(op, Fill):
+        if isinstance(op, Fill | Frequencies):
             op = replace(op, dtype=dtype)
-        shapes = op.infer(*(spec.shape for spec in specs))
+        try:
+            shapes = op.infer(*(spec.shape for spec in specs))
+        except ValueError as error:
+            self.disagreements.append(f"{', '.join(self._shown(spec.name) for spec in specs)}: {error}")
+            return None
         if len({spec.dtype for spec in specs}) > 1:
             self.disagreements.append(f"{', '.join(spec.name for spec in specs)}: expected one dtype for all of them")
-        dtype = specs[0].dtype if specs else dtype
         targets = tuple(TensorSpec(name, dtype, shape) for name, shape in zip(row.targets, shapes, strict=True))
         return Step(tuple(spec.name for spec in specs), targets, op, row.why)
 

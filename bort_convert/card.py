@@ -116,7 +116,9 @@ def _usage(manifest: Manifest) -> str:
         ]
         return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
     snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
-    options = "" if manifest.has_pooler else ", add_pooling_layer=False"
+    known = families().get(manifest.family)
+    bare = known is not None and known.pooler and not manifest.has_pooler
+    options = ", add_pooling_layer=False" if bare else ""
     lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
     return "\n\n".join(filter(None, (_python(lines), _own_note(manifest))))
 

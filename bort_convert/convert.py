@@ -154,9 +154,7 @@ def convert(
             written = replace(written, options=options)
             manifest = finish(folder, written, [path.name for path in folder.iterdir()])
             params.check_unchanged()
-            if verify:
-                manifest = _proved(verify(source, folder), folder, manifest)
-    return manifest
+            return _proved(verify(source, folder), folder, manifest) if verify else manifest
 
 
 def fit_source(

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from bort_convert.values import Values
 
 KINDS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}
-AUTO_CLASSES = {
-    "BertModel": "AutoModel",
-    "BertForMaskedLM": "AutoModelForMaskedLM",
-    "BertForNextSentencePrediction": "AutoModelForNextSentencePrediction",
-    "BertForPreTraining": "AutoModelForPreTraining",
-    "BertForQuestionAnswering": "AutoModelForQuestionAnswering",
-    "BertForSequenceClassification": "AutoModelForSequenceClassification",
-    "GPT2LMHeadModel": "AutoModelForCausalLM",
-    "RobertaForMaskedLM": "AutoModelForMaskedLM",
-    "RobertaForSequenceClassification": "AutoModelForSequenceClassification",
-}
 
 
 def inspection_text(found: Inspection) -> str:
@@ -71,19 +60,22 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
     elif not manifest.tokenizer:
         files = tokenizer.KINDS[family.tokenizer].files
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} {files}")
-    if "heads" in manifest.options:
+    if "heads" in manifest.options and "heads" not in manifest.dims:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
     if "producer" in manifest.options:
         lines.append(f"  trained by gluonnlp {manifest.options['producer']}: as you said; nothing in the file can tell")
-    loader = auto_class(manifest.architecture)
-    bare = manifest.architecture == family.base_class and not manifest.has_pooler
+    bare = manifest.architecture == family.base_class and family.pooler and not manifest.has_pooler
     options = ", add_pooling_layer=False" if bare else ""
+    loader = auto_class(manifest.architecture)
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
 
 
 def auto_class(architecture: str) -> str:
-    """The Auto class of transformers that loads a receiving class."""
-    return AUTO_CLASSES.get(architecture, "AutoModel")
+    """The `AutoModel...` of transformers that loads a class."""
+    if architecture.endswith("LMHeadModel"):
+        return "AutoModelForCausalLM"
+    _, purpose, head = architecture.partition("For")
+    return f"AutoModel{purpose}{head}"
 
 
 def extraction_text(manifest: Manifest, target: Path) -> str:

@@ -115,12 +115,17 @@ class Layout:
         layers: the list of layers.
         positions: the table of position embeddings; "" where the backbone is given no positions.
         final_norm: the LayerNorm behind the last layer, "" without one.
+        batch_axis: which axis of what embeddings and layers give is the batch: 0, or 1 behind the tokens.
+        sinusoids: the method that makes positions from (offsets, frequencies), "" without one: the class computes them
+            in float32, whatever its own precision.
     """
 
     embeddings: str = "embeddings"
     layers: str = "encoder.layer"
     positions: str = "embeddings.position_embeddings"
     final_norm: str = ""
+    batch_axis: int = 0
+    sinusoids: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,8 @@ class Family:
         producers: a release of gluonnlp, or several of one beginning -> the facts that differ in what it trained.
         called: what gluonnlp calls it, where that is not its name: its classes' names begin with it, and a fine-tuned
             model holds it under it.
+        pooler: whether the backbone's class has a pooler, unless it is told to have none.
+        seconds: what transformers may write beside a tied tensor: the end of its second name -> that of its first.
     """
 
     name: str
@@ -157,6 +164,8 @@ class Family:
     layout: Layout = Layout()
     producers: Mapping[str, Mapping[str, Fact]] = field(default_factory=dict)
     called: str = ""
+    pooler: bool = True
+    seconds: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def gluon_name(self) -> str:

@@ -139,8 +139,8 @@ def complete(attempt: Attempt, variant: str | None, heads: int | None) -> Fit:
     family, plan = attempt.family, attempt.plan
     found = variant_of(family, plan.dims, variant)
     facts = dict(family.facts) | (dict(found.facts) if found else {})
-    if heads is not None:
-        facts["heads"] = _checked_heads(heads, plan.dims, found)
+    if heads is not None and _checked_heads(heads, plan.dims, found) != plan.dims.get("heads"):
+        facts["heads"] = heads
     if missing := [key.source for key in family.config if key.source not in {"", *facts, *plan.dims}]:
         sizes = " ".join(f"{name}={size}" for name, size in plan.dims.items())
         published = ", ".join(known.name for known in family.variants)
@@ -190,6 +190,11 @@ def _checked_heads(heads: int, dims: Mapping[str, int], variant: Variant | None)
     if variant and variant.facts.get("heads", heads) != heads:
         raise VariantError(
             f"{variant.name} has {variant.facts['heads']} attention heads; --heads {heads} contradicts it. "
+            "Leave --heads out"
+        )
+    if dims.get("heads", heads) != heads:
+        raise VariantError(
+            f"by their shapes, the tensors are of {dims['heads']} attention heads; --heads {heads} contradicts them. "
             "Leave --heads out"
         )
     if heads < 1 or dims["units"] % heads:

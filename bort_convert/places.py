@@ -23,7 +23,6 @@ _SECOND_NAMES: Final = {
     "predictions.decoder.bias": "predictions.bias",
     "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
     "lm_head.decoder.bias": "lm_head.bias",
-    "lm_head.weight": "wte.weight",
 }
 _COUNTED: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
 _MASKS: Final = {".attn.bias": "wpe.weight", ".attn.masked_bias": "wpe.weight"}
@@ -48,12 +47,13 @@ class Places:
     clashes: tuple[str, ...]
 
 
-def find_places(names: Iterable[str], base: str) -> Places:
+def find_places(names: Iterable[str], base: str, seconds: Mapping[str, str] | None = None) -> Places:
     """What each name in a directory means.
 
     Args:
         names: of its tensors; those of a backbone that was saved alone have no base.
         base: the prefix of the backbone's targets.
+        seconds: the family's own second names; see `Family`.
     """
     known = list(names)
     bare = not any(name.startswith(base) for name in known)
@@ -66,8 +66,8 @@ def find_places(names: Iterable[str], base: str) -> Places:
             one, other = printable(name), printable(found[target])
             clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
         found.setdefault(target, name)
-    seconds, counters, masks = (_taken(found, known) for known in (_SECOND_NAMES, _COUNTED, _MASKS))
-    return Places(found, seconds, counters, masks, tuple(clashes))
+    tied, counters, masks = (_taken(found, names) for names in ({**_SECOND_NAMES, **(seconds or {})}, _COUNTED, _MASKS))
+    return Places(found, tied, counters, masks, tuple(clashes))
 
 
 def _taken(places: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from bort_convert.binding import describe, make_plan
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
 from bort_convert.fit import Attempt, Fit, bound, complete, is_published, no_table, variant_of
+from bort_convert.ops import Drop
 from bort_convert.places import find_places
 from bort_convert.rows import targets_of
 from bort_convert.spelling import prefixed_names
@@ -92,9 +93,10 @@ def recognize(
     if others:
         titles = " or ".join(f"'{other.attempt.table.title}'" for other in others)
         notes += (f"written as '{attempt.table.title}'; what a directory holds does not tell it from {titles}",)
+    places = find_places(header, attempt.family.base, attempt.family.seconds)
     fit = complete(attempt, None, _heads(attempt, config)[1])
     fit = replace(fit, plan=bound(attempt.plan, fit.facts))
-    return Recognized(fit, chosen.sources, find_places(header, attempt.family.base), notes)
+    return Recognized(fit, chosen.sources, places, notes)
 
 
 def unprefixed(found: Attempt | Fit) -> list[str]:
@@ -111,7 +113,7 @@ class _Tried:
 
 
 def _try_table(header: Header, config: Mapping[str, Any], family: Family, table: Table) -> _Tried:
-    places = find_places(header, family.base)
+    places = find_places(header, family.base, family.seconds)
     targets = {target: header[name] for target, name in places.targets.items()}
     mirror = make_plan(targets_of(table.rows), targets)
     if problems := (*places.clashes, *mirror.disagreements):
@@ -145,11 +147,11 @@ def _sources(rows: Rows, mirror: Plan, targets: Header) -> tuple[dict[str, Tenso
                 name = slot.name.format(**numbers)
                 if row.original:
                     found[name] = replace(found[row.original], name=name)
-                elif row.targets:
-                    dtype = targets[row.targets[0].format(**numbers)].dtype
-                    found[name] = TensorSpec(name, dtype, sizes(slot.dims, mirror.dims))
-                else:
+                elif isinstance(row.op, Drop):
                     lost.append(f"{name}: no directory holds it ({row.why}), and it cannot be made again")
+                else:
+                    made = row.targets[0].format(**numbers) if row.targets else next(iter(targets))
+                    found[name] = TensorSpec(name, targets[made].dtype, sizes(slot.dims, mirror.dims))
     return found, tuple(lost)
 
 
@@ -163,9 +165,9 @@ def _numbers(row: Row, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
 
 
 def _heads(attempt: Attempt, config: Mapping[str, Any]) -> tuple[str, Any]:
-    """The config's key for attention heads and its value; "" and None for a published size, which has its own."""
+    """The config's key for attention heads and its value; "" and None where the size or the shapes say it."""
     keys = [key.name for key in attempt.family.config if key.source == _HEADS]
-    if not keys or variant_of(attempt.family, attempt.plan.dims):
+    if not keys or _HEADS in attempt.plan.dims or variant_of(attempt.family, attempt.plan.dims):
         return "", None
     return keys[0], config.get(keys[0])
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
+from bort_convert.frequencies import Frequencies
 from bort_convert.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
 from bort_convert.scramble import Scramble
+from bort_convert.unfold import Unfold
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -102,6 +104,11 @@ def scramble(sources: Iterable[str], targets: Iterable[str], dims: str, *, prefi
     return Row(slots, tuple(targets), Scramble(len(slots)), why=why)
 
 
+def unfold(source: str, target: str, dims: str, into: str, *, first: bool = False, prefixed: str = "") -> Row:
+    """A matrix whose last axis, or `first` one, becomes the two axes `into`, which come last."""
+    return Row((Slot(source, dims, prefixed),), (target,), Unfold(into, first))
+
+
 def pad(source: str, target: str, dims: str, *, rows: int, why: str, prefixed: str = "") -> Row:
     """One tensor below `rows` rows of zeros."""
     return Row((Slot(source, dims, prefixed),), (target,), Pad(rows), why=why)
@@ -110,6 +117,11 @@ def pad(source: str, target: str, dims: str, *, rows: int, why: str, prefixed: s
 def fill(target: str, dims: str, value: float, *, why: str) -> Row:
     """A tensor that the checkpoint lacks and the receiving model needs: `value` throughout."""
     return Row((), (target,), Fill(dims, value), why=why)
+
+
+def frequencies(source: str, dims: str, *, why: str, prefixed: str = "") -> Row:
+    """The constant frequencies of sinusoidal positions: checked here, and made again on the way back."""
+    return Row((Slot(source, dims, prefixed),), (), Frequencies(dims), why=why)
 
 
 def drop(source: str, dims: str, *, why: str, prefixed: str = "") -> Row:

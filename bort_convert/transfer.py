@@ -50,8 +50,10 @@ def transfer(
         progress: told from time to time the bytes written and the bytes to write.
 
     Raises:
-        MappingError: tensors that the receiving model ties are not equal, or values do not fit into `dtype`.
+        MappingError: tensors that the receiving model ties are not equal, a constant that it makes itself is another,
+            or values do not fit into `dtype`.
     """
+    _check_left_out(params, found)
     plan = found.plan.with_dtype(dtype) if dtype else found.plan
     caster = Caster(dtype) if dtype else None
     # A tensor that is cast has the digest of what it became; nobody asks for the one that it had.
@@ -92,6 +94,21 @@ def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Callable[
         return made if isinstance(made, FileRange) else [made]
 
     return payload
+
+
+def _check_left_out(params: ParamsFile, found: Fit) -> None:
+    """Refuse what is not written because the receiving model makes it itself, where that would be something else.
+
+    Raises:
+        MappingError: the tensor, and what it holds.
+    """
+    for step in found.plan.steps:
+        if not step.targets:
+            names = [found.names[source] for source in step.sources]
+            try:
+                step.op.forward(*(params[name] for name in names))
+            except MappingError as error:
+                raise MappingError(f"{printable(', '.join(names))}: {error}") from error
 
 
 def _check_tied(params: ParamsFile, written: Written) -> None:

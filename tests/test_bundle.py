@@ -59,10 +59,11 @@ def test_pairs_can_be_changed_later(out: Path, words: dict[str, Path]) -> None:
 
 def test_a_bert_is_given_its_tokenizer_later_and_letters_can_be_changed(fixtures: Path, tmp_path: Path) -> None:
     source, vocab, out = str(fixtures / "bert_2_2_8_8.params"), str(fixtures / "tiny_bert.vocab"), tmp_path / "out"
-    once = CliRunner().invoke(main, [source, str(tmp_path / "at once"), "--heads", "2", "--vocab", vocab])
+    chosen = ["--family", "bert", "--heads", "2"]
+    once = CliRunner().invoke(main, [source, str(tmp_path / "at once"), *chosen, "--vocab", vocab])
     note = "tokenizer: letters are lower-cased and lose their accents; no word in tiny_bert.vocab has a capital letter"
     assert (once.exit_code, f"\n  {note}\n" in once.stdout) == (0, True)
-    assert CliRunner().invoke(main, [source, str(out), "--heads", "2"]).exit_code == 0
+    assert CliRunner().invoke(main, [source, str(out), *chosen]).exit_code == 0
     added = CliRunner().invoke(main, ["tokenizer", str(out), "--vocab", vocab])
     assert added.stdout == (
         f"{out}: a tokenizer from tiny_bert.vocab\n  {note}\n"
@@ -75,7 +76,7 @@ def test_a_bert_is_given_its_tokenizer_later_and_letters_can_be_changed(fixtures
     changed = CliRunner().invoke(main, ["tokenizer", str(out), "--vocab", vocab, "--cased"])
     assert "  tokenizer: capital letters and accents are kept; as you said\n" in changed.stdout
     manifest = bundle.read_manifest(out)
-    assert manifest.options == {"heads": 2, "lower_case": False}
+    assert manifest.options == {"family": "bert", "heads": 2, "lower_case": False}
     assert manifest.notes == ("tokenizer: capital letters and accents are kept; as you said",)
     assert json.loads((out / "tokenizer_config.json").read_text("utf-8"))["do_lower_case"] is False
     assert bort_convert.check(out)

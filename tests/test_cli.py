@@ -109,7 +109,7 @@ def test_debug_shows_where_an_error_came_from(full: Path, tmp_path: Path) -> Non
 def test_inspect_shows_arrays_and_the_closest_family_where_none_fits(fixtures: Path) -> None:
     result = run("inspect", fixtures / "cnn_tiny.params")
     assert result.exit_code == 0
-    assert "the closest is bort" in result.stdout
+    assert "the closest is xlnet" in result.stdout
     assert "MXNet list file" in result.stdout
 
 

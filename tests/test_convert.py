@@ -160,7 +160,7 @@ def test_what_does_not_fit_is_refused_and_nothing_is_written(
 def test_other_models_are_refused_with_every_disagreement(
     fixtures: Path, tmp_path: Path, name: str, family: str | None
 ) -> None:
-    with pytest.raises(MappingError, match="no family fits this file; the closest is bort") as caught:
+    with pytest.raises(MappingError, match=r"no family fits this file; the closest is (bort|xlnet)") as caught:
         convert(fixtures / name, tmp_path / "out", heads=2, family=family)
     assert len(caught.value.disagreements) >= 4
     assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 HEADS = {"bort_4_8_24_32": 8, "bort_2_3_24_24": 3, "gpt2_2_3_48_12": 3} | dict.fromkeys(
-    ("bert_2_2_8_8", "distilbert_2_2_8_8", "ernie_2_2_8_8", "roberta_2_2_8_8"), 2
+    ("bert_2_2_8_8", "distilbert_2_2_8_8", "ernie_2_2_8_8", "roberta_2_2_8_8", "xlnet_2_2_8_8"), 2
 )
 SOURCES = sorted(path for stem in HEADS for path in FIXTURES.glob(f"{stem}*.params"))
 TYPES = "bert.embeddings.token_type_embeddings.weight"
@@ -35,8 +35,12 @@ WORDS = "bert.embeddings.word_embeddings.weight"
 POSITIONS = "bert.embeddings.position_ids"
 NORM = "bert.embeddings.LayerNorm.bias"
 OUTPUT = "cls.predictions.decoder.weight"
-TWINS = {"decoder.3.weight": "word_embed.0.weight", "_logits_proj.weight": "_embed.weight"}
-COUNTER = re.compile("(?<=encoder)[0-9]+|(?<=model)[0-9]+|(?<=classifier)[0-9]+")
+TWINS = {
+    "decoder.3.weight": "word_embed.0.weight",
+    "_logits_proj.weight": "_embed.weight",
+    "_net.decoder.weight": "_net.word_embed.weight",
+}
+COUNTER = re.compile("(?<=encoder)[0-9]+|(?<=model)[0-9]+|(?<=classifier)[0-9]+|(?<=xlnet)[0-9]+")
 Tensors = dict[str, "Array"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from headers import Header, header_of
 
 from bort_convert.axes import split_axis
+from bort_convert.display import auto_class
 from bort_convert.errors import MappingError
 from bort_convert.family import Family, Table, families
 from bort_convert.fit import Fit, fit
@@ -26,10 +27,13 @@ EVERY_FORM = pytest.mark.parametrize(("family", "table", "groups"), FORMS)
 
 
 def header_with(table: Table, groups: frozenset[str]) -> Header:
-    """A file with these optional groups; every axis has a size of its own."""
+    """A file with these optional groups; every axis has a size of its own, but for what heads and their width make."""
     rows = tuple(row for row in table.rows if not row.group or row.group in groups)
     axes = {split_axis(axis)[1] for row in rows for slot in row.sources for axis in slot.dims.split()} - {""}
-    return header_of(rows, {"layers": 2, **{axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}})
+    dims = {"layers": 2, **{axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}}
+    if "heads" in axes:
+        dims |= {"heads": HEADS, "units": HEADS * dims["head_dim"]}
+    return header_of(rows, dims)
 
 
 def fit_to(family: Family, *tables: Table, header: Header) -> Fit:
@@ -74,9 +78,22 @@ def test_every_key_of_the_config_has_a_value(family: Family, table: Table, group
     assert None not in config.values()
 
 
+@pytest.mark.torch
+@EVERY_FORM
+def test_the_auto_class_that_is_named_loads_the_receiving_class(
+    family: Family, table: Table, groups: frozenset[str]
+) -> None:
+    import transformers  # noqa: PLC0415 - heavy, and marked
+
+    receiving = getattr(transformers, table.architecture(groups))
+    known = getattr(transformers, auto_class(receiving.__name__))._model_mapping[receiving.config_class]  # noqa: SLF001 - no other place says it
+    assert receiving in (known if isinstance(known, tuple) else (known,))
+    assert family.model_type == receiving.config_class.model_type
+
+
 def test_the_axes_that_the_rest_of_the_tool_asks_for_are_there() -> None:
     for family in families().values():
         for table in family.tables:
-            assert {"vocab", "positions", "units", "layers"} <= set(
+            assert {"vocab", "units", "layers"} <= set(
                 fit_to(family, table, header=header_with(table, frozenset())).plan.dims
             )

@@ -17,6 +17,13 @@ def test_a_second_name_is_one_only_beside_the_first() -> None:
     assert find_places([OUTPUT, "bert.x"], "bert.").targets == {OUTPUT: OUTPUT, "bert.x": "bert.x"}
 
 
+def test_a_family_says_what_its_own_second_names_are() -> None:
+    first, second = "transformer.words.weight", "lm.weight"
+    assert find_places([first, second], "transformer.").targets == {first: first, second: second}
+    places = find_places([first, second], "transformer.", {"lm.weight": "words.weight"})
+    assert (places.targets, places.seconds) == ({first: first}, {second: first})
+
+
 def test_a_counter_is_one_only_beside_what_it_counts() -> None:
     ids, rows = "embeddings.position_ids", "embeddings.position_embeddings.weight"
     places = find_places([ids, rows], "bert.")
@@ -44,5 +51,5 @@ def test_no_table_makes_what_is_known_to_stand_beside_its_targets() -> None:
     for family in families().values():
         for table in family.tables:
             made = [target for row in table.rows for target in row.targets]
-            places = find_places(made, family.base)
+            places = find_places(made, family.base, family.seconds)
             assert places.targets.keys() == set(made)

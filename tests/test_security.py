@@ -32,7 +32,7 @@ UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_METHODS = {"system", "popen", "spawnl", "spawnv", "execv", "execve", "getoutput", "getstatusoutput", "unpickle"}
 STARTS_A_PROGRAM = {"bort_convert/verify/live.py"}
 FETCHES = {
-    "bort_convert/tokenizer/roberta.py": {"huggingface_hub"}
+    "bort_convert/tokenizer/folder.py": {"huggingface_hub"}
 }  # where --tokenizer names a repository, and there alone
 
 

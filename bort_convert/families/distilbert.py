@@ -31,5 +31,6 @@ FAMILY = Family(
     ),
     base="bert.",
     base_class="BertModel",
+    tokenizer="WordPiece",
     producers=PRODUCERS_OF_ENCODERS,
 )

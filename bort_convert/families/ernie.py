@@ -20,6 +20,7 @@ FAMILY = Family(
     config=BERT.config,
     base=BERT.base,
     base_class=BERT.base_class,
+    tokenizer="WordPiece",
     producers=PRODUCERS_OF_HEADS,
     called=BERT.name,
 )

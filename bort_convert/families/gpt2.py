@@ -66,4 +66,6 @@ FAMILY = Family(
     base_class="GPT2Model",
     original="gpt2",
     layout=Layout(embeddings="drop", layers="h", positions="wpe", final_norm="ln_f"),
+    pooler=False,
+    seconds={"lm_head.weight": "wte.weight"},
 )

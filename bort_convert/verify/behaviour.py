@@ -11,7 +11,7 @@ from bort_convert.errors import ConvertError, ParityError
 from bort_convert.family import OWN
 from bort_convert.verify.compare import Run, compare
 from bort_convert.verify.directory import own_of
-from bort_convert.verify.layers import epsilon_of, first_position
+from bort_convert.verify.layers import epsilon_of, first_position, has_float32_sinusoids
 from bort_convert.verify.result import BEHAVIOUR, Rung, excess, failure_line, label
 from bort_convert.verify.trace import DTYPES, EMBEDDINGS, MLM_LOGITS, Trace
 
@@ -85,7 +85,7 @@ def judge(
             isolation = _one(trace, {dtype: fed}, dtype, limits)
         if dtype == "float64":
             notes.append(_stock_epsilon(trace, model, own))
-            notes += _stock_positions(trace, model, own)
+            notes += [*_stock_positions(trace, model, own), *_stock_sinusoids(trace, model, own)]
         notes += [note for name in own for note in _stock_own(trace, model, own, name, {dtype: outputs[dtype]})]
     runs = compare(trace, {dtype: outputs[dtype] for dtype in DTYPES if dtype in outputs}, **vars(limits))
     versions = {**_versions(trace), **run_torch.versions()}
@@ -147,9 +147,7 @@ def _stock_epsilon(trace: Trace, model: object, own: Mapping[str, Fact]) -> str:
 
     run_torch.set_own(model, own)
     outputs = run_torch.run_model(model, trace.inputs)
-    run = compare(trace, {"float64": outputs})[0]
-    compared = [layer for layer in run.layers if layer.count and not layer.problem]
-    worst = max((layer.max_abs for layer in compared), default=float("nan"))
+    worst = _largest(compare(trace, {"float64": outputs})[0])
     epsilon = epsilon_of(model)
     return (
         f"float64: MXNet holds LayerNorm's epsilon as a float32, so torch is given {float(np.float32(epsilon))!r}; "
@@ -166,10 +164,26 @@ def _stock_positions(trace: Trace, model: object, own: Mapping[str, Fact]) -> li
     if not first or first - 1 not in ids[valid]:
         return []
     run_torch.set_own(model, own, as_float32=True)
-    run = compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0]
-    worst = max((layer.max_abs for layer in run.layers if layer.count and not layer.problem), default=float("nan"))
+    worst = _largest(compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0])
     counted = f"the stock class does not count the padding id {first - 1}"
     return [f"float64: torch is given the positions; {counted}, and with one among the tokens max |d| is {worst:.2g}"]
+
+
+def _stock_sinusoids(trace: Trace, model: object, own: Mapping[str, Fact]) -> list[str]:
+    """What it is worth that torch is given sinusoids in float64, where the class makes them in float32."""
+    from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
+
+    if not has_float32_sinusoids(model):
+        return []
+    run_torch.set_own(model, own, as_float32=True)
+    worst = _largest(compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0])
+    given = "torch is given sinusoids in float64; the stock class makes float32 ones"
+    return [f"float64: {given}, with which max |d| is {worst:.2g}"]
+
+
+def _largest(run: Run) -> float:
+    """The largest difference of a run, NaN where nothing was compared."""
+    return max((layer.max_abs for layer in run.layers if layer.count and not layer.problem), default=float("nan"))
 
 
 def _stock_own(

@@ -47,7 +47,7 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
     if hasattr(head, "seq_relationship"):
         found[NEXT_SENTENCE] = head.seq_relationship(found[POOLED])
     decode = getattr(model, "lm_head", getattr(head, "predictions", None))
-    if decode is not None and masked is not None:
+    if masked is not None and (decode := decode or model.get_output_embeddings()) is not None:
         name = LM_LOGITS if head_norm(model) is None else MLM_LOGITS
         found[name] = decode(last[np.arange(len(masked))[:, None], masked])
     if hasattr(model, "classifier"):  # RoBERTa's takes the first token by itself

@@ -18,6 +18,8 @@ SPECIAL_IDS: Final = (0, 1, 2, 3)
 PAD_ID: Final = 1
 BATCH: Final = 4
 MASKED: Final = 4
+LENGTH: Final = 64
+"""Tokens of the longest row, where a model has no table of positions to end them."""
 
 
 class InputError(ConvertError):
@@ -37,7 +39,7 @@ def default_inputs(
     Row 0 holds the special ids and both ends of the vocabulary; all other ids are random.
 
     Args:
-        dims: `vocab` and `positions`, and `types` where tokens have one of several.
+        dims: `vocab`, `positions` where the model has a table of them, and `types` where tokens have one of several.
         seed: of everything random.
         batch: rows to make, at least 1.
         masked: how many positions of each row the language-model head reads; None without such a head.
@@ -45,12 +47,12 @@ def default_inputs(
 
     Returns:
         input_ids (rows, length), valid_length (rows,), with `types` token_types (rows, length), and unless `masked` is
-        None masked_positions (rows, masked): int64, with `length` the model's number of positions.
+        None masked_positions (rows, masked): int64, with `length` the model's number of positions, or `LENGTH`.
 
     Raises:
         InputError: fewer than one row is asked for, or a sentence is longer than the model.
     """
-    vocab, positions = dims["vocab"], dims["positions"]
+    vocab, positions = dims["vocab"], dims.get("positions", LENGTH)
     if batch < 1:
         raise InputError(f"a batch of {batch} rows was asked for, expected at least 1")
     rng = np.random.default_rng(seed)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bort_convert.errors import FormatError
 from bort_convert.family import families
+from bort_convert.frequencies import exact_frequencies
 from bort_convert.verify.trace import EMBEDDINGS, FINAL_NORM
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bort_convert.family import Layout
 
 Model: TypeAlias = Any
@@ -34,8 +38,34 @@ def position_rows(model: Model) -> int | None:
 
 def first_position(model: Model) -> int:
     """The position of the first token: 0, or the one behind the padding id in a class that counts by ids."""
-    embeddings = model.base_model.get_submodule(layout_of(model).embeddings)
-    return int(getattr(embeddings, "padding_idx", -1)) + 1
+    layout = layout_of(model)
+    embeddings = model.base_model.get_submodule(layout.embeddings)
+    return int(getattr(embeddings, "padding_idx", -1)) + 1 if layout.positions else 0
+
+
+@contextmanager
+def sharp_sinusoids(model: Model) -> Iterator[None]:
+    """Until it ends, a float64 model has positions of that precision, where its class makes sinusoids in float32."""
+    name, base = layout_of(model).sinusoids, model.base_model
+    if not has_float32_sinusoids(model):
+        yield
+        return
+    stock = getattr(base, name)
+
+    def sharp(offsets: Any, frequencies: Any, *rest: Any) -> Any:  # noqa: ANN401 - tensors, which are not typed here
+        exact = offsets.new_tensor(exact_frequencies(2 * len(frequencies)), dtype=model.dtype)
+        return stock(offsets.to(model.dtype), exact, *rest)
+
+    setattr(base, name, sharp)
+    try:
+        yield
+    finally:
+        delattr(base, name)
+
+
+def has_float32_sinusoids(model: Model) -> bool:
+    """Whether a model of higher precision has positions in float32, which its class makes whatever the model is."""
+    return bool(layout_of(model).sinusoids) and "float64" in str(model.dtype)
 
 
 def embeddings_norm(model: Model) -> Model:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from bort_convert.errors import BackendError, FormatError, ParityError
+from bort_convert.family import families
 from bort_convert.verify.directory import config_of, has_pooler, own_of
 from bort_convert.verify.heads import head_norm, head_outputs, head_transform
-from bort_convert.verify.layers import embeddings_norm, epsilon_of, first_position, position_rows, stages
+from bort_convert.verify.hooks import feeding, keeping
+from bort_convert.verify.layers import (
+    embeddings_norm,
+    epsilon_of,
+    first_position,
+    layout_of,
+    position_rows,
+    sharp_sinusoids,
+    stages,
+)
 
 try:
     import torch
@@ -24,15 +34,13 @@ except ImportError as missing:
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Array
     from bort_convert.family import Fact
 
 Model: TypeAlias = Any
 """A `PreTrainedModel`: what transformers gives is not typed here."""
-
-BASE_CLASSES: Final = ("BertModel", "RobertaModel")
 
 
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
@@ -127,10 +135,11 @@ def run_model(
         inputs: a trace's.
         attentions: keep attention probabilities (the model was loaded for it).
         feed: outputs of the reference; every layer and head is then given the reference's input in place of its own.
-        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does.
+        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does, and of
+            computing sinusoids in the model's precision.
 
     Raises:
-        ParityError: the model has fewer positions than the inputs.
+        ParityError: the model has fewer positions than the inputs, or cannot run them.
     """
     kept: dict[str, Array] = {}
     ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
@@ -138,13 +147,15 @@ def run_model(
     mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
     types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
     given = {} if stock_positions else _positions(model, *ids.shape)
-    passed = stages(model)
-    with torch.no_grad(), ExitStack() as hooks:
+    passed, axis = stages(model), layout_of(model).batch_axis
+    with torch.no_grad(), _failing_as("transformers cannot run it"), ExitStack() as hooks:
+        if not stock_positions:
+            hooks.enter_context(sharp_sinusoids(model))
         for name, module in passed:
-            hooks.callback(module.register_forward_hook(_keeping(kept, name)).remove)
+            hooks.callback(module.register_forward_hook(keeping(kept, name, axis)).remove)
         if feed is not None:
             for (before, _), (_, module) in pairwise(passed):
-                hooks.callback(module.register_forward_pre_hook(_feeding(feed[before], model)).remove)
+                hooks.callback(module.register_forward_pre_hook(feeding(_tensor(feed[before], model), axis)).remove)
         found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **given)
         for number, values in enumerate(found.attentions or () if attentions else ()):
             kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
@@ -166,11 +177,11 @@ def run_target(target: str | os.PathLike[str], inputs: Mapping[str, Array], dtyp
     return run_model(model, inputs)
 
 
-def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int) -> list[list[int]]:
-    """Sentences as ids, special tokens included, cut to the model's positions; FormatError without a tokenizer."""
+def encode(target: str | os.PathLike[str], sentences: Sequence[str], positions: int | None) -> list[list[int]]:
+    """Sentences as ids, special tokens included, at most as long as the model; FormatError without a tokenizer."""
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(target), local_files_only=True)
-        rows = tokenizer(list(sentences), truncation=True, max_length=positions)["input_ids"]
+        rows = tokenizer(list(sentences), truncation=positions is not None, max_length=positions)["input_ids"]
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise FormatError(f"{target}: the tokenizer cannot be loaded: {_first_line(error)}") from error
     return [list(row) for row in rows]
@@ -187,7 +198,8 @@ def _class_of(target: str | os.PathLike[str]) -> tuple[Any, dict[str, Any]]:
     receiving = getattr(transformers, str(names[0]), None)
     if not (isinstance(receiving, type) and issubclass(receiving, transformers.PreTrainedModel)):
         raise FormatError(f"{target}/config.json: architectures is {names}, expected a model class of transformers")
-    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] in BASE_CLASSES else {}
+    poolable = {family.base_class for family in families().values() if family.pooler}
+    return receiving, {"add_pooling_layer": has_pooler(target)} if names[0] in poolable else {}
 
 
 @contextmanager
@@ -222,21 +234,6 @@ def _positions(model: Model, batch: int, length: int) -> dict[str, torch.Tensor]
     if first + length > rows:
         raise ParityError(f"the model has {rows} positions and uses them from {first} on; expected {length} of them")
     return {"position_ids": (torch.arange(length, device=model.device) + first).expand(batch, -1)}
-
-
-def _keeping(kept: dict[str, Array], name: str) -> Callable[..., None]:
-    def hook(_module: object, _inputs: object, output: Model) -> None:
-        values = output[0] if isinstance(output, tuple) else output
-        kept[name] = values.cpu().numpy()
-
-    return hook
-
-
-def _feeding(values: Array, model: Model) -> Callable[..., tuple[Any, ...]]:
-    def hook(_module: object, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (_tensor(values, model), *arguments[1:])
-
-    return hook
 
 
 def _tensor(values: Array, model: Model) -> torch.Tensor:

@@ -11,6 +11,8 @@ import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError, MappingError, ParityError
+from bort_convert.family import families
+from bort_convert.frequencies import Frequencies
 from bort_convert.params import open_params
 from bort_convert.verify.directory import cast_of, config_of, manifest_of, open_weights, shapes_of
 from bort_convert.verify.result import BITS, NAMES_AND_SHAPES, Rung
@@ -20,14 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Array, Shape
+    from bort_convert.plan import Step
     from bort_convert.verify.live import Reference
 
 _PIECE: Final = 4 << 20
 _SHOWN: Final = 20
-_SIZES: Final = (
-    *("vocab_size", "hidden_size", "num_hidden_layers", "intermediate_size", "max_position_embeddings"),
-    *("n_embd", "n_layer", "n_positions"),
-)
+_SIZES: Final = ("vocab", "units", "layers", "hidden", "positions")
 
 
 def names_and_shapes(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> Rung:
@@ -63,13 +63,15 @@ def bits(target: str | os.PathLike[str], reference: Reference) -> Rung:
     """Whether the directory, read back and run through the plan backwards, gives the source bit for bit."""
     plan = reference.fit.plan
     names = reference.fit.names
-    dropped = {names[name] for step in plan.steps if not step.targets for name in step.sources}
+    left_out = {names[name] for step in plan.steps if not step.targets for name in step.sources}
+    made_again = [step for step in plan.steps if isinstance(step.op, Frequencies)]
     plan = replace(plan, steps=tuple(step for step in plan.steps if step.targets))
     cast = cast_of(target)
     problems: list[str] = []
     returned: set[str] = set()
     nbytes = 0
     with open_weights(target) as weights, open_params(reference.path, mapped=False) as params:
+        problems += [line for step in made_again for line in _constant_problems(step, params[names[step.sources[0]]])]
         try:
             for name, found in plan.revert(weights):
                 expected = params[names[name]]
@@ -78,7 +80,7 @@ def bits(target: str | os.PathLike[str], reference: Reference) -> Rung:
                 problems += _bit_problems(names[name], found, expected)
                 returned.add(names[name])
                 nbytes += found.nbytes
-            problems += [f"{name}: does not come back" for name in params if name not in {*returned, *dropped}]
+            problems += [f"{name}: does not come back" for name in params if name not in {*returned, *left_out}]
         except KeyError as error:
             problems.append(f"{error.args[0]}: not in model.safetensors")
         except MappingError as error:
@@ -116,7 +118,9 @@ def digests(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> Ru
 def same_sizes(target: str | os.PathLike[str], provenance: Mapping[str, str]) -> bool:
     """Whether config.json has the source's sizes: a model of any other size is not worth building or running."""
     config, wanted = config_of(target), json.loads(provenance["config"])
-    return all(config.get(key) == wanted[key] for key in _SIZES if key in wanted)
+    family = families().get(provenance["family"])
+    keys = [key.name for key in family.config if key.source in _SIZES] if family else []
+    return all(config.get(key) == wanted[key] for key in keys if key in wanted)
 
 
 def _rung(name: str, problems: Sequence[str], success: str) -> Rung:
@@ -178,6 +182,15 @@ def _bit_problems(name: str, found: Array, expected: Array) -> list[str]:
         return []
     at = tuple(int(number) for number in np.unravel_index(first, found.shape))
     return [f"{name}: {different:,} of {found.size:,} values come back with other bits, the first at {at}"]
+
+
+def _constant_problems(step: Step, found: Array) -> list[str]:
+    """What speaks against a constant that is not written: its last bits do not, which are any library's."""
+    try:
+        step.op.forward(found)
+    except MappingError as error:
+        return [f"{step.sources[0]}: {error}"]
+    return []
 
 
 def _pieces(one: Array, other: Array) -> Iterator[tuple[int, Array, Array]]:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from bort_convert.verify.trace import Trace
 
 _INPUTS: Final = {"input_ids": 2, "valid_length": 1, "token_types": 2, "masked_positions": 2, "positions": 2}
-_DIMS: Final = ("vocab", "positions", "units", "layers")
+_DIMS: Final = ("vocab", "units", "layers")
+_OPTIONAL: Final = ("positions", "labels")
 _STRINGS: Final = ("source", "sha256", "family", "architecture")
 
 
@@ -29,7 +30,8 @@ def _provenance_problem(trace: Trace) -> str:
         dims, facts, _ = (trace.fact(name) for name in ("dims", "facts", "config"))
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         return f"the provenance has no dims, facts and config as JSON objects: {error!r}"
-    sizes = {**{name: dims.get(name) for name in _DIMS}, "heads": facts.get("heads"), "labels": dims.get("labels", 1)}
+    sizes = {name: dims.get(name) for name in _DIMS} | {name: dims.get(name, 1) for name in _OPTIONAL}
+    sizes["heads"] = facts.get("heads", dims.get("heads"))
     wrong = [f"{name} is {size!r}" for name, size in sizes.items() if type(size) is not int or size < 1]
     return f"{', '.join(wrong)}; expected a natural number" if wrong else ""
 
@@ -42,8 +44,8 @@ def _dtype_problem(trace: Trace) -> str:
         if array is not None and (array.dtype != np.int64 or array.ndim != axes):
             return f"inputs/{name} is {array.dtype} with {array.ndim} axes, expected int64 with {axes}"
     batch, length = trace.inputs["input_ids"].shape
-    if length > trace.fact("dims")["positions"]:
-        return f"inputs/input_ids has rows of {length}, the model has {trace.fact('dims')['positions']} positions"
+    if length > (positions := trace.fact("dims").get("positions", length)):
+        return f"inputs/input_ids has rows of {length}, the model has {positions} positions"
     shapes: dict[str, tuple[int, ...]] = {"valid_length": (batch,), "token_types": (batch, length)}
     for name, shape in {**shapes, "masked_positions": (batch, -1), "positions": (-1, 2)}.items():
         found = trace.inputs.get(name)
@@ -97,5 +99,5 @@ def _shape(trace: Trace, name: str) -> tuple[int, ...]:
         return batch, 0 if masked is None else masked.shape[1], dims["vocab"]
     rows = (batch, length) if trace.positions is None else (len(trace.positions),)
     if name.startswith("attention."):
-        return *rows, trace.fact("facts")["heads"], length
+        return *rows, trace.fact("facts").get("heads", dims.get("heads")), length
     return *rows, 2 if name == "span_logits" else dims["units"]

@@ -237,4 +237,4 @@ def _sentences(target: PathLike, text: PathLike | None, fit: Fit) -> list[list[i
         raise InputError(f"{text}: {len(lines):,} lines with text, expected 1 to {_MAX_SENTENCES}")
     from bort_convert.verify.run_torch import encode  # noqa: PLC0415 - torch is loaded when it is needed
 
-    return encode(target, lines, fit.plan.dims["positions"])
+    return encode(target, lines, fit.plan.dims.get("positions"))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bort_convert.convert import convert
-from bort_convert.families import bert, bort, gpt2, roberta
+from bort_convert.families import bert, bort, gpt2, roberta, xlnet
 from bort_convert.tensorfile import open_tensors, save_tensors
 from bort_convert.verify import rungs
 from bort_convert.verify.behaviour import Limits, judge
@@ -43,9 +43,10 @@ BERT = SOURCE.with_name("bert_2_2_8_8.params")
 ROBERTA = SOURCE.with_name("roberta_2_2_8_8.params")
 GPT2 = SOURCE.with_name("gpt2_2_3_48_12.params")
 ERNIE = SOURCE.with_name("ernie_2_2_8_8.params")
+XLNET = SOURCE.with_name("xlnet_2_2_8_8.params")
 """hidden = units in all these but GPT-2, so that proj and ffn_2 have one shape."""
 DISTILBERT = SOURCE.with_name("distilbert_2_2_8_8.params")
-HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2, GPT2: 3, ERNIE: 2, DISTILBERT: 2}
+HEADS = {SOURCE: 3, BERT: 2, ROBERTA: 2, GPT2: 3, ERNIE: 2, DISTILBERT: 2, XLNET: 2}
 LAYERS = 2
 MARGIN = 5.0
 ATTENTION = "bert.encoder.layer.0.attention"
@@ -218,12 +219,37 @@ def distilbert_mutants() -> Iterator[Mutant]:
     )
 
 
+def xlnet_mutants() -> Iterator[Mutant]:
+    """What can go wrong with relative attention: every two rows of one shape, and what each matrix is turned by."""
+    attention = "transformer.layer.0.rel_attn"
+    yield from _swaps(row_pairs(xlnet.REST))
+    yield Mutant("segments exchanged", _change(f"{attention}.seg_embed", lambda pair: pair[::-1]))
+    yield Mutant("segments left out", _change(f"{attention}.seg_embed", np.zeros_like))
+    for name in ("q", "r", "o"):
+        yield Mutant(f"{name} transposed", _change(f"{attention}.{name}", _turned))
+    yield Mutant("heads exchanged in o", _change(f"{attention}.o", lambda values: values[:, ::-1]))
+    yield Mutant("two layers permuted", lambda to: _permute_layers(to, "transformer.layer.0."))
+    yield Mutant("mask embedding changed", _change("transformer.mask_emb", np.negative), frozenset({BITS}))
+    yield Mutant("mask embedding missing", lambda to: _without(to, ("transformer.mask_emb",)))
+    config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
+    for name, fact, value in (
+        ("ff_activation", "hidden_act", "gelu"),
+        ("layer_norm_eps", "layer_norm_eps", 1e-5),
+        ("attn_type", "attn_type", "uni"),
+        ("clamp_len", "clamp_len", 5),
+    ):
+        yield Mutant(f"{name} {value}", lambda to, n=name, f=fact, v=value: to.both("facts", n, f, v), config)
+    every = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+    yield Mutant("saved as XLNetModel", lambda to: _saved_as(to, "XLNetModel", ("lm_loss",)), every)
+
+
 def row_pairs(table: Rows = bort.FAMILY.tables[0].rows) -> Iterator[tuple[str, str]]:
     """Every two rows of a table whose targets have one shape where hidden = units."""
     shaped: dict[tuple[str, bool], list[str]] = {}
     for row in table:
         if row.sources and row.targets:
-            dims = row.sources[0].dims.replace("hidden", "units")
+            (dims,) = row.op.axes(*(slot.dims for slot in row.sources))
+            dims = dims.replace("hidden", "units")
             shaped.setdefault((dims, "{layer}" in row.targets[0]), []).append(row.targets[0])
     for rows in shaped.values():
         yield from combinations(rows, 2)
@@ -393,6 +419,10 @@ def _saved_bare(to: Converted) -> None:
     to.config["architectures"] = ["GPT2Model"]
 
 
+def _turned(values: Array) -> Array:
+    return values.reshape(len(values), -1).T.reshape(values.shape)
+
+
 class Bench:
     """A converted fixture and the reference's outputs, on which mutants are tried one after the other."""
 
@@ -405,8 +435,9 @@ class Bench:
 
     def run(self, *seeds: int) -> Trace:
         """The reference's outputs on the default inputs of each seed, one batch behind the other."""
-        masked = MASKED if "masked-language-model head" in self.reference.fit.plan.groups else None
-        batches = [default_inputs(self.reference.fit.plan.dims, seed=seed, masked=masked) for seed in seeds]
+        fit = self.reference.fit
+        masked = None if fit.architecture == fit.family.base_class else MASKED
+        batches = [default_inputs(fit.plan.dims, seed=seed, masked=masked) for seed in seeds]
         inputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         return run_reference(self.reference, inputs, dtypes=("float64",))
 
@@ -434,6 +465,7 @@ def main() -> None:
         (GPT2, gpt2_mutants()),
         (ERNIE, ernie_mutants()),
         (DISTILBERT, distilbert_mutants()),
+        (XLNET, xlnet_mutants()),
     ):
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)

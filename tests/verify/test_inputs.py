@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bort_convert.errors import ConvertError
-from bort_convert.verify.inputs import InputError, default_inputs, validate_inputs
+from bort_convert.verify.inputs import LENGTH, InputError, default_inputs, validate_inputs
 
 DIMS = {"vocab": 50, "positions": 16}
 
@@ -36,6 +36,12 @@ def test_small_models_and_small_batches_work() -> None:
     assert inputs["input_ids"].tolist() == [[0]]
     assert "masked_positions" not in default_inputs(DIMS, masked=None)
     assert default_inputs(DIMS, batch=1)["valid_length"].tolist() == [16]
+
+
+def test_without_a_table_of_positions_rows_have_a_length_of_ours() -> None:
+    inputs = default_inputs({"vocab": 50}, batch=2)
+    assert inputs["input_ids"].shape == (2, LENGTH)
+    assert inputs["valid_length"].tolist() == [LENGTH, 1]
 
 
 def test_sentences_are_added_behind_the_default_rows() -> None:

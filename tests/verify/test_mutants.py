@@ -10,6 +10,7 @@ from mutants import (
     GPT2,
     MARGIN,
     ROBERTA,
+    XLNET,
     Bench,
     Mutant,
     bert_mutants,
@@ -19,6 +20,7 @@ from mutants import (
     mutants,
     roberta_mutants,
     row_pairs,
+    xlnet_mutants,
 )
 
 from bort_convert.verify.result import BEHAVIOUR
@@ -92,7 +94,19 @@ def test_each_error_in_what_becomes_of_a_distilbert_is_caught_too(distilbert_ben
     test_each_error_is_caught_by_the_rungs_that_should_see_it(distilbert_bench, mutant)
 
 
-@pytest.mark.parametrize("name", ["bert_bench", "roberta_bench", "gpt2_bench", "ernie_bench", "distilbert_bench"])
+@pytest.fixture(scope="module")
+def xlnet_bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return Bench(tmp_path_factory.mktemp("bench"), XLNET)
+
+
+@pytest.mark.parametrize("mutant", list(xlnet_mutants()), ids=lambda mutant: mutant.name)
+def test_each_error_in_relative_attention_is_caught_too(xlnet_bench: Bench, mutant: Mutant) -> None:
+    test_each_error_is_caught_by_the_rungs_that_should_see_it(xlnet_bench, mutant)
+
+
+@pytest.mark.parametrize(
+    "name", ["bert_bench", "roberta_bench", "gpt2_bench", "ernie_bench", "distilbert_bench", "xlnet_bench"]
+)
 def test_the_unmutated_others_pass_twenty_seeds_in_a_row(request: pytest.FixtureRequest, name: str) -> None:
     test_the_unmutated_model_passes_twenty_seeds_in_a_row(request.getfixturevalue(name))
 

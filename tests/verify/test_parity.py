@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +17,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures"
 TRACES = sorted((FIXTURES / "traces").glob("*.safetensors"))
 CHECKPOINTS = sorted(
     path
-    for family in ("bert", "bort", "distilbert", "ernie", "gpt2", "roberta")
+    for family in ("bert", "bort", "distilbert", "ernie", "gpt2", "roberta", "xlnet")
     for path in FIXTURES.glob(f"{family}_[0-9]*.params")
 )
 HIDDEN, EXACT = 3e-5, 1e-12
@@ -41,7 +40,8 @@ def assert_parity(report: Report) -> None:
 
 @pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.stem)
 def test_a_converted_fixture_computes_what_was_recorded(trace: Path, tmp_path: Path) -> None:
-    heads = json.loads(load_trace(trace).provenance["facts"])["heads"]
+    known = load_trace(trace)
+    heads = (known.fact("dims") | known.fact("facts"))["heads"]
     convert(FIXTURES / f"{trace.stem}.params", tmp_path / "out", family=trace.stem.partition("_")[0], heads=heads)
     assert_parity(verify(trace, tmp_path / "out"))
 

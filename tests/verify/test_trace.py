@@ -189,6 +189,12 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, changed: dict[str, np.ndarr
     assert str(caught.value).startswith(f"{tmp_path / 't'}: ")
 
 
+def test_positions_and_heads_stand_where_a_model_has_them(tmp_path: Path) -> None:
+    dims = {"vocab": VOCAB, "units": UNITS, "layers": 2, "heads": HEADS}
+    save_tensors(tmp_path / "t", tensors(), metadata() | {"dims": json.dumps(dims), "facts": "{}"})
+    assert load_trace(tmp_path / "t").fact("dims") == dims
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [

@@ -61,7 +61,10 @@ INTRODUCTION: Final = """\
 Written by `make zoo` (`tests/verify/zoo.py`) from what it measured, kept in `parity.json`. For each row real GluonNLP
 wrote a checkpoint of a published size, every parameter random, biases and LayerNorms too; `bort-convert` converted it
 without an option; `bort-convert verify` ran GluonNLP on MXNet and transformers on torch, in float64 and in float32, and
-compared the embeddings, every layer and every head."""
+compared the embeddings, every layer and every head.
+
+GPT-2 and XLNet stood among GluonNLP's scripts and are in no package of it: their networks here are ours, written from
+the scripts on the layers of MXNet and GluonNLP."""
 READING: Final = f"""\
 - *float64, relative* is the largest difference of any output, in units of that output's largest absolute value; the
   bar is {FLOAT64_RELATIVE:.0e}.
