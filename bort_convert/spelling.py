@@ -33,10 +33,11 @@ def structural_names(names: Iterable[str], rows: Rows) -> tuple[dict[str, str], 
     """
     bare = {name: name[4:] if name.startswith(("arg:", "aux:")) else name for name in names}
     spell = _spelling(rows) if bare and not any("." in name for name in bare.values()) else {}
+    known = any_of(spell)
     found: dict[str, str] = {}
     clashes = []
     for name, stripped in bare.items():
-        structural = _translate(stripped, spell)
+        structural = _translate(stripped, spell) if known.fullmatch(stripped) else stripped
         if structural in found:
             one, other, meant = (printable(text) for text in (name, found[structural], structural))
             clashes.append(f"'{one}' and '{other}' both mean {meant}; expected one of them")
@@ -68,6 +69,11 @@ def prefixed_names(names: Iterable[str], rows: Rows, family: str) -> dict[str, s
 def placeholder_pattern(template: str) -> re.Pattern[str]:
     """A pattern that finds the numbers, of at most six digits, under a structural name's placeholders."""
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>0|[1-9]\\d{0,5})", re.escape(template)))
+
+
+def any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
+    """A pattern that rules out at once what none of these matches: a file can have very many names."""
+    return re.compile("|".join(re.sub(r"\?P<\w+>", "?:", pattern.pattern) for pattern in patterns) or "(?!)")
 
 
 def _spelling(rows: Rows) -> Mapping[re.Pattern[str], str]:

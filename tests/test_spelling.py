@@ -8,7 +8,7 @@ from headers import CLASSIFIER, LANGUAGE_MODEL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort_convert.spelling import placeholder_pattern, structural_names
+from bort_convert.spelling import any_of, placeholder_pattern, structural_names
 
 if TYPE_CHECKING:
     from bort_convert.rows import Rows
@@ -104,3 +104,10 @@ def test_a_placeholder_is_a_plain_number_and_dots_are_dots() -> None:
         False,
     ]
     assert not pattern.fullmatch(f"cells.{'9' * 5000}.w")
+
+
+def test_one_pattern_rules_out_what_no_other_one_matches() -> None:
+    known = any_of([placeholder_pattern("cells.{layer}.w"), placeholder_pattern("{layer}.b|c"), re.compile("last")])
+    assert all(known.fullmatch(name) for name in ("cells.3.w", "12.b|c", "last"))
+    assert not any(known.fullmatch(name) for name in ("cells.x.w", "12.b", "c", "cells.3.w12.b|c", "lastly", ""))
+    assert not any_of([]).fullmatch("")
