@@ -343,10 +343,12 @@ def test_the_exact_gelu_of_earlier_scripts_is_run_where_it_is_asked_for(tmp_path
     trace = run_reference(Reference(FIXTURE, exact), inputs, dtypes=("float64",))
     judged = judge(trace, out, ("float64",), limits=Limits())
     assert not judged.rung.passed
-    config = json.loads((out / "config.json").read_text("utf-8")) | {"activation_function": "gelu"}
-    (out / "config.json").write_text(json.dumps(config), "utf-8")
-    assert judge(trace, out, ("float64",), limits=Limits()).rung.passed
-    assert load_pretrained(out).config.activation_function == "gelu"
+    convert(FIXTURE, tmp_path / "0.8", heads=3, producer="0.8")
+    assert judge(trace, tmp_path / "0.8", ("float64",), limits=Limits()).rung.passed
+    assert load_pretrained(tmp_path / "0.8").config.activation_function == "gelu"
+    assert verify(FIXTURE, tmp_path / "0.8", dtype="float64")
+    export(tmp_path / "0.8", tmp_path / "back.params")
+    assert_is_the_fixture(tmp_path / "back.params")
     wrong = replace(found, facts={**found.facts, "hidden_act": "relu"})
     with pytest.raises(BackendError, match="cannot be run: hidden_act is 'relu', expected gelu or gelu_new"):
         run_reference(Reference(FIXTURE, wrong), inputs)

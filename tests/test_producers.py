@@ -93,6 +93,8 @@ def test_without_the_option_nothing_is_other_than_for_0_8(tmp_path: Path) -> Non
         ("distilbert", "0.9.0.post0", {"embedding_layer_norm_eps": 1e-12, "scrambled_biases": True}),
         ("bert", "0.9", {"scrambled_biases": True}),
         ("bert", "0.10", {}),
+        ("gpt2", "0.8", {"hidden_act": "gelu"}),
+        ("gpt2", "0.9", {"hidden_act": "gelu_new"}),
     ],
 )
 def test_a_release_is_the_facts_in_which_it_differs(family: str, producer: str, facts: dict[str, object]) -> None:

@@ -43,7 +43,7 @@ FAMILY = Family(
         Variant("gpt2_117m", {"layers": 12, "units": 768, "positions": 1024}, {"heads": 12}),
         Variant("gpt2_345m", {"layers": 24, "units": 1024, "positions": 1024}, {"heads": 16}),
     ),
-    # The scripts of 0.8 run the exact GELU, by its error function, on the same files; OpenAI trained with this one.
+    # OpenAI trained with this one. The scripts of 0.8 run the exact GELU on the same files.
     facts={"hidden_act": "gelu_new", "layer_norm_eps": 1e-5},
     config=(
         ConfigKey("model_type", constant="gpt2"),
@@ -66,6 +66,7 @@ FAMILY = Family(
     base_class="GPT2Model",
     original="gpt2",
     layout=Layout(embeddings="drop", layers="h", positions="wpe", final_norm="ln_f"),
+    producers={"0.8": {"hidden_act": "gelu"}},
     pooler=False,
     seconds={"lm_head.weight": "wte.weight"},
 )
