@@ -456,20 +456,24 @@ class Bench:
         return Outcome(frozenset(failed), margin, failed)
 
 
+EVERY = {
+    SOURCE: mutants,
+    BERT: bert_mutants,
+    ROBERTA: roberta_mutants,
+    GPT2: gpt2_mutants,
+    ERNIE: ernie_mutants,
+    DISTILBERT: distilbert_mutants,
+    XLNET: xlnet_mutants,
+}
+"""Checkpoint -> what can go wrong with it."""
+
+
 def main() -> None:
     rows = []
-    for source, errors in (
-        (SOURCE, mutants()),
-        (BERT, bert_mutants()),
-        (ROBERTA, roberta_mutants()),
-        (GPT2, gpt2_mutants()),
-        (ERNIE, ernie_mutants()),
-        (DISTILBERT, distilbert_mutants()),
-        (XLNET, xlnet_mutants()),
-    ):
+    for source, errors in EVERY.items():
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)
-            rows += [(mutant, bench.try_out(mutant)) for mutant in errors]
+            rows += [(mutant, bench.try_out(mutant)) for mutant in errors()]
     width = max(len(mutant.name) for mutant, _ in rows)
     sys.stdout.write(f"{'mutant':<{width}}  float64 effect / limit  caught by\n")
     for mutant, outcome in rows:
