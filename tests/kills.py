@@ -17,6 +17,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from environment import unmeasured
+
 ROOT = Path(__file__).parents[1]
 SMALL = ROOT / "fixtures" / "bort_4_8_24_32.params"
 FULL = ROOT / "build" / "full-size" / "bort_4_8_768_1024.params"
@@ -24,6 +26,8 @@ LEFTOVER = re.compile(r"\.out\.(partial|replaced)-[0-9a-f]{16}")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LINES = {128 + number: f"Interrupted by {number.name}\n" for number in SIGNALS[1:]}
 BROKEN = "BROKEN"
+LONGEST = 60.0
+"""Seconds that a conversion may take to end, once it was sent a signal."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,11 @@ class Kills:
         """Start a conversion, send it a signal at some moment, and look; again if it was over by then."""
         while (process := self._killed(sent, force=force)) is None:
             pass
-        _, stderr = process.communicate()
+        try:
+            _, stderr = process.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         return Round(sent, force, process.returncode, self._left(), self._leftovers(), stderr)
 
     def _killed(self, sent: signal.Signals, *, force: bool) -> subprocess.Popen[str] | None:
@@ -100,6 +108,7 @@ class Kills:
         # What runs in the background may have been told to ignore SIGINT; the conversion is not to inherit that.
         process = subprocess.Popen(
             self._command(self._out, "--quiet", *(["--force"] if force else [])),
+            env=unmeasured(),
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
@@ -130,7 +139,7 @@ class Kills:
         return [sys.executable, "-m", "bort_convert", str(self._source), str(out), *options]
 
     def _run(self, out: Path, *options: str) -> None:
-        subprocess.run(self._command(out, *options, "--quiet"), check=True)
+        subprocess.run(self._command(out, *options, "--quiet"), check=True, env=unmeasured())
 
     def _leftovers(self) -> tuple[str, ...]:
         return tuple(sorted(path.name for path in self._out.parent.iterdir() if path != self._out))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from bad_files import BAD_FILES, BadFile
 from click.testing import CliRunner, Result
+from environment import unmeasured
 from params_files import list_file, names, npy, record, u32
 
 from bort_convert import MAX_ARRAYS, cli, convert, open_params
@@ -157,7 +158,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
 def test_a_hostile_file_takes_5_seconds_and_300_mb_at_most(case: str, tmp_path: Path) -> None:
     build, status = HOSTILE[case]
     (tmp_path / "x.params").write_bytes(build())
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = unmeasured()
     environment["PYTHONPATH"] = str(Path(__file__).parent)
     for arguments in (["inspect", "x.params"], ["extract", "x.params", "out.safetensors"]):
         before = os.times()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import damage
 import numpy as np
 import pytest
+from environment import unmeasured
 from params_files import GOLDEN, Zipped, archive, csr, f32, list_file, npy, record, row_sparse, sparse
 
 if TYPE_CHECKING:
@@ -46,10 +47,9 @@ WHOLE = sorted(
 
 def run(how: str, names: Sequence[str], every: int) -> list[dict[str, Any]]:
     """What came of the files; coverage would see nothing new here, and takes its time."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     paths = [str(FIXTURES / name) for name in names]
     command = [sys.executable, SCRIPT, how, str(every), *paths]
-    process = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, timeout=TIMEOUT)
+    process = subprocess.run(command, env=unmeasured(), check=True, stdout=subprocess.PIPE, timeout=TIMEOUT)
     return [json.loads(line) for line in process.stdout.splitlines()]
 
 
