@@ -12,8 +12,6 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError
 
@@ -70,6 +68,8 @@ def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
         values: any shape; in a file, little-endian and in C order.
         dtype: that they have.
     """
+    import numpy as np
+
     if isinstance(values, FileRange):
         for piece in read_pieces(values):
             yield np.frombuffer(piece, numpy_dtype(dtype))
@@ -83,10 +83,8 @@ def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
 def same_bytes(one: FileRange, other: FileRange) -> bool:
     """Whether two ranges hold the same bytes."""
     pieces = zip(read_pieces(one), read_pieces(other), strict=True)
-    # Two memoryviews are compared byte by byte in a loop; NumPy compares many at a time.
-    return one.size == other.size and all(
-        np.array_equal(np.frombuffer(mine, np.uint8), np.frombuffer(theirs, np.uint8)) for mine, theirs in pieces
-    )
+    # Two memoryviews are compared value by value in a loop; bytes that a bytearray owns, many at a time.
+    return one.size == other.size and all(bytearray(mine) == theirs for mine, theirs in pieces)
 
 
 def copy_range(source: FileRange, target: int) -> None:

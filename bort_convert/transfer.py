@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bort_convert.casts import Caster
 from bort_convert.errors import MappingError, printable
 from bort_convert.manifest import Manifest, Tensor
@@ -117,6 +115,8 @@ def _check_tied(params: ParamsFile, written: Written) -> None:
     Raises:
         MappingError: how many values differ, and where the first one stands.
     """
+    import numpy as np
+
     problems = []
     for one, other in written.unequal:
         first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
