@@ -6,7 +6,6 @@ Nothing here maps a file: a mapped page counts as resident memory, and a convers
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import threading
 from dataclasses import dataclass
@@ -42,19 +41,15 @@ class FileRange:
     size: int
 
 
-def read_pieces(source: FileRange, *, alive: int = 1) -> Iterator[memoryview]:
-    """The bytes of a range in pieces of `PIECE` bytes, the last one shorter.
-
-    Args:
-        source: the range.
-        alive: so many pieces stay as they are; when the next one comes, the first of them is gone.
+def read_pieces(source: FileRange) -> Iterator[memoryview]:
+    """The bytes of a range in pieces of `PIECE` bytes, the last one shorter; each is gone when the next one comes.
 
     Raises:
         FormatError: the file ends early (it was cut while it was being read), or the system cannot read it.
     """
-    buffers = itertools.cycle([memoryview(bytearray(min(PIECE, source.size))) for _ in range(alive)])
+    buffer = memoryview(bytearray(min(PIECE, source.size)))
     for start in range(0, source.size, PIECE):
-        piece = next(buffers)[: source.size - start]
+        piece = buffer[: source.size - start]
         found = read_into(piece, source.descriptor, source.offset + start)
         if found != len(piece):
             raise _ended(source, start + found)

@@ -56,7 +56,6 @@ def transfer(
     caster = Caster(dtype) if dtype else None
     # A tensor that is cast has the digest of what it became; nobody asks for the one that it had.
     kept = {step.sources[0] for step in found.plan.steps if step.copied and dtype in {None, step.targets[0].dtype}}
-    kept |= {name for name, original in plan.twins if original in kept}
     files = cut([spec for step in plan.steps for spec in step.targets], limit)
     written = write_weights(
         {folder / name: specs for name, specs in files.items()},
