@@ -6,6 +6,7 @@ An axis is a name, a multiple or a part of one, one and some more, or a number.
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ def sizes(dims: str, bound: Mapping[str, int]) -> Shape:
     return tuple(_size(axis, bound) for axis in dims.split())
 
 
+@cache
 def split_axis(axis: str) -> tuple[Fraction, str, int]:
     """An axis as (factor, name, more): `"3*units"` is (3, "units", 0), `"positions+2"` is (1, "positions", 2).
 

@@ -15,7 +15,7 @@ from bort_convert.errors import printable
 from bort_convert.frequencies import Frequencies
 from bort_convert.ops import Fill
 from bort_convert.plan import Plan, Step
-from bort_convert.spelling import any_of, placeholder_pattern
+from bort_convert.spelling import numbers_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,13 +71,7 @@ class _Fitting:
     def _numbers(self, rows: Rows) -> dict[str, list[int]]:
         """The numbers that stand under each placeholder, as `{"layer": [0, 1, 2, 3]}`; gaps are disagreements."""
         templates = {slot.name for row in rows for slot in row.sources if "{" in slot.name}
-        patterns = [placeholder_pattern(template) for template in templates]
-        found: dict[str, set[int]] = {key: set() for pattern in patterns for key in pattern.groupindex}
-        for name in filter(any_of(patterns).fullmatch, self.header):
-            for pattern in patterns:
-                if match := pattern.fullmatch(name):
-                    for key, digits in match.groupdict().items():
-                        found[key].add(int(digits))
+        found = numbers_under(templates, self.header)
         for key, numbers in found.items():
             if not numbers:
                 self.disagreements.append(f"{key}s: found none; expected names such as {min(templates)}")

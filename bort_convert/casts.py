@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
 from bort_convert.streams import flat_arrays
@@ -38,6 +36,8 @@ class Caster:
             values: any shape; in a file, little-endian and in C order.
             source: the dtype that they have.
         """
+        import numpy as np
+
         target = numpy_dtype(self.dtype)
         for piece in flat_arrays(values, source):
             with np.errstate(over="ignore"):
@@ -63,6 +63,8 @@ class Caster:
 
 def _infinities(values: Array) -> int:
     """How many values are infinite; told by their bits, because NumPy is slow to ask a float16."""
+    import numpy as np
+
     bits = values.view(f"u{values.itemsize}")
     infinity = np.array([np.inf], values.dtype).view(bits.dtype)[0]
     magnitude = bits & (np.iinfo(bits.dtype).max >> 1)  # without the sign, which is the highest bit

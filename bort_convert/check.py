@@ -98,7 +98,7 @@ def _digests(folder: Path, progress: Callable[[int, int], None]) -> dict[str, st
         with path.open("rb") as stream:
             for name, spec in header.items():
                 part = FileRange(stream.fileno(), offsets[name], spec.nbytes)
-                digests[name], _ = sha256_of(part, {})
+                digests[name] = sha256_of(part)
                 done += spec.nbytes
                 progress(done, total)
     return digests

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 def printable(text: str, longest: int = 120) -> str:
     """A name from a file, safe in a message: control characters escaped, and cut where it is very long."""
+    if len(text) <= longest and text.isprintable():
+        return text
     escaped = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: longest + 1])
     return escaped if len(text) <= longest else f"{escaped[:longest]}... ({len(text):,} characters)"
 

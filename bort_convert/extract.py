@@ -91,8 +91,7 @@ def _write_npz(
                 progress(done, total)
         file.flush()
         os.fsync(file.fileno())
-    source, _ = describe_source(params)
-    return Written(source, {}, digests)
+    return Written(describe_source(params), {}, digests)
 
 
 def _no_npz_member(spec: TensorSpec) -> str:

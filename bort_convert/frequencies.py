@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from bort_convert.axes import sizes
-from bort_convert.dtypes import Array, Shape, numpy_dtype
+from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from bort_convert.dtypes import Array, Shape
 
 _BASE: Final = 10000.0
 _ROUNDING: Final = {2: 2.0**-7, 4: 2.0**-21, 8: 2.0**-21}
@@ -25,6 +25,8 @@ _ROUNDING: Final = {2: 2.0**-7, 4: 2.0**-21, 8: 2.0**-21}
 
 def exact_frequencies(units: int) -> Array:
     """1 / 10000**(2i/units) for i from 0 up to units/2, (units/2,) float64."""
+    import numpy as np
+
     frequencies: Array = 1 / _BASE ** (np.arange(0.0, units, 2.0) / units)
     return frequencies
 
@@ -59,9 +61,9 @@ class Frequencies:
             MappingError: it is not.
         """
         (array,) = arrays
-        found = array.astype(np.float64).reshape(-1)
+        found = array.astype("float64").reshape(-1)
         expected = exact_frequencies(2 * array.size)
-        wrong = ~(np.abs(found - expected) <= expected * _ROUNDING[array.itemsize])
+        wrong = ~(abs(found - expected) <= expected * _ROUNDING[array.itemsize])
         if wrong.any():
             at = int(wrong.argmax())
             raise MappingError(
@@ -72,6 +74,8 @@ class Frequencies:
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - nothing was made
         """The constant, as MXNet makes it: in float32, powers by the C library."""
+        import numpy as np
+
         shape = sizes(self.dims, {})
         units = np.float32(2 * np.prod(shape))
         exponents = np.arange(0, units, 2, dtype=np.float32) / units

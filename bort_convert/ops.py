@@ -14,16 +14,18 @@ An array may be any view: nothing is written to, and a copy is made only where t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bort_convert.axes import joined_axis, sizes, split_axis
-from bort_convert.dtypes import Array, Shape, numpy_dtype
+from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import numpy as np
+
+    from bort_convert.dtypes import Array, Shape
 
 
 class Op(Protocol):
@@ -114,10 +116,10 @@ class Split(_Unbound):
         return ((rows // self.parts, *rest),) * self.parts
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
-        return tuple(np.split(arrays[0], self.parts))
+        return _split(arrays[0], self.parts)
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
-        return (np.concatenate(arrays),)
+        return (_joined(arrays),)
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,10 @@ class Merge(_Unbound):
         return ((self.parts * rows, *rest),)
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
-        return (np.concatenate(arrays),)
+        return (_joined(arrays),)
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
-        return tuple(np.split(arrays[0], self.parts))
+        return _split(arrays[0], self.parts)
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ class Pad(_Unbound):
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
         (array,) = arrays
-        front = np.full((self.rows, *array.shape[1:]), self.value, array.dtype)
-        return (np.concatenate((front, array)),)
+        front = _constant((self.rows, *array.shape[1:]), self.value, array.dtype)
+        return (_joined((front, array)),)
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         (array,) = arrays
@@ -196,7 +198,7 @@ class Fill:
         return (sizes(self.dims, {}),)
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - a constant has no source
-        return (np.full(sizes(self.dims, {}), self.value, numpy_dtype(self.dtype)),)
+        return (_constant(sizes(self.dims, {}), self.value, numpy_dtype(self.dtype)),)
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         _expect_constant(arrays[0], self.value, "the tensor")
@@ -222,9 +224,27 @@ class Drop(_Unbound):
         raise MappingError(f"it was left out ({self.why}) and cannot be made again")
 
 
+def _split(array: Array, parts: int) -> tuple[Array, ...]:
+    """Equal parts of an array along its first axis, as views."""
+    rows = len(array) // parts
+    return tuple(array[start : start + rows] for start in range(0, parts * rows, rows))
+
+
+def _joined(arrays: tuple[Array, ...]) -> Array:
+    import numpy as np
+
+    return np.concatenate(arrays)
+
+
+def _constant(shape: Shape, value: float, dtype: np.dtype[Any]) -> Array:
+    import numpy as np
+
+    return np.full(shape, value, dtype)
+
+
 def _expect_constant(array: Array, value: float, what: str) -> None:
     """Refuse an array that is not `value` throughout, negative zeros and NaN included."""
-    expected = np.full((), value, array.dtype).tobytes()
+    expected = _constant((), value, array.dtype).tobytes()
     if array.tobytes() != expected * array.size:
-        different = int(np.count_nonzero(array != value))
+        different = int((array != value).sum())
         raise MappingError(f"{what} should be {value} throughout, and {different:,} of {array.size:,} values are not")

@@ -178,7 +178,7 @@ def _digests(found: Recognized, stored: Stored, stopped: threading.Event) -> Res
     for step in found.fit.plan.steps:
         places = [found.places.targets[spec.name] for spec in step.targets]
         if step.sources:
-            targets |= {place: sha256_of(stored.part(place), {}, watch=watch)[0] for place in places}
+            targets |= {place: sha256_of(stored.part(place), watch=watch) for place in places}
         for name in step.sources:
             made = values(name)
             arrays[name] = targets[places[0]] if isinstance(made, FileRange) else _digest(made)

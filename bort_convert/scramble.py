@@ -11,8 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -45,9 +43,13 @@ class Scramble:
         return shapes
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
+        import numpy as np
+
         read = np.concatenate(arrays).reshape(self.heads, self.parts, -1)  # (heads, parts, size / heads)
         return tuple(read[:, part].reshape(-1) for part in range(self.parts))
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
+        import numpy as np
+
         whole = np.stack([array.reshape(self.heads, -1) for array in arrays], axis=1)  # (heads, parts, size / heads)
         return tuple(np.split(whole.reshape(-1), self.parts))

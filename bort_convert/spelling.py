@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # What "~" stands for in gluonnlp 0.8.3, by what follows it; before any other word it is the family's name.
 _CLASSES: Final = {"encoder": "bert", "layernorm": "bert", "ffn": "bertpositionwise", "cell": "multiheadattention"}
+_NUMBER: Final = re.compile("0|[1-9][0-9]{0,5}")
 _SYMBOLS: Final = {"#": r"\d+", "~": "[a-z]*", "[": "(?:", "]": ")?", "{": "(?P<", "}": r">\d+)"}
 
 
@@ -66,9 +67,30 @@ def prefixed_names(names: Iterable[str], rows: Rows, family: str) -> dict[str, s
     return {name: prefixed.format(**numbers, last=last) for name, (prefixed, numbers) in found.items()}
 
 
+def numbers_under(templates: Iterable[str], names: Iterable[str]) -> dict[str, set[int]]:
+    """The numbers that stand in names where templates have their placeholder, as `{"layer": {0, 1, 2, 3}}`.
+
+    Args:
+        templates: structural names, each with one placeholder, a whole part between dots.
+        names: those of a file, of which there can be very many: none is compared with each template.
+    """
+    tails: dict[str, dict[str, str]] = {}
+    for template in templates:
+        head, key, tail = re.split("[{}]", template)
+        tails.setdefault(head, {})[tail] = key
+    found: dict[str, set[int]] = {key: set() for keys in tails.values() for key in keys.values()}
+    for name in names:
+        for head, keys in tails.items():
+            if name.startswith(head):
+                digits, dot, rest = name[len(head) :].partition(".")
+                if (key := keys.get(dot + rest)) and _NUMBER.fullmatch(digits):
+                    found[key].add(int(digits))
+    return found
+
+
 def placeholder_pattern(template: str) -> re.Pattern[str]:
     """A pattern that finds the numbers, of at most six digits, under a structural name's placeholders."""
-    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>0|[1-9]\\d{0,5})", re.escape(template)))
+    return re.compile(re.sub(r"\\{(\w+)\\}", rf"(?P<\1>{_NUMBER.pattern})", re.escape(template)))
 
 
 def any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:

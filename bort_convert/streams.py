@@ -6,13 +6,10 @@ Nothing here maps a file: a mapped page counts as resident memory, and a convers
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError
@@ -44,19 +41,15 @@ class FileRange:
     size: int
 
 
-def read_pieces(source: FileRange, *, alive: int = 1) -> Iterator[memoryview]:
-    """The bytes of a range in pieces of `PIECE` bytes, the last one shorter.
-
-    Args:
-        source: the range.
-        alive: so many pieces stay as they are; when the next one comes, the first of them is gone.
+def read_pieces(source: FileRange) -> Iterator[memoryview]:
+    """The bytes of a range in pieces of `PIECE` bytes, the last one shorter; each is gone when the next one comes.
 
     Raises:
         FormatError: the file ends early (it was cut while it was being read), or the system cannot read it.
     """
-    buffers = itertools.cycle([memoryview(bytearray(min(PIECE, source.size))) for _ in range(alive)])
+    buffer = memoryview(bytearray(min(PIECE, source.size)))
     for start in range(0, source.size, PIECE):
-        piece = next(buffers)[: source.size - start]
+        piece = buffer[: source.size - start]
         found = read_into(piece, source.descriptor, source.offset + start)
         if found != len(piece):
             raise _ended(source, start + found)
@@ -70,6 +63,8 @@ def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
         values: any shape; in a file, little-endian and in C order.
         dtype: that they have.
     """
+    import numpy as np
+
     if isinstance(values, FileRange):
         for piece in read_pieces(values):
             yield np.frombuffer(piece, numpy_dtype(dtype))
@@ -83,10 +78,8 @@ def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
 def same_bytes(one: FileRange, other: FileRange) -> bool:
     """Whether two ranges hold the same bytes."""
     pieces = zip(read_pieces(one), read_pieces(other), strict=True)
-    # Two memoryviews are compared byte by byte in a loop; NumPy compares many at a time.
-    return one.size == other.size and all(
-        np.array_equal(np.frombuffer(mine, np.uint8), np.frombuffer(theirs, np.uint8)) for mine, theirs in pieces
-    )
+    # Two memoryviews are compared value by value in a loop; bytes that a bytearray owns, many at a time.
+    return one.size == other.size and all(bytearray(mine) == theirs for mine, theirs in pieces)
 
 
 def copy_range(source: FileRange, target: int) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bort_convert.casts import Caster
 from bort_convert.errors import MappingError, printable
 from bort_convert.manifest import Manifest, Tensor
@@ -58,7 +56,6 @@ def transfer(
     caster = Caster(dtype) if dtype else None
     # A tensor that is cast has the digest of what it became; nobody asks for the one that it had.
     kept = {step.sources[0] for step in found.plan.steps if step.copied and dtype in {None, step.targets[0].dtype}}
-    kept |= {name for name, original in plan.twins if original in kept}
     files = cut([spec for step in plan.steps for spec in step.targets], limit)
     written = write_weights(
         {folder / name: specs for name, specs in files.items()},
@@ -117,6 +114,8 @@ def _check_tied(params: ParamsFile, written: Written) -> None:
     Raises:
         MappingError: how many values differ, and where the first one stands.
     """
+    import numpy as np
+
     problems = []
     for one, other in written.unequal:
         first, second = (np.ascontiguousarray(params[name]) for name in (one, other))

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bort_convert.errors import MappingError, printable
 
 if TYPE_CHECKING:
@@ -55,6 +53,8 @@ def survey(pieces: Iterable[Array], shape: Shape) -> Values:
         pieces: flat arrays of one dtype, bool, integer or floating-point, that hold the values in C order.
         shape: of the tensor.
     """
+    import numpy as np
+
     seen = finite_count = nans = infinities = 0
     first: int | None = None
     low, high, mean = np.inf, -np.inf, 0.0
@@ -97,6 +97,8 @@ def check_finite(found: Mapping[str, Values]) -> None:
 
 def _joined(mean: float, values: Array, weight: float) -> float:
     """The mean of what came before and of these, which have this part in all; no sum overflows on the way."""
+    import numpy as np
+
     with np.errstate(over="ignore", under="ignore"):
         here = float((values / values.size).sum())
     here = min(max(here, float(values.min())), float(values.max()))

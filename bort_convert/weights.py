@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from bort_convert.tensorfile import write_tensors
 from bort_convert.values import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bort_convert.dtypes import Array, TensorSpec
@@ -83,12 +83,10 @@ def write_weights(
         progress: told from time to time the bytes written and the bytes to write.
     """
     total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
-    stopped = threading.Event()
 
     def advance(nbytes: int) -> None:
         nonlocal done
-        if stopped.is_set():
-            raise CancelledError
+        go_on()
         done += nbytes
         progress(done, total)
 
@@ -98,56 +96,60 @@ def write_weights(
             made |= write_tensors(path, specs, payload, metadata={"format": framework}, advance=advance)
         return made
 
-    with ThreadPoolExecutor(1) as pool:
+    def watch() -> None:
+        go_on()
+        if writing.done():
+            writing.result()
+
+    # The digest of the source is the longest work: it has a processor from the start, and shares nothing.
+    with ThreadPoolExecutor(2) as pool, _until_the_end() as go_on:
         writing = pool.submit(write)
-
-        def watch() -> None:
-            if writing.done():
-                writing.result()
-
-        try:
-            source, stored = Source(params.path.name, params.size), dict[str, str]()
-            if checksums:
-                source, stored = describe_source(params, hashed, watch=watch)
-            unequal = tuple(pair for pair in tied if not _equal(params, *pair, stored))
-            made = writing.result()
-        finally:
-            stopped.set()
-        return Written(source, stored, made if checksums else {}, unequal)
+        describing = pool.submit(describe_source, params, watch=watch) if checksums else None
+        stored = _digests(params, hashed, watch) if checksums else {}
+        unequal = tuple(pair for pair in tied if not _equal(params, *pair))
+        source = describing.result() if describing else Source(params.path.name, params.size)
+        made = writing.result()
+    return Written(source, stored, made if checksums else {}, unequal)
 
 
-def describe_source(
-    params: ParamsFile, hashed: Collection[str] | None = None, *, watch: Callable[[], None] = lambda: None
-) -> tuple[Source, dict[str, str]]:
-    """The identity of an open file, and the SHA-256 of the dense tensors in it, in one pass over its bytes.
+def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: None) -> Source:
+    """The identity of an open file.
 
     Args:
         params: the file.
-        hashed: the tensors that are wanted; None for all.
-        watch: called after each piece; what it raises ends the pass.
+        watch: called after each piece of it; what it raises ends the work.
 
     Raises:
         FormatError: the file has become shorter, or is gone.
     """
-    parts = {
-        name: (info.offset, info.nbytes)
+    # The path and not the descriptor: a checkpoint that was unpacked from an archive stands in another file.
+    with _reopened(params.path) as file:
+        sha256 = sha256_of(FileRange(file.fileno(), 0, params.size), watch=watch)
+    return Source(params.path.name, params.size, sha256)
+
+
+def _digests(params: ParamsFile, hashed: Collection[str] | None, watch: Callable[[], None]) -> dict[str, str]:
+    """The SHA-256 of the tensors that stand in the file as they are, or of those that are wanted."""
+    return {
+        name: sha256_of(FileRange(params.fileno(), info.offset, info.nbytes), watch=watch)
         for name, info in params.header.items()
         if info.storage == "dense" and info.offset is not None and (hashed is None or name in hashed)
     }
-    with _reopened(params.path) as file:
-        # A descriptor of its own: where reading moves a position, the copying thread has the other one.
-        own = file.fileno()
-        whole = FileRange(own, 0, params.size)
-        if os.path.samestat(os.fstat(own), os.fstat(params.fileno())):
-            ranges = {name: FileRange(own, *part) for name, part in parts.items()}
-            sha256, digests = sha256_of(whole, ranges, watch=watch)
-        else:
-            # The checkpoint was unpacked from an archive: its tensors stand in another file than the archive.
-            sha256, _ = sha256_of(whole, {}, watch=watch)
-            unpacked = FileRange(params.fileno(), 0, os.fstat(params.fileno()).st_size)
-            ranges = {name: FileRange(params.fileno(), *part) for name, part in parts.items()}
-            _, digests = sha256_of(unpacked, ranges, watch=watch)
-    return Source(params.path.name, params.size, sha256), digests
+
+
+@contextlib.contextmanager
+def _until_the_end() -> Iterator[Callable[[], None]]:
+    """Gives what raises CancelledError once the block has ended: threads that call it do not outlive it for long."""
+    ended = threading.Event()
+
+    def go_on() -> None:
+        if ended.is_set():
+            raise CancelledError
+
+    try:
+        yield go_on
+    finally:
+        ended.set()
 
 
 def _reopened(path: Path) -> IO[bytes]:
@@ -159,10 +161,8 @@ def _reopened(path: Path) -> IO[bytes]:
         ) from error
 
 
-def _equal(params: ParamsFile, one: str, other: str, digests: Mapping[str, str]) -> bool:
-    """Whether two tensors of one dtype and shape hold the same bytes, by what costs least."""
-    if one in digests and other in digests:
-        return digests[one] == digests[other]
+def _equal(params: ParamsFile, one: str, other: str) -> bool:
+    """Whether two tensors of one dtype and shape hold the same bytes."""
     first, second = payload_of(params, one), payload_of(params, other)
     if isinstance(first, FileRange) and isinstance(second, FileRange):
         return same_bytes(first, second)

@@ -99,8 +99,17 @@ def test_the_names_that_type_checkers_see_are_the_public_ones() -> None:
     assert imported == set(bort_convert.__all__)
 
 
-def test_the_version_is_told_without_numpy() -> None:
-    program = "import sys; sys.argv[1:] = ['--version']\nfrom bort_convert.cli import main\ntry: main()\n"
-    program += "finally: print('numpy' in sys.modules)"
-    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert process.stdout.splitlines()[-1] == "False"
+def test_everything_up_to_the_first_computed_value_is_done_without_numpy(fixtures: Path) -> None:
+    program = """
+import sys
+import bort_convert.cli.checkpoints, bort_convert.convert
+from bort_convert.convert import fit_source
+with bort_convert.open_params(sys.argv[1]) as params:
+    fit_source(params, family="bort", heads=8)
+    print("numpy" in sys.modules)
+    params["decoder.0.bias"]
+    print("numpy" in sys.modules)
+"""
+    command = [sys.executable, "-c", program, str(fixtures / "bort_4_8_24_32.params")]
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["False", "True"]

@@ -396,8 +396,8 @@ def test_a_writer_that_fails_ends_the_hashing_of_the_source(
     hashed = []
     read_pieces = digests.read_pieces
 
-    def counted(whole: FileRange, *, alive: int) -> Iterator[memoryview]:
-        for piece in read_pieces(whole, alive=alive):
+    def counted(whole: FileRange) -> Iterator[memoryview]:
+        for piece in read_pieces(whole):
             hashed.append(len(piece))
             time.sleep(0.001)
             yield piece

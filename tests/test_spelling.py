@@ -8,7 +8,7 @@ from headers import CLASSIFIER, LANGUAGE_MODEL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort_convert.spelling import any_of, placeholder_pattern, structural_names
+from bort_convert.spelling import any_of, numbers_under, placeholder_pattern, structural_names
 
 if TYPE_CHECKING:
     from bort_convert.rows import Rows
@@ -104,6 +104,23 @@ def test_a_placeholder_is_a_plain_number_and_dots_are_dots() -> None:
         False,
     ]
     assert not pattern.fullmatch(f"cells.{'9' * 5000}.w")
+
+
+def test_the_numbers_of_a_placeholder_are_found_in_names_that_have_the_rest_of_its_template() -> None:
+    templates = ["cells.{layer}.w", "cells.{layer}.b", "parts.{part}"]
+    names = ["cells.0.w", "cells.3.b", "cells.3.w", "cells.4.x", "cells.5", "parts.7", "parts.8.w", "cells.9.w.w", "w"]
+    assert numbers_under(templates, names) == {"layer": {0, 3}, "part": {7}}
+    none = [
+        "cells.01.w",
+        "cellsx0.w",
+        "cells.-1.w",
+        "cells.\u0663.w",
+        "cells..w",
+        "cells.\n.w",
+        f"cells.{'9' * 5000}.w",
+    ]
+    assert numbers_under(templates, none) == {"layer": set(), "part": set()}
+    assert numbers_under([], names) == {}
 
 
 def test_one_pattern_rules_out_what_no_other_one_matches() -> None:

@@ -17,8 +17,6 @@ import mmap
 import os
 from typing import Final
 
-import numpy as np
-
 from bort_convert.errors import FormatError
 from bort_convert.streams import read_into
 
@@ -68,6 +66,8 @@ class FileBytes:
         """
         if self.mapped:
             return memoryview(self._whole())[start : start + count]
+        import numpy as np
+
         buffer = np.empty(count, np.uint8).data
         if (found := read_into(buffer, self._descriptor, start)) < count:
             raise self._ended(start + found)

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-import numpy as np
-
-from bort_convert.dtypes import itemsize, numpy_dtype
+from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.params.cursor import clipped, shown
 
@@ -95,7 +93,7 @@ class Piece:
     @property
     def nbytes(self) -> int:
         """Bytes of the values."""
-        return math.prod(self.shape) * itemsize(self.dtype)
+        return math.prod(self.shape) * ITEMSIZES[self.dtype]
 
     def check(self, label: str) -> None:
         """Checks what `load` would; values are looked at only where something about them can be wrong."""
@@ -110,6 +108,8 @@ class Piece:
         Raises:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
+        import numpy as np
+
         span = self.source()
         flat = np.frombuffer(span.view(self.start, self.nbytes), numpy_dtype(self.dtype))
         if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:
@@ -177,7 +177,7 @@ def check_shape(span: Span, what: str, shape: Shape, dtype: str) -> None:
     for axis, size in enumerate(shape):
         if size < 0:
             raise span.error(f"{what}: dimension {axis} of {clipped(str(shape))} is {size}; expected 0 or more")
-    if math.prod(size for size in shape if size) * itemsize(dtype) > MAX_BYTES:
+    if math.prod(size for size in shape if size) * ITEMSIZES[dtype] > MAX_BYTES:
         raise span.error(f"{what}: the shape {clipped(str(shape))} of {dtype} is more than 2**63 bytes")
 
 

@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bort_convert.dtypes import itemsize, numpy_dtype
+from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.params.cursor import amount, clipped
 
@@ -72,6 +70,8 @@ def check_indices(label: str, record: Record, pieces: Mapping[str, Array]) -> No
         FormatError: a row or column is out of range or stands twice, or indptr does not rise from 0 to the number of
             stored values.
     """
+    import numpy as np
+
     indices = pieces["indices"].astype(np.int64, copy=False)
     if record.storage == "row_sparse":
         _check_range(label, "row", indices, record.shape[0])
@@ -86,7 +86,7 @@ def check_indices(label: str, record: Record, pieces: Mapping[str, Array]) -> No
             f"{label}: csr indptr runs from {indptr[0]} to {indptr[-1]}; expected 0 to "
             f"{indices.size}, the number of values"
         )
-    if (falls := np.flatnonzero(indptr[1:] < indptr[:-1])).size:
+    if (falls := (indptr[1:] < indptr[:-1]).nonzero()[0]).size:
         row = int(falls[0])
         raise FormatError(f"{label}: csr indptr falls from {indptr[row]} to {indptr[row + 1]} behind row {row}")
     rows = np.repeat(np.arange(indptr.size - 1), np.diff(indptr))
@@ -95,7 +95,7 @@ def check_indices(label: str, record: Record, pieces: Mapping[str, Array]) -> No
 
 
 def _check_range(label: str, noun: str, indices: Array, limit: int) -> None:
-    if (wrong := np.flatnonzero((indices < 0) | (indices >= limit))).size:
+    if (wrong := ((indices < 0) | (indices >= limit)).nonzero()[0]).size:
         raise FormatError(
             f"{label}: {noun} number {indices[wrong[0]]} is out of range; expected 0 or more and less than {limit}"
         )
@@ -105,7 +105,7 @@ def _check_unique(label: str, noun: str, ascending: Array, rows: Array | None = 
     repeated = ascending[1:] == ascending[:-1]
     if rows is not None:
         repeated &= rows[1:] == rows[:-1]
-    if (found := np.flatnonzero(repeated)).size:
+    if (found := repeated.nonzero()[0]).size:
         raise FormatError(f"{label}: {noun} number {ascending[found[0]]} stands there twice; expected once")
 
 
@@ -121,9 +121,11 @@ def densify(label: str, record: Record, pieces: Mapping[str, Array], file_size: 
     Raises:
         FormatError: the dense array would be larger than that.
     """
+    import numpy as np
+
     data = pieces["data"]
     dtype = record.pieces["data"].dtype
-    needed = math.prod(record.shape) * itemsize(dtype)
+    needed = math.prod(record.shape) * ITEMSIZES[dtype]
     allowed = max(ALWAYS_DENSE, DENSE_RATIO * file_size)
     if needed > allowed:
         raise FormatError(

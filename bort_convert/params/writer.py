@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
 from bort_convert.dtypes import TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError, OutputError, printable
 from bort_convert.params.cursor import shown
@@ -44,6 +42,8 @@ def save_params(path: str | os.PathLike[str], tensors: Mapping[str, Array] | Seq
             are reported at once, and no file is written.
         OutputError: the file cannot be written.
     """
+    import numpy as np
+
     if isinstance(tensors, np.ndarray | str | bytes):
         raise TypeError(f"tensors is a {type(tensors).__name__}; expected a mapping or a sequence of arrays")
     path = Path(path)
@@ -96,6 +96,8 @@ def write_params(
 
 
 def _write(file: IO[bytes], tensors: Mapping[str, Array] | Sequence[Array], label: str) -> None:
+    import numpy as np
+
     items: Iterable[tuple[str, Array]]
     if isinstance(tensors, Mapping):
         items, names = tensors.items(), list(tensors)
@@ -162,6 +164,8 @@ def _names(names: Sequence[str]) -> bytes:
 
 def _write_values(target: int, values: FileRange | Iterable[Array]) -> int:
     """Write a tensor's values, and give how many bytes they were."""
+    import numpy as np
+
     if isinstance(values, FileRange):
         copy_range(values, target)
         return values.size

@@ -8,9 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-import numpy as np
-
-from bort_convert.dtypes import Array, TensorSpec, numpy_dtype
+from bort_convert.dtypes import TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.streams import FileRange, read_into
 from bort_convert.tensorfile.header import MAX_HEADER, parse_header
@@ -20,6 +18,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from bort_convert.dtypes import Array
 
 
 def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
@@ -46,7 +46,7 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
     return TensorFile(file, header, {name: 8 + length + begin for name, begin in _begins(header)}, metadata)
 
 
-class TensorFile(Mapping[str, Array]):
+class TensorFile(Mapping[str, "Array"]):
     """An open file: a mapping from names to arrays, each read anew when it is asked for.
 
     Attributes:
@@ -66,6 +66,8 @@ class TensorFile(Mapping[str, Array]):
         self.header, self.offsets, self.metadata = header, offsets, metadata
 
     def __getitem__(self, name: str) -> Array:
+        import numpy as np
+
         spec = self.header[name]
         if self._file.closed:
             raise ValueError(f"{name}: the file is closed")

@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from bort_convert.dtypes import Array, TensorSpec, itemsize, numpy_dtype
+from bort_convert.dtypes import ITEMSIZES, TensorSpec, numpy_dtype
 from bort_convert.errors import OutputError
 from bort_convert.streams import PIECE, FileRange, copy_range, write_all
 from bort_convert.tensorfile.header import header_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from bort_convert.dtypes import Array
 
 
 def write_tensors(
@@ -44,7 +44,7 @@ def write_tensors(
     Raises:
         OutputError: a name is taken by the format or comes twice, or a payload does not match its spec.
     """
-    order = sorted(specs, key=lambda spec: (-itemsize(spec.dtype), spec.name))
+    order = sorted(specs, key=lambda spec: (-ITEMSIZES[spec.dtype], spec.name))
     digests: dict[str, str] = {}
     with Path(path).open("xb", buffering=0) as file:
         write_all(file.fileno(), header_bytes(order, metadata or {}))
@@ -86,6 +86,8 @@ def _check_size(spec: TensorSpec, size: int) -> None:
 
 def _pieces(array: Array) -> Iterator[memoryview]:
     """The little-endian C-order bytes of an array, in pieces: one that has them so is not copied."""
+    import numpy as np
+
     flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
     for start in range(0, flat.size, PIECE):
         yield flat[start : start + PIECE].data
