@@ -376,5 +376,6 @@ def test_every_family_has_a_kind_that_there_is() -> None:
     assert {kind: KINDS[kind].files for kind in KINDS} == {
         "Bort": "--vocab FILE --bpe-ranks FILE",
         "RoBERTa": "--vocab FILE --bpe-ranks FILE",
+        "GPT-2": "--vocab FILE --bpe-ranks FILE",
         "WordPiece": "--vocab FILE",
     }
