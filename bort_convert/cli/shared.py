@@ -108,7 +108,8 @@ def tokenizer_options(function: Function) -> Function:
         click.option(
             "--vocab",
             type=file,
-            help="GluonNLP's vocabulary, or a BERT's vocab.txt; by default (not of a BERT) that in its model cache.",
+            help="GluonNLP's vocabulary, or a BERT's vocab.txt or SentencePiece model; by default, but not of a BERT, "
+            "that in its model cache.",
         ),
     ):
         function = option(function)
