@@ -210,6 +210,7 @@ FAULTS = {
     "model: the number at byte 144 has no end. Truncated": model() + b"\x80",
     "model: the number at byte 145 has no end": model() + b"\x20" + b"\xff" * 10 + b"\x01",
     "model: field 5 has 99 bytes, and 1 are left. Truncated": model() + b"\x2a\x63x",
+    "model: field 5 has 2 bytes, and 1 are left": model() + b"\x2a\x02x",
     "model: field 5 has 8 bytes, and 1 are left": model() + b"\x29x",
     "model: field 5 has 4 bytes, and 1 are left": model() + b"\x2dx",
     "model: field 5 has 1,180,591,620,717,411,303,423 bytes": model() + b"\x2a" + b"\xff" * 9 + b"\x7f",
