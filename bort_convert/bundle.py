@@ -15,7 +15,7 @@ from bort_convert.family import families
 from bort_convert.manifest import Manifest
 from bort_convert.output import new_directory, write_text
 from bort_convert.streams import FileRange, read_pieces
-from bort_convert.tokenizer import Given, Room, find_tokenizer
+from bort_convert.tokenizer import FILES, Given, Room, find_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -103,7 +103,7 @@ def add_tokenizer(
             f"{target} holds the folder {printable(folders[0])}; expected files alone. Move it away first"
         )
     with new_directory(target, force=True) as folder:
-        made, page = {manifest.FILE_NAME, *found.files}, Path(target) / card.FILE_NAME
+        made, page = {manifest.FILE_NAME, *found.files, *(FILES & known.files.keys())}, Path(target) / card.FILE_NAME
         if page.exists() and file_digest(page) == known.files.get(card.FILE_NAME):
             made.add(card.FILE_NAME)
         for path in Path(target).iterdir():
@@ -111,8 +111,9 @@ def add_tokenizer(
                 _link(path, folder / path.name)
         write_tokenizer(folder, found)
         options = {name: value for name, value in known.options.items() if name not in Given.__dataclass_fields__}
-        written = replace(known, tokenizer=found.sources, notes=found.notes, options={**options, **given.options})
-        return finish(folder, written, found.files)
+        kept = {name: digest for name, digest in known.files.items() if name not in FILES}
+        written = replace(known, files=kept, tokenizer=found.sources, notes=found.notes)
+        return finish(folder, replace(written, options={**options, **given.options}), found.files)
 
 
 def tokenizer_for(

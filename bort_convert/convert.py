@@ -85,9 +85,10 @@ def convert(
         heads: attention heads, for a size that was never published.
         producer: the release of gluonnlp that trained it, such as "0.9.2", where releases compute differently; no file
             tells. By default what 0.8 computes, except where a family says otherwise.
-        vocab: GluonNLP's vocabulary, a JSON file, for the tokenizer, or a BERT's vocab.txt; by default, of a Bort or a
-            RoBERTa, the one that GluonNLP keeps in `$MXNET_HOME/models` or `~/.mxnet/models`, if it is there.
-        bpe_ranks: GluonNLP's BPE ranks, a text file, for a Bort or a RoBERTa; the same default.
+        vocab: GluonNLP's vocabulary, a JSON file, for the tokenizer, or a BERT's vocab.txt or SentencePiece
+            model; by default, not of a BERT, the one that GluonNLP keeps in `$MXNET_HOME/models` or `~/.mxnet/models`,
+            if it is there.
+        bpe_ranks: GluonNLP's BPE ranks, a text file, for a Bort, a RoBERTa or a GPT-2; the same default.
         tokenizer: a directory with a tokenizer of transformers, or its name on the Hub, in place of those files.
         roberta_pairs: two `</s>` between the segments of a pair, as RoBERTa has it, in a Bort too, which has one.
         lower_case: whether a BERT's tokenizer lower-cases text and strips its accents; by default what the files of

@@ -1,8 +1,10 @@
 """GluonNLP's tokenizer, in a process of its own: `python gluon_tokenizer.py VOCABULARY RANKS`.
 
 It reads JSON lines and answers each with one. {"text": ...} gives the ids of its pieces, or the name of the error;
-{"words": ...} the words that it is split into before the merges; {"homes": [...]} where GluonNLP keeps its files when
-MXNET_HOME is each of these. The first line that it writes names the files that GluonNLP downloads, and their hashes.
+{"words": ...} the words that it is split into before the merges; {"ids": [...]} the text of these ids; {"homes": [...]}
+where GluonNLP keeps its files when MXNET_HOME is each of these; {"eos": ..., "target": PATH} has the same tokens
+written as the JSON of a `Vocab` with no special token but this one. The first line that it writes names the files that
+GluonNLP downloads, and their hashes.
 """
 
 from __future__ import annotations
@@ -39,6 +41,13 @@ def answer(question: dict[str, Any]) -> object:
             os.environ.update({} if home is None else {"MXNET_HOME": home})
             found.append(get_home_dir())
         return found
+    if "eos" in question:
+        tokens, others = VOCAB.idx_to_token, dict.fromkeys(("unknown_token", "padding_token", "bos_token"))
+        ids = {token: number for number, token in enumerate(tokens)}
+        vocab = nlp.Vocab(nlp.data.count_tokens(tokens), eos_token=question["eos"], token_to_idx=ids, **others)
+        return Path(question["target"]).write_text(vocab.to_json(), "utf-8")
+    if "ids" in question:
+        return nlp.data.GPT2BPEDetokenizer()(VOCAB.to_tokens(question["ids"]))
     if "words" in question:
         return TOKENIZER._token_pattern.findall(question["words"])  # noqa: SLF001 - there is no other way to it
     try:

@@ -6,12 +6,15 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from gpt2_tables import small_vocabulary
 
 import bort_convert
 from bort_convert.card import card_text
 from bort_convert.errors import ParityError
 from bort_convert.manifest import Manifest, Source, Tensor
+from bort_convert.params import open_params, save_params
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,6 +160,20 @@ def test_a_berts_snippet_runs_as_it_stands(kind: str, printed: str, fixtures: Pa
     assert "| tokenizer from | `tiny_bert.vocab`, sha256" in card
     note = "letters are lower-cased and lose their accents; no word in tiny_bert.vocab has a capital letter"
     assert f"| note | tokenizer: {note} |" in card
+
+
+@pytest.mark.torch
+def test_a_gpt2s_snippet_writes_a_text_as_it_stands(fixtures: Path, tmp_path: Path) -> None:
+    """The fixture has too few words for all bytes and too few places for a text: here it has more of both."""
+    ranks, vocab = fixtures / "tiny_ranks.txt", tmp_path / "small.vocab"
+    vocab.write_text(small_vocabulary(ranks), "utf-8")
+    with open_params(fixtures / "gpt2_2_3_48_12.params") as params:
+        arrays = {name: array.copy() for name, array in params.items()}
+    arrays["_embed.weight"] = arrays["_logits_proj.weight"] = np.resize(arrays["_embed.weight"], (277, 12))
+    arrays["_pos_embed.weight"] = np.resize(arrays["_pos_embed.weight"], (300, 12))
+    save_params(tmp_path / "x.params", arrays)
+    bort_convert.convert(tmp_path / "x.params", tmp_path / "out", heads=3, vocab=vocab, bpe_ranks=ranks)
+    assert "[{'generated_text': 'A sentence." in printed_by_the_card(tmp_path / "out")
 
 
 @pytest.mark.torch

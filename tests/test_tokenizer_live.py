@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gluon_client import Gluon
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from texts import SPECIAL, TEXTS
 
 from bort_convert.tokenizer import Given, Room, find_tokenizer, gluon
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 
-SPECIAL = ("<s>", "</s>", "<pad>", "<unk>", "<mask>")
 MUNICH = "Schloß Nymphenburg in Munich is really nice!"
 MUNICH_IDS = [0, 18077, 4082, 7804, 8606, 6195, 2457, 3321, 11, 10489, 16, 269, 2579, 328, 2]
 FORMS = {"full": (50265, 512), "tiny": (120, 24)}
@@ -63,47 +62,6 @@ def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 full = pytest.mark.parametrize("sides", [pytest.param("full", marks=pytest.mark.shared)], indirect=True)
 tiny = pytest.mark.parametrize("sides", ["tiny"], indirect=True)
-
-PIECES = [
-    *(
-        "the",
-        " and",
-        "'s",
-        "'ll",
-        "  ",
-        " " * 17,
-        "\t",
-        "\r\n",
-        "\0",
-        "\x7f",
-        "\x1c",
-        "\x85",
-        "\u00a0",
-        "\u2028",
-        "\u3000",
-    ),
-    *(
-        "1234",
-        "½",
-        "٣",
-        "e\u0301",
-        "\u0301",
-        "ß",
-        "ﬁ",
-        "Ġ",
-        "Ċ",
-        "日本",
-        "한국",
-        "👩‍👩‍👧",
-        "🏳️‍🌈",
-        "\ufeff",
-        "\ufffd",
-        "\U0010ffff",
-    ),
-    *("<", "mask", " <mask> ", *SPECIAL, "<|endoftext|>", "\u200d", "🤗", "ﷺ", "…", "don't", "DON'T"),
-]
-LETTERS = st.characters(exclude_categories=("Cs", "Cn"))
-TEXTS = st.lists(st.sampled_from(PIECES) | st.text(LETTERS, max_size=8), max_size=12).map("".join)
 
 
 @given(text=TEXTS)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gluon_client import Gluon
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from texts import BERT_SPECIAL as SPECIAL
+from texts import BERT_TEXTS, CHANGED, CLS, GAP, MASK, PAD, SEP, UNK
 
 from bort_convert.tokenizer import Given, Room, find_tokenizer
 
@@ -20,12 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 
-PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LENGTH = 24
-# CJK ideographs that the tokenizers library takes for parts of a word: its normalizers/bert.rs has a wrong digit.
-GAP = range(0x2B820, 0x2B920)
-# Since Unicode 3.2 these have become a symbol and marks of other kinds, and the library has older tables.
-CHANGED = "\u166d\u1734\u1885\u1886"
 
 
 class Sides:
@@ -96,21 +92,8 @@ real = pytest.mark.parametrize("sides", ["real", "real-cased"], indirect=True)
 tiny = pytest.mark.parametrize("sides", ["tiny", "tiny-cased"], indirect=True)
 uncased = pytest.mark.parametrize("sides", ["real"], indirect=True)
 
-PIECES = [
-    *("the", " White", "RABBIT", " looked", "'s", "  ", "\t", "\r\n", "\0", "\x7f", "\x1c", "\x85", "\u00a0", "\u2028"),
-    *("\u3000", "\u200b", "\ufeff", "\ufffd", "\u00ad", "1234", "½", "٣", "e\u0301", "\u0301", "É", "ß", "İ", "ﬁ", "Ǆ"),
-    *("日本", "한국", "ᄒ", "が", "👩‍👩‍👧", "🤗", "ﷺ", "…", "don't", "--", "$5", "a_b", "##ing", "##", "≠", "\u037e"),
-    *("[", "MASK", "]", "mask", *SPECIAL, "[unused1]", "[cls]", "<s>", "x" * 201),
-]
-# Both sides know all that was a character in Unicode 3.2; later ones are among the differences below, and so is a
-# capital sigma.
-LETTERS = st.characters(exclude_categories=("Cs", "Cn"), exclude_characters=f"Σ{CHANGED}").filter(
-    lambda letter: unicodedata.ucd_3_2_0.category(letter) != "Cn"
-)
-TEXTS = st.lists(st.sampled_from(PIECES) | st.text(LETTERS, max_size=8), max_size=12).map("".join)
 
-
-@given(text=TEXTS)
+@given(text=BERT_TEXTS)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_has_the_ids_that_gluonnlp_gives(sides: Sides, text: str) -> None:
     expected = sides.gluon.ids(text)

@@ -67,7 +67,7 @@ def export(out: Path, back: Path, *, as_json: bool, quiet: bool, **options: Any)
 def tokenizer(out: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
     """Give OUT, a converted directory, its tokenizer, in place of one that it has.
 
-    It is made from GluonNLP's vocabulary, with BPE ranks for a Bort or a RoBERTa, or from a tokenizer of transformers.
+    It is made from GluonNLP's vocabulary, with BPE ranks for all but a BERT, or from a tokenizer of transformers.
     """
     manifest = bort_convert.add_tokenizer(out, **options)
     show(manifest.to_dict(), display.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)

@@ -104,11 +104,12 @@ def tokenizer_options(function: Function) -> Function:
         click.option(
             "--tokenizer", metavar="DIR_OR_HUB_ID", help="A tokenizer of transformers, in place of those files."
         ),
-        click.option("--bpe-ranks", type=file, help="The BPE ranks of a Bort or a RoBERTa; the same default."),
+        click.option("--bpe-ranks", type=file, help="The BPE ranks of a Bort, a RoBERTa or a GPT-2; the same default."),
         click.option(
             "--vocab",
             type=file,
-            help="GluonNLP's vocabulary, or a BERT's vocab.txt; by default (Bort, RoBERTa) that in its model cache.",
+            help="GluonNLP's vocabulary, or a BERT's vocab.txt or SentencePiece model; by default, but not of a BERT, "
+            "that in its model cache.",
         ),
     ):
         function = option(function)

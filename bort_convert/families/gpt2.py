@@ -65,6 +65,7 @@ FAMILY = Family(
     base="transformer.",
     base_class="GPT2Model",
     original="gpt2",
+    tokenizer="GPT-2",
     layout=Layout(embeddings="drop", layers="h", positions="wpe", final_norm="ln_f"),
     producers={"0.8": {"hidden_act": "gelu"}},
     pooler=False,

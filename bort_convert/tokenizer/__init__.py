@@ -1,8 +1,8 @@
 """GluonNLP's tokenizers as files that transformers' AutoTokenizer loads, kind by kind.
 
-Each kind is a module: `bpe`, the byte-level BPE of GPT-2, RoBERTa and Bort, and `wordpiece`, BERT's. The ids are
-GluonNLP's; docs/decisions/0022-tokenizer.md and 0025-wordpiece.md name what differs. Only the standard library is
-needed.
+Each kind is a module: `bpe`, the byte-level BPE of RoBERTa and Bort, `gpt2`, GPT-2's, and `wordpiece`, BERT's, which
+hands a SentencePiece model on to `unigram`. The ids are GluonNLP's; docs/decisions/0022-tokenizer.md, 0025-wordpiece.md
+and 0030-more-tokenizers.md name what differs. Only the standard library is needed.
 """
 
 from __future__ import annotations
@@ -11,21 +11,27 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError
-from bort_convert.tokenizer import bpe, wordpiece
+from bort_convert.tokenizer import bpe, gpt2, wordpiece
 from bort_convert.tokenizer.kind import Given, Kind, Room, Tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["KINDS", "Given", "Kind", "Room", "Tokenizer", "find_tokenizer"]
+__all__ = ["FILES", "KINDS", "Given", "Kind", "Room", "Tokenizer", "find_tokenizer"]
 
-_BPE: Final = "byte-level BPE", frozenset({"vocab", "bpe_ranks", "tokenizer", "roberta_pairs"})
+_TABLES: Final = frozenset({"vocab", "bpe_ranks", "tokenizer"})
+_BPE: Final = "byte-level BPE", _TABLES | {"roberta_pairs"}
 KINDS: Final[Mapping[str, Kind]] = {
     "Bort": Kind(*_BPE, bpe.make),
     "RoBERTa": Kind(*_BPE, partial(bpe.make, roberta_pairs=True)),
+    "GPT-2": Kind("GPT-2", _TABLES, gpt2.make),
     "WordPiece": Kind("WordPiece", frozenset({"vocab", "tokenizer", "lower_case"}), wordpiece.make),
 }
 """By the name that a family has for it; adding a kind is adding a line."""
+FILES: Final = frozenset(
+    {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "vocab.txt"}
+)
+"""What any of them may write, so that nothing is left of one that another replaces."""
 
 
 def find_tokenizer(

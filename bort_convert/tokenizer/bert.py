@@ -50,13 +50,12 @@ class Pieces:
     said: Mapping[str, bool] = field(default_factory=dict)
 
 
-def read_vocabulary(path: str | os.PathLike[str]) -> Pieces:
+def read_vocabulary(source: Source) -> Pieces:
     """What `BERTVocab.to_json` wrote, or a text file with a token a line.
 
     Raises:
         FormatError: the file is neither, contradicts itself, or lacks a special token.
     """
-    source = read_source(path)
     is_json = _JSON.match(source.text())
     return Pieces(vocabulary_from_json(source, ROLES) if is_json else _from_lines(source), (source,))
 

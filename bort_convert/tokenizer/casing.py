@@ -18,12 +18,13 @@ _MEANING: Final = {
 }
 
 
-def casing(pieces: Pieces, *, asked: bool | None) -> tuple[bool, str]:
+def casing(pieces: Pieces, *, asked: bool | None, prefix: str = PREFIX) -> tuple[bool, str]:
     """Whether text is lower-cased and loses its accents, as GluonNLP's `lower` has it; and why, for a person.
 
     Args:
         pieces: the vocabulary, and what was said beside it.
         asked: what the user said.
+        prefix: what a piece has before its letters that is no letter.
 
     Raises:
         VariantError: two files disagree, or there is nothing to tell by.
@@ -37,17 +38,17 @@ def casing(pieces: Pieces, *, asked: bool | None) -> tuple[bool, str]:
     elif said:
         lower, why = next(iter(said.values())), f"by {' and '.join(said)}"
     else:
-        lower, why = _proved(pieces.vocabulary)
+        lower, why = _proved(pieces.vocabulary, prefix)
     return lower, f"tokenizer: {_MEANING[lower]}; {why}"
 
 
-def _proved(vocabulary: Vocabulary) -> tuple[bool, str]:
+def _proved(vocabulary: Vocabulary, prefix: str) -> tuple[bool, str]:
     """What the tokens prove: text that was lower-cased never meets one with a capital letter.
 
     Special tokens prove nothing, nor does any other that is no word: `[unused1]` is never met.
     """
     name, roles = printable(vocabulary.source.path.name), set(vocabulary.roles.values())
-    words = [token for token in vocabulary.tokens if token not in roles and token.removeprefix(PREFIX).isalnum()]
+    words = [token for token in vocabulary.tokens if token not in roles and token.removeprefix(prefix).isalnum()]
     capital = next((word for word in words if word != word.lower()), None)
     if capital is not None:
         return False, f"{printable(repr(capital))} in {name} has a capital letter"

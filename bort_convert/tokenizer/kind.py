@@ -17,11 +17,12 @@ class Given:
     """What a user gave for a tokenizer.
 
     Attributes:
-        vocab: GluonNLP's vocabulary, the JSON of a `Vocab`; for a WordPiece also a text file with a token a line.
+        vocab: GluonNLP's vocabulary, the JSON of a `Vocab`; for a WordPiece also a text file with a token a line,
+            or a SentencePiece model in its place.
         bpe_ranks: the merges of a byte-level BPE, a line each.
         tokenizer: instead of these, a directory or a hub repository with a tokenizer of transformers.
         roberta_pairs: two `</s>` between the texts of a pair, as RoBERTa has it, in a Bort too, which has one.
-        lower_case: whether a WordPiece lower-cases text and strips its accents; None where nothing was said.
+        lower_case: whether a BERT's tokenizer lower-cases text and strips its accents; None where nothing was said.
     """
 
     vocab: str | os.PathLike[str] | None = None

@@ -1,4 +1,4 @@
-"""A small text file that a tokenizer is made from: read once, within a limit, and known by its digests."""
+"""A small file that a tokenizer is made from: read once, within a limit, and known by its digests."""
 
 from __future__ import annotations
 
