@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bort_convert.binding import make_plan
-from bort_convert.dtypes import Array, Shape, TensorSpec, numpy_dtype
+from bort_convert.dtypes import Shape, TensorSpec, numpy_dtype
 from bort_convert.ops import sizes
 from bort_convert.rows import Rows, fill, merge, norm, optional, pad, rename, same, split, transpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bort_convert.dtypes import Array
     from bort_convert.plan import Plan
 
 AXES = ("units", "hidden", "vocab")
