@@ -71,10 +71,13 @@ build/reference/gluonnlp-%/.made: constraints-reference.txt | .venv/.made
 	@PIP_CONSTRAINT=$(CURDIR)/constraints-reference.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade \
 		--target $(@D) gluonnlp==$* && touch $@
 
+# The longest, which are about bytes and processes: NumPy has no say in them.
+BYTES := cuts fuzz interrupted
+
 .PHONY: test coverage oldest pythons parity zoo mutants kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
-	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet"
+	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/test_%.py)
 	$(MAKE) --no-print-directory oldest
 
 coverage: .venv/.made $(FULL) $(REAL) reference ## the tests that need no ../shared, which reach 95 % of the lines

@@ -227,7 +227,7 @@ class Drop(_Unbound):
 def _split(array: Array, parts: int) -> tuple[Array, ...]:
     """Equal parts of an array along its first axis, as views."""
     rows = len(array) // parts
-    return tuple(array[start : start + rows] for start in range(0, parts * rows, rows))
+    return tuple(array[part * rows : (part + 1) * rows] for part in range(parts))
 
 
 def _joined(arrays: tuple[Array, ...]) -> Array:
