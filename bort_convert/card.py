@@ -116,9 +116,7 @@ def _usage(manifest: Manifest) -> str:
         ]
         return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
     snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
-    known = families().get(manifest.family)
-    bare = known is not None and known.pooler and not manifest.has_pooler
-    options = ", add_pooling_layer=False" if bare else ""
+    options = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
     lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
     return "\n\n".join(filter(None, (_python(lines), _own_note(manifest))))
 

@@ -64,8 +64,7 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")
     if "producer" in manifest.options:
         lines.append(f"  trained by gluonnlp {manifest.options['producer']}: as you said; nothing in the file can tell")
-    bare = manifest.architecture == family.base_class and family.pooler and not manifest.has_pooler
-    options = ", add_pooling_layer=False" if bare else ""
+    options = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
     loader = auto_class(manifest.architecture)
     return "\n".join([*lines, f'Load it with transformers.{loader}.from_pretrained("{target}"{options})'])
 

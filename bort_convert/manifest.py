@@ -13,6 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError
+from bort_convert.family import families
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:
@@ -106,6 +107,12 @@ class Manifest:
     def has_pooler(self) -> bool:
         """Whether a bare backbone was written with its pooler; its own tensors have no prefix."""
         return any(name.startswith("pooler.") for name in self.tensors)
+
+    @property
+    def lacks_pooler(self) -> bool:
+        """Whether it is a bare backbone whose class has to be told that there is no pooler."""
+        known = families().get(self.family)
+        return bool(known and known.pooler and self.architecture == known.base_class and not self.has_pooler)
 
     def to_dict(self) -> dict[str, object]:
         """As JSON has it, in a fixed order; without what is empty or 0 of a tensor."""

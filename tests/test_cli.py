@@ -131,6 +131,7 @@ def test_names_with_control_characters_are_printed_escaped(tmp_path: Path) -> No
         ("distilbert_2_2_8_8", 2, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
         ("ernie_2_2_8_8-pooled", 2, '.AutoModel.from_pretrained("{out}")'),
         ("bort_4_8_24_32-encoder", 8, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
+        ("xlnet_2_2_8_8-encoder", 2, '.AutoModel.from_pretrained("{out}")'),
     ],
 )
 def test_a_pooler_is_loaded_where_there_is_one_and_nowhere_else(
