@@ -18,12 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _LEGACY: Final = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-_SECOND_NAMES: Final = {
-    "predictions.decoder.weight": "embeddings.word_embeddings.weight",
-    "predictions.decoder.bias": "predictions.bias",
-    "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
-    "lm_head.decoder.bias": "lm_head.bias",
-}
 _COUNTED: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
 _MASKS: Final = {".attn.bias": "wpe.weight", ".attn.masked_bias": "wpe.weight"}
 
@@ -47,13 +41,13 @@ class Places:
     clashes: tuple[str, ...]
 
 
-def find_places(names: Iterable[str], base: str, seconds: Mapping[str, str] | None = None) -> Places:
+def find_places(names: Iterable[str], base: str, seconds: Mapping[str, str]) -> Places:
     """What each name in a directory means.
 
     Args:
         names: of its tensors; those of a backbone that was saved alone have no base.
         base: the prefix of the backbone's targets.
-        seconds: the family's own second names; see `Family`.
+        seconds: the family's second names; see `Family`.
     """
     known = list(names)
     bare = not any(name.startswith(base) for name in known)
@@ -66,7 +60,7 @@ def find_places(names: Iterable[str], base: str, seconds: Mapping[str, str] | No
             one, other = printable(name), printable(found[target])
             clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
         found.setdefault(target, name)
-    tied, counters, masks = (_taken(found, names) for names in ({**_SECOND_NAMES, **(seconds or {})}, _COUNTED, _MASKS))
+    tied, counters, masks = (_taken(found, names) for names in (seconds, _COUNTED, _MASKS))
     return Places(found, tied, counters, masks, tuple(clashes))
 
 

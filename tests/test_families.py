@@ -13,6 +13,7 @@ from bort_convert.display import auto_class
 from bort_convert.errors import MappingError
 from bort_convert.family import Family, Table, families
 from bort_convert.fit import Fit, fit
+from bort_convert.places import find_places
 from bort_convert.spelling import prefixed_names, structural_names
 
 HEADS = 2
@@ -89,6 +90,19 @@ def test_the_auto_class_that_is_named_loads_the_receiving_class(
     known = getattr(transformers, auto_class(receiving.__name__))._model_mapping[receiving.config_class]  # noqa: SLF001 - no other place says it
     assert receiving in (known if isinstance(known, tuple) else (known,))
     assert family.model_type == receiving.config_class.model_type
+
+
+@pytest.mark.torch
+@EVERY_FORM
+def test_a_familys_second_names_are_what_transformers_ties(
+    family: Family, table: Table, groups: frozenset[str]
+) -> None:
+    import transformers  # noqa: PLC0415 - heavy, and marked
+
+    receiving = getattr(transformers, table.architecture(groups))
+    tied = receiving._tied_weights_keys or {}  # noqa: SLF001 - no other place says it
+    names = dict.fromkeys([*tied.values(), *tied])
+    assert find_places(names, family.base, family.seconds).seconds == tied
 
 
 def test_the_axes_that_the_rest_of_the_tool_asks_for_are_there() -> None:

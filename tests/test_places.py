@@ -7,43 +7,44 @@ WORDS, OUTPUT = "bert.embeddings.word_embeddings.weight", "cls.predictions.decod
 
 
 def test_names_are_those_of_a_table_with_the_base_that_a_bare_backbone_lacks() -> None:
-    assert find_places(["bert.a", "cls.b"], "bert.").targets == {"bert.a": "bert.a", "cls.b": "cls.b"}
-    assert find_places(["a", "cls.b"], "bert.").targets == {"bert.a": "a", "bert.cls.b": "cls.b"}
+    assert find_places(["bert.a", "cls.b"], "bert.", {}).targets == {"bert.a": "bert.a", "cls.b": "cls.b"}
+    assert find_places(["a", "cls.b"], "bert.", {}).targets == {"bert.a": "a", "bert.cls.b": "cls.b"}
 
 
 def test_a_second_name_is_one_only_beside_the_first() -> None:
-    places = find_places([OUTPUT, WORDS], "bert.")
+    seconds = families()["bert"].seconds
+    places = find_places([OUTPUT, WORDS], "bert.", seconds)
     assert (places.targets, places.seconds) == ({WORDS: WORDS}, {OUTPUT: WORDS})
-    assert find_places([OUTPUT, "bert.x"], "bert.").targets == {OUTPUT: OUTPUT, "bert.x": "bert.x"}
+    assert find_places([OUTPUT, "bert.x"], "bert.", seconds).targets == {OUTPUT: OUTPUT, "bert.x": "bert.x"}
 
 
 def test_a_family_says_what_its_own_second_names_are() -> None:
     first, second = "transformer.words.weight", "lm.weight"
-    assert find_places([first, second], "transformer.").targets == {first: first, second: second}
+    assert find_places([first, second], "transformer.", {}).targets == {first: first, second: second}
     places = find_places([first, second], "transformer.", {"lm.weight": "words.weight"})
     assert (places.targets, places.seconds) == ({first: first}, {second: first})
 
 
 def test_a_counter_is_one_only_beside_what_it_counts() -> None:
     ids, rows = "embeddings.position_ids", "embeddings.position_embeddings.weight"
-    places = find_places([ids, rows], "bert.")
+    places = find_places([ids, rows], "bert.", {})
     assert (places.targets, places.counters) == ({f"bert.{rows}": rows}, {ids: rows})
-    assert find_places([ids], "bert.").targets == {f"bert.{ids}": ids}
+    assert find_places([ids], "bert.", {}).targets == {f"bert.{ids}": ids}
 
 
 def test_masks_of_every_layer_are_some_only_beside_positions() -> None:
     names = [f"h.{layer}.attn.{name}" for layer in range(2) for name in ("bias", "masked_bias")]
     others = ["h.0.attn.c_attn.bias", "wpe.weight"]
-    places = find_places([*names, *others], "transformer.")
+    places = find_places([*names, *others], "transformer.", {})
     assert places.targets == {f"transformer.{name}": name for name in others}
     assert places.masks == dict.fromkeys(names, "wpe.weight")
-    assert find_places(names, "transformer.").masks == {}
+    assert find_places(names, "transformer.", {}).masks == {}
 
 
 def test_the_names_of_early_releases_are_todays_and_not_both_may_stand_there() -> None:
-    places = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.beta", "bert.LayerNorm.bias\x1b"], "bert.")
+    places = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.beta", "bert.LayerNorm.bias\x1b"], "bert.", {})
     assert list(places.targets) == ["bert.LayerNorm.weight", "bert.LayerNorm.bias", "bert.LayerNorm.bias\x1b"]
-    clashes = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.weight"], "bert.").clashes
+    clashes = find_places(["bert.LayerNorm.gamma", "bert.LayerNorm.weight"], "bert.", {}).clashes
     assert clashes == ("bert.LayerNorm.weight: is the same tensor as bert.LayerNorm.gamma; expected one of them",)
 
 

@@ -73,6 +73,12 @@ PRODUCERS_OF_ENCODERS: Producers = {**PRODUCERS, "0.9.0": FIXED_EMBEDDINGS, "0.9
 FREE_HEAD: dict[str, Fact] = {"head_layer_norm_eps": 1e-5}
 PRODUCERS_OF_HEADS: Producers = {**PRODUCERS_OF_ENCODERS, "0.9.2": FREE_HEAD, "0.10": FREE_HEAD}
 
+# BertForMaskedLM's head, where transformers writes it twice.
+SECONDS = {
+    "predictions.decoder.weight": "embeddings.word_embeddings.weight",
+    "predictions.decoder.bias": "predictions.bias",
+}
+
 CONFIG = (
     ConfigKey("vocab_size", "vocab"),
     ConfigKey("hidden_size", "units"),

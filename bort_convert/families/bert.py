@@ -3,7 +3,18 @@
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py; scripts/bert/model/classification.py and qa.py.
 """
 
-from bort_convert.families._encoder import CONFIG, HEAD, LAYERS, MASKED_LM, MODEL, POSITIONS, PRODUCERS, TYPES, WORDS
+from bort_convert.families._encoder import (
+    CONFIG,
+    HEAD,
+    LAYERS,
+    MASKED_LM,
+    MODEL,
+    POSITIONS,
+    PRODUCERS,
+    SECONDS,
+    TYPES,
+    WORDS,
+)
 from bort_convert.family import ConfigKey, Family, Table, Variant
 from bort_convert.rows import linear, onto, optional, under
 
@@ -67,5 +78,6 @@ FAMILY = Family(
     base="bert.",
     base_class="BertModel",
     tokenizer="WordPiece",
+    seconds=SECONDS,
     producers=PRODUCERS,
 )

@@ -1,6 +1,15 @@
 """Bort (alexa/bort, gluonnlp 0.8.3): a BERT encoder without segments and pooler, narrow in its feed-forward layers."""
 
-from bort_convert.families._encoder import CONFIG, HEAD, LAYERS, MASKED_LM, POSITIONS, PRODUCERS_OF_HEADS, WORDS
+from bort_convert.families._encoder import (
+    CONFIG,
+    HEAD,
+    LAYERS,
+    MASKED_LM,
+    POSITIONS,
+    PRODUCERS_OF_HEADS,
+    SECONDS,
+    WORDS,
+)
 from bort_convert.family import ConfigKey, Family, Table, Variant
 from bort_convert.rows import fill, linear, onto, under
 
@@ -46,5 +55,6 @@ FAMILY = Family(
     base="bert.",
     base_class="BertModel",
     tokenizer="Bort",
+    seconds=SECONDS,
     producers=PRODUCERS_OF_HEADS,
 )

@@ -21,6 +21,7 @@ FAMILY = Family(
     base=BERT.base,
     base_class=BERT.base_class,
     tokenizer="WordPiece",
+    seconds=BERT.seconds,
     producers=PRODUCERS_OF_HEADS,
     called=BERT.name,
 )

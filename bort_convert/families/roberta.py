@@ -84,5 +84,9 @@ FAMILY = Family(
     base="roberta.",
     base_class="RobertaModel",
     tokenizer="RoBERTa",
+    seconds={
+        "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
+        "lm_head.decoder.bias": "lm_head.bias",
+    },
     producers=PRODUCERS_OF_HEADS,
 )
