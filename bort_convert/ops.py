@@ -225,9 +225,9 @@ class Drop(_Unbound):
 
 
 def _split(array: Array, parts: int) -> tuple[Array, ...]:
-    """Equal parts of an array along its first axis, as views."""
-    rows = len(array) // parts
-    return tuple(array[part * rows : (part + 1) * rows] for part in range(parts))
+    import numpy as np
+
+    return tuple(np.split(array, parts))
 
 
 def _joined(arrays: tuple[Array, ...]) -> Array:

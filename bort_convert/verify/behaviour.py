@@ -85,7 +85,7 @@ def judge(
             isolation = _one(trace, {dtype: fed}, dtype, limits)
         if dtype == "float64":
             notes.append(_stock_epsilon(trace, model, own))
-            notes += [*_stock_positions(trace, model, own), *_stock_sinusoids(trace, model, own)]
+            notes += _stock_positions(trace, model, own)
         notes += [note for name in own for note in _stock_own(trace, model, own, name, {dtype: outputs[dtype]})]
     runs = compare(trace, {dtype: outputs[dtype] for dtype in DTYPES if dtype in outputs}, **vars(limits))
     versions = {**_versions(trace), **run_torch.versions()}
@@ -156,29 +156,21 @@ def _stock_epsilon(trace: Trace, model: object, own: Mapping[str, Fact]) -> str:
 
 
 def _stock_positions(trace: Trace, model: object, own: Mapping[str, Fact]) -> list[str]:
-    """What it is worth that torch is told the positions, where the class would count only ids that are not padding."""
+    """What it is worth that torch is told the positions, or given their sinusoids, where the class has others."""
     from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
 
     ids, first = trace.inputs["input_ids"], first_position(model)
     valid = np.arange(ids.shape[1]) < trace.inputs["valid_length"][:, None]
-    if not first or first - 1 not in ids[valid]:
+    if first and first - 1 in ids[valid]:
+        counted = f"the stock class does not count the padding id {first - 1}"
+        told = f"torch is given the positions; {counted}, and with one among the tokens"
+    elif has_float32_sinusoids(model):
+        told = "torch is given sinusoids in float64; the stock class makes float32 ones, with which"
+    else:
         return []
     run_torch.set_own(model, own, as_float32=True)
     worst = _largest(compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0])
-    counted = f"the stock class does not count the padding id {first - 1}"
-    return [f"float64: torch is given the positions; {counted}, and with one among the tokens max |d| is {worst:.2g}"]
-
-
-def _stock_sinusoids(trace: Trace, model: object, own: Mapping[str, Fact]) -> list[str]:
-    """What it is worth that torch is given sinusoids in float64, where the class makes them in float32."""
-    from bort_convert.verify import run_torch  # noqa: PLC0415 - as above
-
-    if not has_float32_sinusoids(model):
-        return []
-    run_torch.set_own(model, own, as_float32=True)
-    worst = _largest(compare(trace, {"float64": run_torch.run_model(model, trace.inputs, stock_positions=True)})[0])
-    given = "torch is given sinusoids in float64; the stock class makes float32 ones"
-    return [f"float64: {given}, with which max |d| is {worst:.2g}"]
+    return [f"float64: {told} max |d| is {worst:.2g}"]
 
 
 def _largest(run: Run) -> float:
