@@ -7,7 +7,7 @@ stands in `families/NAME.md`.
 from __future__ import annotations
 
 import json
-from importlib import resources
+import pkgutil
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import printable
@@ -170,8 +170,11 @@ def _parity(parity: Mapping[str, Any]) -> str:
 
 
 def _family_notes(family: str) -> str:
-    notes = resources.files("bort_convert") / "families" / f"{family}.md"
-    return notes.read_text(encoding="utf-8").strip() if notes.is_file() else ""
+    try:  # importlib.resources would load zipfile for it
+        notes = pkgutil.get_data("bort_convert", f"families/{family}.md") or b""
+    except OSError:
+        return ""
+    return notes.decode().strip()
 
 
 def _table(rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:

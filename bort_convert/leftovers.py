@@ -16,7 +16,6 @@ import errno
 import logging
 import os
 import re
-import secrets
 import shutil
 import sys
 from typing import TYPE_CHECKING, Final
@@ -35,7 +34,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 def name_beside(path: Path, kind: str) -> Path:
     """A name that nothing has, for something of a kind on its way to or from a path."""
-    return path.with_name(f".{path.name}.{kind}-{secrets.token_hex(8)}")
+    return path.with_name(f".{path.name}.{kind}-{os.urandom(8).hex()}")
 
 
 @contextlib.contextmanager

@@ -62,8 +62,8 @@ def published(monkeypatch: pytest.MonkeyPatch, no_models: Path, vocab: Path, ran
     return no_models
 
 
-def made(**options: Any) -> Tokenizer:  # noqa: ANN401 - the options of find_tokenizer
-    found = find(**options)
+def made(*kind: str, **options: Any) -> Tokenizer:  # noqa: ANN401 - the options of find_tokenizer
+    found = find(*kind, **options)
     assert found is not None
     return found
 
@@ -116,11 +116,14 @@ def test_bytes_are_split_as_gpt2_splits_them_and_no_space_is_added(tables: dict[
     assert content["normalizer"] is content["truncation"] is content["padding"] is None
 
 
-@pytest.mark.parametrize(("roberta_pairs", "between"), [(False, 1), (True, 2)])
+@pytest.mark.parametrize(
+    ("kind", "roberta_pairs", "between"),
+    [("Bort", False, 1), ("Bort", True, 2), ("RoBERTa", False, 2), ("RoBERTa", True, 2)],
+)
 def test_a_pair_has_one_separator_or_two_and_all_types_are_zero(
-    tables: dict[str, Path], between: int, *, roberta_pairs: bool
+    tables: dict[str, Path], kind: str, between: int, *, roberta_pairs: bool
 ) -> None:
-    template = json_of(made(**tables, roberta_pairs=roberta_pairs))["post_processor"]
+    template = json_of(made(kind, **tables, roberta_pairs=roberta_pairs))["post_processor"]
     begin, end = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
     one, other = ({"Sequence": {"id": text, "type_id": 0}} for text in "AB")
     assert template["single"] == [begin, one, end]

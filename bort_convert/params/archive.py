@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from bort_convert.params.cursor import Cursor, Span, amount, counted, shown
 from bort_convert.params.info import MAX_ARRAYS, check_count, name_bytes
 from bort_convert.params.member import Member, Seal
+from bort_convert.params.sniff import END_MAGIC, LOCAL_MAGIC
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 ALWAYS_UNPACKED = 64 * 2**20  # bytes that the members together may unpack to however small the archive is
 UNPACK_RATIO = 100  # beyond that, how many times larger than the archive
 
-LOCAL_MAGIC = b"PK\3\4"
-END_MAGIC = b"PK\5\6"
 END_BYTES = 22
 END_SEARCH = 2**18  # bytes that `zipfile` may read to find the central directory; a comment has up to 2**16
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits: encrypted, strongly encrypted, directory encrypted

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import tempfile
 from typing import IO, TYPE_CHECKING
 
 from bort_convert.errors import FormatError
@@ -69,6 +68,8 @@ def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, m
     if not member.deflated:
         span = member.whole()
         return file, Span(span.data, span.start, span.stop, span.label)
+    import tempfile  # noqa: PLC0415 - only where something is unpacked
+
     try:
         unpacked = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
         for chunk in member.chunks():

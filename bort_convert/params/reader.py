@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
-from bort_convert.params.archive import read_members
 from bort_convert.params.cursor import counted, shown
 from bort_convert.params.filebytes import FileBytes
 from bort_convert.params.identity import Identity
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
     from bort_convert.params.cursor import Span
     from bort_convert.params.info import Contents, Kind, Record, TensorInfo
+    from bort_convert.params.member import Member
 
 
 def open_params(
@@ -66,7 +66,7 @@ def open_params(
         if sniff(span) != "zip":
             contents = read(span)
         else:
-            members = read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
+            members = _members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
             member = single_params(span, members)
             if member is None:
                 contents = read_npz(members)
@@ -87,7 +87,13 @@ def _contents(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
         return read_list(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
     if kind == "npy":
         return read_npy(span, allow_trailing=allow_trailing)
-    return read_npz(read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays))
+    return read_npz(_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays))
+
+
+def _members(span: Span, *, allow_trailing: bool, max_arrays: int) -> list[Member]:
+    from bort_convert.params.archive import read_members  # noqa: PLC0415 - it loads zipfile, which few files need
+
+    return read_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
 
 
 def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple[dict[str, Record], str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
-from bort_convert.params.archive import END_MAGIC, LOCAL_MAGIC
 from bort_convert.params.cursor import counted, shown
 from bort_convert.params.listfile import FIXED_BYTES, LIST_MAGIC, V1, V2, V3
 from bort_convert.params.npy import MAGIC as NPY_MAGIC
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from bort_convert.params.info import Kind
 
 HEAD_BYTES = 4096
+LOCAL_MAGIC = b"PK\3\4"  # of a member of an archive
+END_MAGIC = b"PK\5\6"  # of the end of an archive, which is all that an empty one has
 LIST_START = struct.pack("<Q", LIST_MAGIC)
 
 CONTAINERS: tuple[tuple[bytes, Kind], ...] = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -47,7 +46,7 @@ def save_params(path: str | os.PathLike[str], tensors: Mapping[str, Array] | Seq
     if isinstance(tensors, np.ndarray | str | bytes):
         raise TypeError(f"tensors is a {type(tensors).__name__}; expected a mapping or a sequence of arrays")
     path = Path(path)
-    partial = path.with_name(f".{secrets.token_hex(8)}.part")
+    partial = path.with_name(f".{os.urandom(8).hex()}.part")
     try:
         try:
             with partial.open("xb") as file:

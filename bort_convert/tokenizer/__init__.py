@@ -7,11 +7,9 @@ and 0030-more-tokenizers.md name what differs. Only the standard library is need
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError
-from bort_convert.tokenizer import bpe, gpt2, wordpiece
 from bort_convert.tokenizer.kind import Given, Kind, Room, Tokenizer
 
 if TYPE_CHECKING:
@@ -20,12 +18,12 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "KINDS", "Given", "Kind", "Room", "Tokenizer", "find_tokenizer"]
 
 _TABLES: Final = frozenset({"vocab", "bpe_ranks", "tokenizer"})
-_BPE: Final = "byte-level BPE", _TABLES | {"roberta_pairs"}
+_PAIRS: Final = _TABLES | {"roberta_pairs"}
 KINDS: Final[Mapping[str, Kind]] = {
-    "Bort": Kind(*_BPE, bpe.make),
-    "RoBERTa": Kind(*_BPE, partial(bpe.make, roberta_pairs=True)),
-    "GPT-2": Kind("GPT-2", _TABLES, gpt2.make),
-    "WordPiece": Kind("WordPiece", frozenset({"vocab", "tokenizer", "lower_case"}), wordpiece.make),
+    "Bort": Kind("byte-level BPE", _PAIRS, "bpe"),
+    "RoBERTa": Kind("byte-level BPE", _PAIRS, "bpe", roberta_pairs=True),
+    "GPT-2": Kind("GPT-2", _TABLES, "gpt2"),
+    "WordPiece": Kind("WordPiece", frozenset({"vocab", "tokenizer", "lower_case"}), "wordpiece"),
 }
 """By the name that a family has for it; adding a kind is adding a line."""
 FILES: Final = frozenset(

@@ -39,13 +39,13 @@ ROLES: Final = {
 }
 
 
-def make(given: Given, room: Room, *, roberta_pairs: bool = False) -> Tokenizer:
+def make(given: Given, room: Room) -> Tokenizer:
     """A byte-level BPE, from what was given; where a file was not, from the one that GluonNLP keeps on this machine.
 
     Args:
-        given: the files; where `given.roberta_pairs` is set, that holds too.
+        given: the files; with `roberta_pairs` there are two `</s>` between the texts of a pair, as RoBERTa has it, and
+            not one, as Bort has it.
         room: what the model takes.
-        roberta_pairs: put two `</s>` between the texts of a pair, as RoBERTa does, and not one, as Bort does.
 
     Raises:
         VariantError: `tokenizer` and one of the others are given.
@@ -57,7 +57,7 @@ def make(given: Given, room: Room, *, roberta_pairs: bool = False) -> Tokenizer:
     special_tokens = {role: tables.vocabulary.roles[filler] for role, filler in ROLES.items()}
     names = ["input_ids", "attention_mask"]
     files = {
-        "tokenizer.json": _pipeline(tables, roberta_pairs=roberta_pairs or given.roberta_pairs),
+        "tokenizer.json": _pipeline(tables, roberta_pairs=given.roberta_pairs),
         **companions(special_tokens, model_max_length=room.max_length, model_input_names=names),
         **tables.files,
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import VariantError
@@ -84,12 +85,19 @@ class Kind:
     Attributes:
         title: as a person would say it.
         takes: the names of what can be given for it.
-        make: makes one. A FormatError where nothing was given says why there is none.
+        module: the one beside this that makes it; imported when it is asked to.
+        roberta_pairs: whether all of them have two `</s>` between the texts of a pair.
     """
 
     title: str
     takes: frozenset[str]
-    make: Callable[[Given, Room], Tokenizer]
+    module: str
+    roberta_pairs: bool = False
+
+    def make(self, given: Given, room: Room) -> Tokenizer:
+        """Make one. A FormatError where nothing was given says why there is none."""
+        make: Callable[[Given, Room], Tokenizer] = import_module(f"{__package__}.{self.module}").make
+        return make(replace(given, roberta_pairs=True) if self.roberta_pairs else given, room)
 
     @property
     def files(self) -> str:

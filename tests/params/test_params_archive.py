@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import tracemalloc
 import zipfile
 import zlib
@@ -12,7 +13,7 @@ from bad_files import deflate_cut, stream
 from params_files import Zipped, archive, f32, list_file, npy, record, sparse, zip64
 
 from bort_convert.errors import FormatError
-from bort_convert.params import open_params, opening
+from bort_convert.params import open_params
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -132,7 +133,7 @@ def test_no_room_to_unpack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     path = tmp_path / "net.zip"
     path.write_bytes(archive(Zipped("net.params", LIST, deflated=True)))
-    monkeypatch.setattr(opening.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
     with pytest.raises(FormatError, match=r"member 'net.params': cannot be unpacked \(No space left on device\)"):
         open_params(path)
 
