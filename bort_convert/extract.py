@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.weights import Written, describe_source, payload_of, write_weights
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
 
@@ -56,11 +56,11 @@ def extract(
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
         written = writers[suffix](file, params, specs, progress)
         params.check_unchanged()
-        digests = {**written.stored, **written.made}
         return Manifest(
             source=written.source,
             tensors={
-                spec.name: Tensor((spec.name,), "copy", spec.dtype, spec.shape, digests[spec.name]) for spec in specs
+                spec.name: Tensor((spec.name,), "copy", spec.dtype, spec.shape, written.digests[spec.name])
+                for spec in specs
             },
             left_out={name: "a record without a value" for name, info in params.header.items() if info.dtype is None},
         )
@@ -79,19 +79,16 @@ def _write_npz(
     if problems := [problem for spec in specs if (problem := _no_npz_member(spec))]:
         raise OutputError("\n  ".join((".npz cannot hold these arrays; extract to .safetensors instead:", *problems)))
     total, done, digests = sum(spec.nbytes for spec in specs), 0, {}
-    with path.open("xb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for spec in specs:
-                array = np.asarray(params[spec.name], order="C")
-                # A ZipInfo made by hand has a fixed date: the same arrays give the same file.
-                with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[no-untyped-call]
-                digests[spec.name] = hashlib.sha256(array.data if array.size else b"").hexdigest()
-                done += spec.nbytes
-                progress(done, total)
-        file.flush()
-        os.fsync(file.fileno())
-    return Written(describe_source(params), {}, digests)
+    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for spec in specs:
+            array = np.asarray(params[spec.name], order="C")
+            # A ZipInfo made by hand has a fixed date: the same arrays give the same file.
+            with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[no-untyped-call]
+            digests[spec.name] = hashlib.sha256(array.data if array.size else b"").hexdigest()
+            done += spec.nbytes
+            progress(done, total)
+    return Written(describe_source(params), digests)
 
 
 def _no_npz_member(spec: TensorSpec) -> str:

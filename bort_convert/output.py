@@ -7,7 +7,6 @@ killed run leaves behind has a name that tells, and the next run into the same t
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import shutil
@@ -55,9 +54,11 @@ def new_directory(
         with partial_directory(path) as partial:
             yield partial
             partial.chmod(0o777 & ~_umask())
-            _sync(partial)
+            for file in filter(Path.is_file, partial.iterdir()):
+                sync(file)
+            sync(partial)
             _put_directory(partial, path, force=force)
-            _sync(path.parent)
+            sync(path.parent)
             shutil.rmtree(partial, ignore_errors=True)  # the old one, if there was one
 
 
@@ -84,9 +85,9 @@ def new_file(
         with partial_directory(path) as folder:
             partial = folder / path.name
             yield partial
-            _sync(partial)
+            sync(partial)
             _put_file(partial, path, force=force)
-            _sync(path.parent)
+            sync(path.parent)
 
 
 def _place(target: str | os.PathLike[str]) -> Path:
@@ -96,11 +97,8 @@ def _place(target: str | os.PathLike[str]) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8 and have the system write it down."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a text file in UTF-8."""
+    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _check_source(path: Path, source: str | os.PathLike[str] | None) -> None:
@@ -146,6 +144,8 @@ def _exchange(one: Path, other: Path) -> bool:
     """Let two names change places in one step, where the system can: Linux, on most file systems."""
     if sys.platform != "linux":
         return False
+    import ctypes  # noqa: PLC0415 - only where something is replaced
+
     call = getattr(ctypes.CDLL(None), "renameat2", None)
     names = (_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other))
     return call is not None and call(*names, _RENAME_EXCHANGE) == 0
@@ -177,14 +177,15 @@ def _put_file(partial: Path, path: Path, *, force: bool) -> None:
         partial.rename(path)  # where there are no links
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Have the system write a file or a directory's entries down; Windows opens no directory, and has no need."""
-    if os.name == "posix":
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import MappingError
-from bort_convert.ops import Copy, Op
+from bort_convert.ops import Copy, Fill, Op
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,6 +36,11 @@ class Step:
     def copied(self) -> bool:
         """Whether the target's bytes are the source's, as they stand."""
         return isinstance(self.op, Copy)
+
+    @property
+    def zero(self) -> bool:
+        """Whether the target is zero in every byte, whatever its dtype."""
+        return isinstance(self.op, Fill) and str(self.op.value) == "0.0"
 
 
 @dataclass(frozen=True)

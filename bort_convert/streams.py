@@ -15,9 +15,12 @@ from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import FormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bort_convert.dtypes import Array
+
+    Payload = Callable[[str], "FileRange | bytes | Iterable[Array]"]
+    """The values of a tensor, by its name: bytes that are written as they are, or arrays that hold them in pieces."""
 
 PIECE: Final = 1 << 20
 """Bytes per read: large enough that calls cost nothing, small enough to stay in a processor's cache."""
@@ -75,11 +78,17 @@ def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
             yield flat[start : start + step]
 
 
-def same_bytes(one: FileRange, other: FileRange) -> bool:
-    """Whether two ranges hold the same bytes."""
-    pieces = zip(read_pieces(one), read_pieces(other), strict=True)
-    # Two memoryviews are compared value by value in a loop; bytes that a bytearray owns, many at a time.
-    return one.size == other.size and all(bytearray(mine) == theirs for mine, theirs in pieces)
+def same_bytes(one: FileRange, other: FileRange, *, watch: Callable[[], None] = lambda: None) -> bool:
+    """Whether two ranges hold the same bytes; what `watch`, called before each piece, raises ends the work."""
+    if one.size != other.size:
+        return False
+    # Memoryviews are compared value by value, the bytearrays behind them many at a time. What a last, shorter piece
+    # leaves in those is of the pieces before it, which were equal.
+    for mine, theirs in zip(read_pieces(one), read_pieces(other), strict=True):
+        watch()
+        if mine.obj != theirs.obj:
+            return False
+    return True
 
 
 def copy_range(source: FileRange, target: int) -> None:

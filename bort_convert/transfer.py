@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -15,13 +16,14 @@ from bort_convert.streams import FileRange
 from bort_convert.weights import Written, payload_of, write_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from bort_convert.dtypes import Array
     from bort_convert.fit import Fit
     from bort_convert.params import ParamsFile
-    from bort_convert.plan import Plan, Step
+    from bort_convert.plan import Plan
+    from bort_convert.streams import Payload
 
 
 def transfer(
@@ -54,8 +56,6 @@ def transfer(
     _check_left_out(params, found)
     plan = found.plan.with_dtype(dtype) if dtype else found.plan
     caster = Caster(dtype) if dtype else None
-    # A tensor that is cast has the digest of what it became; nobody asks for the one that it had.
-    kept = {step.sources[0] for step in found.plan.steps if step.copied and dtype in {None, step.targets[0].dtype}}
     files = cut([spec for step in plan.steps for spec in step.targets], limit)
     written = write_weights(
         {folder / name: specs for name, specs in files.items()},
@@ -63,7 +63,6 @@ def transfer(
         _payload(params, found, caster),
         tied=[(found.names[name], found.names[original]) for name, original in plan.twins],
         checksums=checksums,
-        hashed={found.names[name] for name in kept},
         progress=progress,
     )
     if WEIGHTS not in files:
@@ -74,20 +73,23 @@ def transfer(
     return _manifest(found, plan, written)
 
 
-def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Callable[[str], FileRange | Iterable[Array]]:
+def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Payload:
     """Gives the values of a target by its name: copied where that is all there is to do."""
     steps = {spec.name: (step, number) for step in found.plan.steps for number, spec in enumerate(step.targets)}
 
-    def payload(name: str) -> FileRange | Iterable[Array]:
+    def payload(name: str) -> FileRange | bytes | Iterable[Array]:
         step, number = steps[name]
+        spec = step.targets[number]
+        if step.zero:
+            return bytes((replace(spec, dtype=caster.dtype) if caster else spec).nbytes)
         sources = [found.names[source] for source in step.sources]
         made: FileRange | Array
         if step.copied:
             made = payload_of(params, sources[0])
         else:
             made = step.op.forward(*(params[source] for source in sources))[number]
-        if caster and caster.dtype != step.targets[number].dtype:
-            return caster.pieces(name, made, step.targets[number].dtype)
+        if caster and caster.dtype != spec.dtype:
+            return caster.pieces(name, made, spec.dtype)
         return made if isinstance(made, FileRange) else [made]
 
     return payload
@@ -114,10 +116,10 @@ def _check_tied(params: ParamsFile, written: Written) -> None:
     Raises:
         MappingError: how many values differ, and where the first one stands.
     """
-    import numpy as np
-
     problems = []
     for one, other in written.unequal:
+        import numpy as np
+
         first, second = (np.ascontiguousarray(params[name]) for name in (one, other))
         different = first.view(f"u{first.itemsize}") != second.view(f"u{second.itemsize}")
         count, position = np.count_nonzero(different), tuple(int(axis[0]) for axis in np.nonzero(different))
@@ -137,7 +139,7 @@ def _manifest(found: Fit, plan: Plan, written: Written) -> Manifest:
             op=type(step.op).__name__.lower(),
             dtype=spec.dtype,
             shape=spec.shape,
-            sha256=_digest(step, spec.name, written, names),
+            sha256=written.digests.get(spec.name, ""),
             why=step.why,
             made_up=prod(spec.shape[1:]) * step.op.rows if isinstance(step.op, Pad) else 0,
         )
@@ -156,10 +158,3 @@ def _manifest(found: Fit, plan: Plan, written: Written) -> Manifest:
         left_out={names[name]: step.why for step in plan.steps if not step.targets for name in step.sources},
         tensors=tensors,
     )
-
-
-def _digest(step: Step, target: str, written: Written, names: Mapping[str, str]) -> str:
-    """Of a target that was made, its own; of one that was copied, its source's; "" where nothing was hashed."""
-    if target in written.made or not step.sources:
-        return written.made.get(target, "")
-    return written.stored.get(names[step.sources[0]], "")

@@ -1,4 +1,4 @@
-"""From an open `.params` file to safetensors files: bytes copied on one thread, hashed on others."""
+"""From an open `.params` file to safetensors files: bytes are copied on one thread and hashed on others."""
 
 from __future__ import annotations
 
@@ -6,22 +6,28 @@ import contextlib
 import threading
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final
 
 from bort_convert.digests import sha256_of
 from bort_convert.errors import FormatError
 from bort_convert.manifest import Source
+from bort_convert.output import sync
 from bort_convert.streams import FileRange, flat_arrays, same_bytes
 from bort_convert.tensorfile import write_tensors
 from bort_convert.values import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from bort_convert.dtypes import Array, TensorSpec
     from bort_convert.params import ParamsFile
+    from bort_convert.streams import Payload
     from bort_convert.values import Values
+
+HASHING: Final = 2
+"""Threads that hash, of which the source has one to itself; on two processors more would only be in its way."""
 
 
 @dataclass(frozen=True)
@@ -30,14 +36,12 @@ class Written:
 
     Attributes:
         source: the file that they came from.
-        stored: SHA-256 of every tensor that stands in the source as it is, by its name there.
-        made: SHA-256 of every target that was written from an array and not copied, by its name.
+        digests: SHA-256 of every tensor that was written, by its name; of one that was copied, that of its source.
         unequal: those of the tied pairs that do not hold the same bytes.
     """
 
     source: Source
-    stored: Mapping[str, str]
-    made: Mapping[str, str]
+    digests: Mapping[str, str]
     unequal: tuple[tuple[str, str], ...] = ()
 
 
@@ -62,12 +66,11 @@ def survey_values(params: ParamsFile) -> dict[str, Values]:
 def write_weights(
     files: Mapping[Path, Sequence[TensorSpec]],
     params: ParamsFile,
-    payload: Callable[[str], FileRange | Iterable[Array]],
+    payload: Payload,
     *,
     framework: str = "pt",
     tied: Sequence[tuple[str, str]] = (),
     checksums: bool = True,
-    hashed: Collection[str] | None = None,
     progress: Callable[[int, int], None],
 ) -> Written:
     """Write safetensors files.
@@ -78,38 +81,45 @@ def write_weights(
         payload: the values of a name, as `write_tensors` takes them.
         framework: "pt" or "np"; older releases of transformers refuse a file that does not say which.
         tied: pairs of names in the source, of one dtype and shape, that should hold the same bytes.
-        checksums: whether to hash at all; without, every digest is "" or absent.
-        hashed: the tensors of the source whose digests are wanted; None for all.
+        checksums: whether to hash at all; without, no digest is known.
         progress: told from time to time the bytes written and the bytes to write.
     """
     total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
+    copied: dict[str, FileRange] = {}
+
+    def located(name: str) -> FileRange | bytes | Iterable[Array]:
+        values = payload(name)
+        if isinstance(values, FileRange):
+            copied[name] = values
+        return values
 
     def advance(nbytes: int) -> None:
         nonlocal done
-        go_on()
         done += nbytes
         progress(done, total)
 
-    def write() -> dict[str, str]:
-        made: dict[str, str] = {}
+    with ThreadPoolExecutor(1) as disk, ThreadPoolExecutor(HASHING) as pool, _until_the_end() as go_on:
+        # The digest of the source is the longest work, and one chain: it begins first, and has a thread to the end.
+        source = pool.submit(describe_source, params, watch=go_on) if checksums else None
+        synced: list[Future[None]] = []
+        digests: dict[str, Future[str]] = {}
         for path, specs in files.items():
-            made |= write_tensors(path, specs, payload, metadata={"format": framework}, advance=advance)
-        return made
-
-    def watch() -> None:
-        go_on()
-        if writing.done():
-            writing.result()
-
-    # The digest of the source is the longest work: it has a processor from the start, and shares nothing.
-    with ThreadPoolExecutor(2) as pool, _until_the_end() as go_on:
-        writing = pool.submit(write)
-        describing = pool.submit(describe_source, params, watch=watch) if checksums else None
-        stored = _digests(params, hashed, watch) if checksums else {}
-        unequal = tuple(pair for pair in tied if not _equal(params, *pair))
-        source = describing.result() if describing else Source(params.path.name, params.size)
-        made = writing.result()
-    return Written(source, stored, made if checksums else {}, unequal)
+            begins = write_tensors(path, specs, located, metadata={"format": framework}, advance=advance)
+            synced.append(disk.submit(sync, path))
+            for spec in specs if checksums else ():
+                if part := copied.get(spec.name):
+                    digests[spec.name] = pool.submit(sha256_of, part, watch=go_on)
+                else:
+                    place = path, begins[spec.name], spec.nbytes
+                    digests[spec.name] = pool.submit(_digest_in, *place, watch=go_on)
+        equal = [pool.submit(_equal, params, *pair, watch=go_on) for pair in tied]
+        for file in synced:
+            file.result()
+        return Written(
+            source.result() if source else Source(params.path.name, params.size),
+            {name: digest.result() for name, digest in digests.items()},
+            tuple(pair for pair, same in zip(tied, equal, strict=True) if not same.result()),
+        )
 
 
 def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: None) -> Source:
@@ -128,13 +138,9 @@ def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: N
     return Source(params.path.name, params.size, sha256)
 
 
-def _digests(params: ParamsFile, hashed: Collection[str] | None, watch: Callable[[], None]) -> dict[str, str]:
-    """The SHA-256 of the tensors that stand in the file as they are, or of those that are wanted."""
-    return {
-        name: sha256_of(FileRange(params.fileno(), info.offset, info.nbytes), watch=watch)
-        for name, info in params.header.items()
-        if info.storage == "dense" and info.offset is not None and (hashed is None or name in hashed)
-    }
+def _digest_in(path: Path, offset: int, size: int, *, watch: Callable[[], None]) -> str:
+    with path.open("rb") as file:
+        return sha256_of(FileRange(file.fileno(), offset, size), watch=watch)
 
 
 @contextlib.contextmanager
@@ -161,9 +167,9 @@ def _reopened(path: Path) -> IO[bytes]:
         ) from error
 
 
-def _equal(params: ParamsFile, one: str, other: str) -> bool:
+def _equal(params: ParamsFile, one: str, other: str, *, watch: Callable[[], None]) -> bool:
     """Whether two tensors of one dtype and shape hold the same bytes."""
     first, second = payload_of(params, one), payload_of(params, other)
     if isinstance(first, FileRange) and isinstance(second, FileRange):
-        return same_bytes(first, second)
+        return same_bytes(first, second, watch=watch)
     return params[one].tobytes() == params[other].tobytes()

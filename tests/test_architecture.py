@@ -41,7 +41,7 @@ ROOMS = {
     "values": "",
     "version": "",
     "manifest": "family version",
-    "weights": "params tensorfile streams digests manifest values",
+    "weights": "params tensorfile streams digests manifest output values",
     "shards": "",
     "card": "manifest family",
     "bundle": "manifest card family output streams tokenizer",

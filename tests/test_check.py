@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from bort_convert.check import check
 from bort_convert.cli import main
 from bort_convert.errors import FormatError
 from bort_convert.params import open_params, save_params
+from bort_convert.streams import FileRange, read_pieces
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,6 +80,17 @@ def test_a_flipped_byte_in_a_tensor_names_the_tensor_and_nothing_else(out: Path)
     (problem,) = check(out).problems
     with bort_convert.tensorfile.open_tensors(shard) as file:
         assert problem.startswith(f"{list(file)[-1]}: has the sha256 ")
+
+
+def test_what_the_system_copied_wrongly_is_found(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def miscopied(part: FileRange, target: int) -> None:
+        for piece in read_pieces(part):
+            os.write(target, bytes([piece[0] ^ 1]) + piece[1:])
+
+    monkeypatch.setattr("bort_convert.tensorfile.writer.copy_range", miscopied)
+    manifest = bort_convert.convert(source, tmp_path / "out", family="bort", heads=3)
+    copies = [name for name, tensor in manifest.tensors.items() if tensor.op == "copy"]
+    assert len(check(tmp_path / "out").problems) == len(copies)
 
 
 def test_missing_and_extra_files_are_named_all_at_once(out: Path) -> None:

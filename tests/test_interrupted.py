@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -407,6 +409,22 @@ def test_a_writer_that_fails_ends_the_hashing_of_the_source(
     with pytest.raises(OutputError, match="cannot be written: No space left on device"):
         convert(source, tmp_path / "out", family="bort", heads=8, progress=fail)
     assert sum(hashed) < source.stat().st_size
+
+
+def test_a_disk_that_fails_where_nothing_waits_for_it_is_told(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fsync = os.fsync
+
+    def fail(descriptor: int) -> None:  # the system tells it once: whoever asks again hears that all is well
+        if threading.current_thread() is not threading.main_thread():
+            raise OSError(errno.EIO, "Input/output error")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="cannot be written: Input/output error"):
+        convert(source, tmp_path / "out", family="bort", heads=8)
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_interrupt_ends_the_writing(source: Path, tmp_path: Path) -> None:

@@ -32,6 +32,36 @@ def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert leftovers(target.parent) == []
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows writes no directory's entries down")
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    synced: list[tuple[int, bool]] = []
+    target = tmp_path / "out"
+    fsync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+
+    monkeypatch.setattr(os, "fsync", seen)
+    if kind == "file":
+        with new_file(target) as file:
+            file.write_text("new")
+        expected = [target]
+    else:
+        with new_directory(target) as folder:
+            for name in ("one", "two"):
+                (folder / name).write_text(name)
+            os.mkfifo(folder / "no file")  # opening it would wait for a writer
+        expected = [target / "one", target / "two", target]
+    *before, last = synced
+    assert {inode for inode, _ in before} == {path.stat().st_ino for path in expected}
+    assert not any(there for _, there in before)
+    assert last == (tmp_path.stat().st_ino, True)
+
+
 def test_a_directory_has_the_permissions_of_any_other(tmp_path: Path) -> None:
     build(tmp_path / "out")
     (tmp_path / "other").mkdir()

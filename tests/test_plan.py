@@ -212,6 +212,12 @@ def test_tensors_that_become_one_must_have_one_dtype() -> None:
     )
 
 
+def test_only_a_constant_of_zeros_is_zero_in_every_byte() -> None:
+    header = {"a": TensorSpec("a", "float32", (2,))}
+    rows = (rename("a", "b", "n"), *(fill(str(value), "n", value, why="absent") for value in (0.0, -0.0, 1.0)))
+    assert [step.zero for step in make_plan(rows, header).steps] == [False, True, False, False]
+
+
 def test_what_was_left_out_cannot_be_made_again() -> None:
     plan = make_plan((drop("cache", "n", why="a constant"),), {"cache": TensorSpec("cache", "float32", (2,))})
     assert plan.disagreements == ()

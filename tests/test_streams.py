@@ -8,7 +8,7 @@ import pytest
 
 from bort_convert import streams
 from bort_convert.errors import FormatError
-from bort_convert.streams import FileRange, copy_range, read_pieces, write_all
+from bort_convert.streams import FileRange, copy_range, read_pieces, same_bytes, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +48,24 @@ def test_a_range_is_copied(
         write_all(target.fileno(), b"back")
     assert (tmp_path / "target").read_bytes() == b"front" + expected + b"back"
     assert b"".join(map(bytes, read_pieces(chosen))) == expected
+
+
+@pytest.mark.parametrize("changed", [None, 0, 255, 256, 2047, 2048, 2049])
+def test_two_ranges_are_the_same_where_no_byte_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int | None
+) -> None:
+    monkeypatch.setattr(streams, "PIECE", 256)  # all pieces are the same, and what is left of one in the next
+    other = bytearray(BYTES[:2050])
+    if changed is not None:
+        other[changed] ^= 1
+    (tmp_path / "x").write_bytes(BYTES[:2050] + other)
+    with (tmp_path / "x").open("rb") as file:
+        one, two = (FileRange(file.fileno(), start, 2050) for start in (0, 2050))
+        assert same_bytes(one, two) == same_bytes(two, one) == (changed is None)
+        assert not same_bytes(one, FileRange(file.fileno(), 0, 2049))
+        watched: list[int] = []
+        same_bytes(one, two, watch=lambda: watched.append(1))
+        assert len(watched) == (9 if changed is None else changed // 256 + 1)
 
 
 @pytest.mark.usefixtures("platform")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import TYPE_CHECKING
 
@@ -106,7 +105,7 @@ def test_bfloat16_is_written_and_read(tmp_path: Path) -> None:
         assert back["b"].dtype == ml_dtypes.bfloat16
 
 
-def test_ranges_and_arrays_give_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranges_arrays_and_bytes_give_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bort_convert.tensorfile.writer.PIECE", 16)
     monkeypatch.setattr(streams, "PIECE", 16)
     array = np.arange(100, dtype=np.float32).reshape(20, 5)
@@ -115,11 +114,12 @@ def test_ranges_and_arrays_give_the_same_file(tmp_path: Path, monkeypatch: pytes
     seen: list[int] = []
     with (tmp_path / "raw").open("rb") as raw:
         whole = FileRange(raw.fileno(), 3, 400)
-        by_range = write_tensors(tmp_path / "a", specs, lambda _: whole, advance=seen.append)
-    by_array = write_tensors(tmp_path / "b", specs, lambda _: [array[:7], array[7:]])
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert by_range == {}
-    assert by_array == {"t": hashlib.sha256(array.tobytes()).hexdigest()}
+        begins = write_tensors(tmp_path / "a", specs, lambda _: whole, advance=seen.append)
+    write_tensors(tmp_path / "b", specs, lambda _: [array[:7], array[7:]])
+    write_tensors(tmp_path / "c", specs, lambda _: array.tobytes())
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
+    with open_tensors(tmp_path / "a") as file:
+        assert begins == file.offsets
     assert seen == [400]
 
 
@@ -148,6 +148,8 @@ def test_values_that_do_not_match_their_spec_are_refused(tmp_path: Path) -> None
         write_tensors(tmp_path / "z", spec, lambda _: [np.zeros(1, np.float32)])
     with pytest.raises(OutputError, match="a: 7 bytes were given, expected 8 from its shape"):
         write_tensors(tmp_path / "y", spec, lambda _: FileRange(0, 0, 7))
+    with pytest.raises(OutputError, match="a: 9 bytes were given, expected 8 from its shape"):
+        write_tensors(tmp_path / "w", spec, lambda _: bytes(9))
 
 
 def test_a_golden_file_cut_anywhere_is_refused(tmp_path: Path) -> None:

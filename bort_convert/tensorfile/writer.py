@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,22 +11,22 @@ from bort_convert.streams import PIECE, FileRange, copy_range, write_all
 from bort_convert.tensorfile.header import header_bytes
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Array
+    from bort_convert.streams import Payload
 
 
 def write_tensors(
     path: str | os.PathLike[str],
     specs: Sequence[TensorSpec],
-    payload: Callable[[str], FileRange | Iterable[Array]],
+    payload: Payload,
     *,
     metadata: Mapping[str, str] | None = None,
     advance: Callable[[int], None] = lambda _: None,
-) -> dict[str, str]:
-    """Write a file in one pass, and give the SHA-256 of every tensor that was written from an array, by name.
-
-    What was copied from a file is not read for that: see `digests.sha256_of`.
+) -> dict[str, int]:
+    """Write a file in one pass; whether it has reached the disk is the caller's concern.
 
     Larger elements come first, then names in order, as the safetensors library has it: every tensor is aligned, and
     the same tensors give the same file.
@@ -36,28 +34,35 @@ def write_tensors(
     Args:
         path: the file, which must not exist.
         specs: what to write, in any order.
-        payload: the values of a name: a range of an open file, copied as it is, or arrays of the spec's dtype that hold
-            the values one after the other.
+        payload: the values of a name: a range of an open file or bytes, written as they are, or arrays of the spec's
+            dtype that hold the values one after the other.
         metadata: for the header's `__metadata__`.
         advance: told after each tensor how many bytes it had.
+
+    Returns:
+        The byte in the file where each tensor's values begin.
 
     Raises:
         OutputError: a name is taken by the format or comes twice, or a payload does not match its spec.
     """
     order = sorted(specs, key=lambda spec: (-ITEMSIZES[spec.dtype], spec.name))
-    digests: dict[str, str] = {}
+    header = header_bytes(order, metadata or {})
+    begins, position = {}, len(header)
     with Path(path).open("xb", buffering=0) as file:
-        write_all(file.fileno(), header_bytes(order, metadata or {}))
+        write_all(file.fileno(), header)
         for spec in order:
+            begins[spec.name], position = position, position + spec.nbytes
             values = payload(spec.name)
             if isinstance(values, FileRange):
                 _check_size(spec, values.size)
                 copy_range(values, file.fileno())
+            elif isinstance(values, bytes):
+                _check_size(spec, len(values))
+                write_all(file.fileno(), values)
             else:
-                digests[spec.name] = _write_arrays(file.fileno(), spec, values)
+                _write_arrays(file.fileno(), spec, values)
             advance(spec.nbytes)
-        os.fsync(file.fileno())
-    return digests
+    return begins
 
 
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
@@ -66,17 +71,15 @@ def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Array], met
     write_tensors(path, specs, lambda name: [tensors[name]], metadata=metadata)
 
 
-def _write_arrays(target: int, spec: TensorSpec, arrays: Iterable[Array]) -> str:
-    digest, size = hashlib.sha256(), 0
+def _write_arrays(target: int, spec: TensorSpec, arrays: Iterable[Array]) -> None:
+    size = 0
     for array in arrays:
         if array.dtype.name != spec.dtype:
             raise OutputError(f"{spec.name}: {array.dtype} was given, expected {spec.dtype}")
         for piece in _pieces(array):
-            digest.update(piece)
             write_all(target, piece)
         size += array.nbytes
     _check_size(spec, size)
-    return digest.hexdigest()
 
 
 def _check_size(spec: TensorSpec, size: int) -> None:
