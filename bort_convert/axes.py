@@ -25,7 +25,7 @@ def sizes(dims: str, bound: Mapping[str, int]) -> Shape:
 
 
 @cache
-def split_axis(axis: str) -> tuple[Fraction, str, int]:
+def split_axis(axis: str) -> tuple[Fraction | int, str, int]:
     """An axis as (factor, name, more): `"3*units"` is (3, "units", 0), `"positions+2"` is (1, "positions", 2).
 
     The factor of `"units/2"` is a half.
@@ -33,11 +33,12 @@ def split_axis(axis: str) -> tuple[Fraction, str, int]:
     A number has no name and stands in `more`: `"7"` is (0, "", 7).
     """
     if axis.isdigit():
-        return Fraction(0), "", int(axis)
+        return 0, "", int(axis)
     product, _, more = axis.partition("+")
     multiple, _, divisor = product.partition("/")
     factor, _, name = multiple.rpartition("*")
-    return Fraction(int(factor or 1), int(divisor or 1)), name, int(more or 0)
+    whole = int(factor or 1)  # a fraction only where there is one: it takes ten times as long to reckon with
+    return Fraction(whole, int(divisor)) if divisor else whole, name, int(more or 0)
 
 
 def joined_axis(factor: Fraction | int, name: str, more: int) -> str:

@@ -15,12 +15,13 @@ from bort_convert.errors import printable
 from bort_convert.frequencies import Frequencies
 from bort_convert.ops import Fill
 from bort_convert.plan import Plan, Step
+from bort_convert.rows import Slot
 from bort_convert.spelling import numbers_under
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bort_convert.rows import Row, Rows, Slot
+    from bort_convert.rows import Row, Rows
 
 
 def make_plan(rows: Rows, header: Mapping[str, TensorSpec | None]) -> Plan:
@@ -88,7 +89,9 @@ class _Fitting:
             block = tuple(group)
             for number in self.numbers.get(key, [0]):
                 for row in block:
-                    sources = tuple(replace(slot, name=slot.name.format(**{key: number})) for slot in row.sources)
+                    sources = tuple(
+                        Slot(slot.name.format(**{key: number}), slot.dims, slot.prefixed) for slot in row.sources
+                    )
                     targets = tuple(target.format(**{key: number}) for target in row.targets)
                     yield replace(row, sources=sources, targets=targets)
 
@@ -113,7 +116,7 @@ class _Fitting:
                 self._report_missing(slot, row.group, name in self.header)
             else:
                 self._check(spec, name, slot.dims.split())
-                specs.append(replace(spec, name=name))
+                specs.append(TensorSpec(name, spec.dtype, spec.shape))
         return specs
 
     def _claim_twin(self, row: Row) -> list[TensorSpec]:

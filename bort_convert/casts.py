@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
+from bort_convert.half import Halver
 from bort_convert.streams import flat_arrays
 
 if TYPE_CHECKING:
@@ -36,16 +38,24 @@ class Caster:
             values: any shape; in a file, little-endian and in C order.
             source: the dtype that they have.
         """
-        import numpy as np
-
-        target = numpy_dtype(self.dtype)
         for piece in flat_arrays(values, source):
-            with np.errstate(over="ignore"):
-                cast = piece.astype(target)
+            cast = self._cast(piece)
             infinite = _infinities(cast)
             if infinite and (lost := infinite - _infinities(piece)):
                 self.overflows[name] = self.overflows.get(name, 0) + lost
             yield cast
+
+    @cached_property
+    def _halver(self) -> Halver:
+        return Halver()
+
+    def _cast(self, piece: Array) -> Array:
+        import numpy as np
+
+        if self.dtype == "float16" and piece.dtype == np.float32:
+            return self._halver(piece)
+        with np.errstate(over="ignore"):
+            return piece.astype(numpy_dtype(self.dtype))
 
     def check(self) -> None:
         """Refuse what has overflowed.
