@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bort_convert.dtypes import numpy_dtype
+from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import MappingError
 from bort_convert.half import Halver
-from bort_convert.streams import flat_arrays
+from bort_convert.streams import PIECE, flat_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ class Caster:
     overflows: dict[str, int] = field(default_factory=dict)
 
     def pieces(self, name: str, values: FileRange | Array, source: str) -> Iterator[Array]:
-        """A tensor in the new dtype, in flat pieces.
+        """A tensor in the new dtype, in flat pieces; each is gone when the next one comes.
 
         Args:
             name: of the tensor, for `overflows`.
@@ -39,23 +39,25 @@ class Caster:
             source: the dtype that they have.
         """
         for piece in flat_arrays(values, source):
-            cast = self._cast(piece)
-            infinite = _infinities(cast)
-            if infinite and (lost := infinite - _infinities(piece)):
+            cast, lost = self._cast(piece)
+            if lost:
                 self.overflows[name] = self.overflows.get(name, 0) + lost
             yield cast
 
     @cached_property
     def _halver(self) -> Halver:
-        return Halver()
+        return Halver(PIECE // ITEMSIZES["float32"])
 
-    def _cast(self, piece: Array) -> Array:
+    def _cast(self, piece: Array) -> tuple[Array, int]:
+        """A piece in the new dtype, and how many of its finite values became infinite."""
         import numpy as np
 
-        if self.dtype == "float16" and piece.dtype == np.float32:
-            return self._halver(piece)
+        if self.dtype == "float16" and piece.dtype == np.float32 and (cast := self._halver(piece)) is not None:
+            return cast, 0
         with np.errstate(over="ignore"):
-            return piece.astype(numpy_dtype(self.dtype))
+            cast = piece.astype(numpy_dtype(self.dtype))
+        infinite = _infinities(cast)
+        return cast, infinite - _infinities(piece) if infinite else 0
 
     def check(self) -> None:
         """Refuse what has overflowed.

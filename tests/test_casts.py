@@ -44,8 +44,9 @@ def test_a_file_and_an_array_are_cast_alike_in_pieces(tmp_path: Path, monkeypatc
     (tmp_path / "x").write_bytes(b"abc" + values.tobytes())
     monkeypatch.setattr(streams, "PIECE", 400)
     with (tmp_path / "x").open("rb") as file:
-        from_file = list(Caster("float16").pieces("w", FileRange(file.fileno(), 3, values.nbytes), "float32"))
-    from_array = list(Caster("float16").pieces("w", values.reshape(7, 143), "float32"))
+        stretch = FileRange(file.fileno(), 3, values.nbytes)
+        from_file = [piece.copy() for piece in Caster("float16").pieces("w", stretch, "float32")]
+    from_array = [piece.copy() for piece in Caster("float16").pieces("w", values.reshape(7, 143), "float32")]
     assert len(from_file) == len(from_array) == 11
     assert (
         np.concatenate(from_file).tobytes()
