@@ -66,6 +66,20 @@ def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None
     assert report.peak_mb > 1
 
 
+@pytest.mark.parametrize(("family", "counted"), [("roberta", True), ("bert", False)])
+def test_what_told_positions_are_worth_is_measured_where_the_class_counts_its_own(
+    family: str, fixtures: Path, tmp_path: Path, *, counted: bool
+) -> None:
+    convert(fixtures / f"{family}_2_2_8_8.params", tmp_path / "out", family=family, heads=2)
+    report = verify(fixtures / "traces" / f"{family}_2_2_8_8.safetensors", tmp_path / "out")
+    assert report, report.headline
+    said = [note for note in report.notes if "torch is given the positions" in note]
+    assert len(said) == counted
+    for note in said:
+        assert "the stock class does not count the padding id 1, and with one among the tokens max |d| is " in note
+        assert float(note.rpartition(" ")[2]) > 1
+
+
 def test_the_notes_give_the_second_numbers(bort: Path, converted: Path) -> None:
     report = verify(bort, converted)
     stock, sharp, single = report.notes
