@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 import bort_convert
 from bort_convert import cli
+from bort_convert.errors import BackendError
 from bort_convert.params import save_params
 
 if TYPE_CHECKING:
@@ -202,3 +204,24 @@ def test_every_malformed_file_ends_in_exit_3_and_one_clear_line(shared: Path, tm
         assert line.startswith("Error: ")
         assert name in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [None, "3"])
+def test_threads_for_linear_algebra_are_left_to_the_user_and_to_a_proof(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    seen = []
+
+    def proof(*_: object, **__: object) -> None:
+        seen.append(os.environ.get("OPENBLAS_NUM_THREADS"))
+        raise BackendError("seen enough")
+
+    monkeypatch.setattr(bort_convert, "verify", proof)
+    if told:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", told)
+    else:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    options = ("--family", "bort", "--heads", 8, "--quiet")
+    assert run(full, tmp_path / "out", *options, "--verify").exit_code == 5
+    assert run(full, tmp_path / "out", *options).exit_code == 0
+    assert [*seen, os.environ.get("OPENBLAS_NUM_THREADS")] == [told, told]

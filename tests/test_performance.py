@@ -45,6 +45,19 @@ atexit.register(lambda: print("MODULES", *{name.partition(".")[0] for name in sy
 from bort_convert.cli import main
 main()
 """
+ENDING = """
+import atexit, gc, os
+atexit.register(lambda: print("ENDING", gc.get_freeze_count(), *os.listdir("/proc/self/task")))
+from bort_convert.cli import main
+main()
+"""
+BUFFER = """
+import ctypes, mmap, os, sys
+from bort_convert.streams import FileRange, read_pieces
+source = os.open(sys.argv[1], os.O_RDONLY)
+piece = next(read_pieces(FileRange(source, 0, os.fstat(source).st_size)))
+print(ctypes.addressof(ctypes.c_char.from_buffer(piece)) % mmap.PAGESIZE)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +299,23 @@ def test_a_command_imports_only_what_it_uses(fixtures: Path, tmp_path: Path, arg
     assert {"bort_convert", "click"} <= imported
     assert ("numpy" in imported) == (arguments == ["--help"])  # which imports every command
     assert not imported & {*HEAVY, "zipfile"}
+
+
+@linux
+def test_a_cast_starts_no_threads_of_numpy_and_the_end_searches_for_no_cycles(fixtures: Path, tmp_path: Path) -> None:
+    source = fixtures / "bort_4_8_24_32.params"
+    command = [sys.executable, "-c", ENDING, str(source), str(tmp_path / "out"), "--family", "bort", "--heads", "8"]
+    told = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    output = subprocess.check_output([*command, "--dtype", "float16"], text=True, env=told)
+    frozen, *threads = output.splitlines()[-1].split()[1:]
+    assert int(frozen) > 10_000
+    assert len(threads) == 1
+
+
+@linux
+def test_a_large_buffer_begins_where_the_kernel_copies_to_fast(borts: dict[int, Path]) -> None:
+    command = [sys.executable, "-c", BUFFER, str(borts[60])]
+    assert int(subprocess.check_output(command, text=True)) >= 32
 
 
 @pytest.mark.parametrize(

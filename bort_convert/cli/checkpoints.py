@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from bort_convert.cli.shared import (
     table_options,
     teller,
     tokenizer_options,
+    without_blas_threads,
 )
 from bort_convert.config import PROBLEM_TYPES
 from bort_convert.shards import DEFAULT_SIZE
@@ -88,7 +90,8 @@ def convert(
     if verify:
         frameworks: dict[str, Any] = {"mxnet_python": mxnet_python, "gluonnlp": gluonnlp}
         options["verify"] = partial(bort_convert.verify, **frameworks, progress=teller(shown=not quiet))
-    with progress("Converting", shown=not (quiet or as_json)) as told:
+    frugal = nullcontext() if verify else without_blas_threads()  # the frameworks of a proof multiply matrices
+    with frugal, progress("Converting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.convert(source, out, strict=strict, progress=told, **table, **options)
     show(manifest.to_dict(), display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
 

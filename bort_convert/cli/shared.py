@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., object])
 
 _DEBUG = "bort_convert.debug"
+_BLAS_THREADS = "OPENBLAS_NUM_THREADS"
 
 SOURCE = click.argument("source", type=click.Path(path_type=Path))
 OUT = click.argument("out", type=click.Path(path_type=Path))
@@ -151,3 +153,16 @@ def progress(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def without_blas_threads() -> Iterator[None]:
+    """Keep NumPy, if it is imported meanwhile, from starting threads for linear algebra: at first they wait busily."""
+    if _BLAS_THREADS in os.environ:
+        yield
+        return
+    os.environ[_BLAS_THREADS] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_BLAS_THREADS]
