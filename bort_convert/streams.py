@@ -26,8 +26,8 @@ PIECE: Final = 1 << 20
 """Bytes per read: large enough that calls cost nothing, small enough to stay in a processor's cache."""
 
 _MARGIN: Final = 48
-"""Bytes that stay free before a buffer: large memory begins 16 bytes into a page, and to copy what stands less than 32
-bytes less far into one takes some processors two to five times as long."""
+"""Bytes left free before a buffer. Large memory begins 16 bytes into a page, what a file has at a page's start; some
+processors take two to five times as long to copy to a place that is 1 to 31 bytes further into its page."""
 
 _POSITION: Final = threading.Lock()
 """Where reading moves the file's position, one thread at a time may do it."""

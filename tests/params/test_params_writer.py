@@ -85,6 +85,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a NUL": ({"a\0b": np.zeros(1)}, r"tensor 'a\x00b' has a NUL in its name; MXNet would cut the name there"),
     "half a surrogate pair": ({"\ud800": np.zeros(1)}, "has half a surrogate pair in its name"),
 }
+if np.lib.NumpyVersion(np.__version__) >= "2.0.0":  # NumPy 1 has no such array
+    REFUSED["33-d"] = ({"d": np.zeros((1,) * 33)}, "has 33 dimensions; expected 1 to 32")
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -103,12 +105,6 @@ def test_what_mxnet_would_not_read_is_not_written(case: str, tmp_path: Path) -> 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"(?s)tensor '0' has no dimensions.*\n  tensor '2' is int16"):
         save_params(tmp_path / "x", [np.array(1.0), np.zeros(1), np.zeros(1, "i2")])
-
-
-@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 1 has no more than 32 dimensions")
-def test_more_dimensions_than_numpy_1_has_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="has 33 dimensions; expected 1 to 32"):
-        save_params(tmp_path / "x", [np.zeros((1,) * 33)])
 
 
 @pytest.mark.parametrize("tensors", [np.zeros((2, 2)), "text", b"text"])

@@ -140,4 +140,6 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
 
 def test_numbers_that_are_not_finite_never_reach_json() -> None:
     odd = Difference("layer.0", "float64", count=3, max_abs=np.inf, mean_abs=np.nan, cosine=np.nan)
-    json.dumps(to_dict(Report("a", "b", (), (Run("float64", (odd,)),))), allow_nan=False)
+    document = to_dict(Report("a", "b", (), (Run("float64", (odd,)),)))
+    (layer,) = json.loads(json.dumps(document, allow_nan=False))["runs"][0]["layers"]
+    assert (layer["max_abs"], layer["mean_abs"], layer["cosine"]) == (None, None, None)
