@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,12 +116,12 @@ class Manifest:
 
     def to_dict(self) -> dict[str, object]:
         """As JSON has it, in a fixed order; without what is empty or 0 of a tensor."""
-        tensors = {
-            name: {key: value for key, value in asdict(self.tensors[name]).items() if value not in {"", 0}}
+        known = {**vars(self), "source": vars(self.source), "parameters": self.parameters}
+        known["tensors"] = {
+            name: {key: value for key, value in vars(self.tensors[name]).items() if value not in {"", 0}}
             for name in sorted(self.tensors)
         }
-        known = asdict(self)
-        document = {"bort_convert": known.pop("version"), **known, "parameters": self.parameters, "tensors": tensors}
+        document = {"bort_convert": known.pop("version"), **known}
         return {**document, "sha256": hashlib.sha256(_text(document).encode()).hexdigest()}
 
     def to_json(self) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -207,13 +209,16 @@ def test_every_malformed_file_ends_in_exit_3_and_one_clear_line(shared: Path, tm
 
 
 @pytest.mark.parametrize("told", [None, "3"])
-def test_threads_for_linear_algebra_are_left_to_the_user_and_to_a_proof(
+def test_threads_for_linear_algebra_and_cycles_are_left_to_the_user_and_to_a_proof(
     full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
 ) -> None:
     seen = []
 
+    def see() -> None:
+        seen.append((os.environ.get("OPENBLAS_NUM_THREADS"), gc.isenabled()))
+
     def proof(*_: object, **__: object) -> None:
-        seen.append(os.environ.get("OPENBLAS_NUM_THREADS"))
+        see()
         raise BackendError("seen enough")
 
     monkeypatch.setattr(bort_convert, "verify", proof)
@@ -224,4 +229,23 @@ def test_threads_for_linear_algebra_are_left_to_the_user_and_to_a_proof(
     options = ("--family", "bort", "--heads", 8, "--quiet")
     assert run(full, tmp_path / "out", *options, "--verify").exit_code == 5
     assert run(full, tmp_path / "out", *options).exit_code == 0
-    assert [*seen, os.environ.get("OPENBLAS_NUM_THREADS")] == [told, told]
+    see()
+    assert seen == [(told, True), (told, True)]
+
+
+@pytest.mark.parametrize("command", ["inspect", "extract"])
+def test_many_arrays_are_not_searched_for_cycles(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    save_params(path, [np.zeros(1)] * 5000)
+    searches: list[str] = []
+
+    def search(phase: str, _info: object) -> None:
+        searches.append(phase)
+
+    gc.callbacks.append(search)
+    try:
+        result = run(command, path, *([tmp_path / "x.safetensors"] if command == "extract" else []), "--quiet")
+    finally:
+        gc.callbacks.remove(search)
+    assert result.exit_code == 0
+    assert len(searches) < 60  # the import of a command; without frugality there are twice as many and more

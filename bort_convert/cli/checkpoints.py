@@ -21,12 +21,12 @@ from bort_convert.cli.shared import (
     QUIET,
     SOURCE,
     Command,
+    frugal,
     progress,
     show,
     table_options,
     teller,
     tokenizer_options,
-    without_blas_threads,
 )
 from bort_convert.config import PROBLEM_TYPES
 from bort_convert.shards import DEFAULT_SIZE
@@ -90,10 +90,10 @@ def convert(
     if verify:
         frameworks: dict[str, Any] = {"mxnet_python": mxnet_python, "gluonnlp": gluonnlp}
         options["verify"] = partial(bort_convert.verify, **frameworks, progress=teller(shown=not quiet))
-    frugal = nullcontext() if verify else without_blas_threads()  # the frameworks of a proof multiply matrices
-    with frugal, progress("Converting", shown=not (quiet or as_json)) as told:
+    # The frameworks of a proof multiply matrices, and leave cycles.
+    with nullcontext() if verify else frugal(), progress("Converting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.convert(source, out, strict=strict, progress=told, **table, **options)
-    show(manifest.to_dict(), display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -105,7 +105,9 @@ def convert(
 @QUIET
 def inspect(source: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
     """Show what is inside SOURCE, which family it is, and what a conversion would write."""
-    _show_inspection(bort_convert.inspect(source, **options), as_json=as_json, quiet=quiet, must_fit=False)
+    with frugal():
+        found = bort_convert.inspect(source, **options)
+    _show_inspection(found, as_json=as_json, quiet=quiet, must_fit=False)
 
 
 @click.command(cls=Command)
@@ -117,9 +119,9 @@ def inspect(source: Path, *, as_json: bool, quiet: bool, **options: Any) -> None
 @QUIET
 def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: bool, quiet: bool) -> None:
     """Write the arrays of any .params file to OUT, a .safetensors or .npz file, names and values as they are."""
-    with progress("Extracting", shown=not (quiet or as_json)) as told:
+    with frugal(), progress("Extracting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.extract(source, out, force=force, max_arrays=max_arrays, progress=told)
-    show(manifest.to_dict(), display.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: display.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -142,7 +144,7 @@ def families(*, as_json: bool) -> None:
         }
         for family in known.values()
     ]
-    show({"families": listed}, display.families_text(known.values()), as_json=as_json, quiet=False)
+    show(lambda: {"families": listed}, lambda: display.families_text(known.values()), as_json=as_json, quiet=False)
 
 
 def _labels(given: str) -> list[str]:
@@ -161,4 +163,4 @@ def _show_inspection(found: bort_convert.Inspection, *, as_json: bool, quiet: bo
         if found.misfit:
             raise found.misfit
         check_finite(found.values)
-    show(found.to_dict(), display.inspection_text(found), as_json=as_json, quiet=quiet)
+    show(found.to_dict, lambda: display.inspection_text(found), as_json=as_json, quiet=quiet)

@@ -28,7 +28,8 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
     """
     with progress("Checking", shown=not (quiet or as_json)) as told:
         found = bort_convert.check(out, source=source, progress=told)
-    show({"passed": bool(found), **asdict(found)}, display.check_text(found, out), as_json=as_json, quiet=quiet)
+    document = {"passed": bool(found), **asdict(found)}
+    show(lambda: document, lambda: display.check_text(found, out), as_json=as_json, quiet=quiet)
     if not found:
         if quiet or as_json:
             click.echo(display.check_text(found, out), err=True)
@@ -56,7 +57,7 @@ def export(out: Path, back: Path, *, as_json: bool, quiet: bool, **options: Any)
     """
     with progress("Exporting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.export(out, back, progress=told, **options)
-    show(manifest.to_dict(), display.export_text(manifest, back), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: display.export_text(manifest, back), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -70,4 +71,4 @@ def tokenizer(out: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:
     It is made from GluonNLP's vocabulary, with BPE ranks for all but a BERT, or from a tokenizer of transformers.
     """
     manifest = bort_convert.add_tokenizer(out, **options)
-    show(manifest.to_dict(), display.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: display.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)

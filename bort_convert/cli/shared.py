@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -118,12 +119,12 @@ def tokenizer_options(function: Function) -> Function:
     return function
 
 
-def show(document: object, text: str, *, as_json: bool, quiet: bool) -> None:
-    """Print a result on stdout, as JSON or as text."""
+def show(document: Callable[[], object], text: Callable[[], str], *, as_json: bool, quiet: bool) -> None:
+    """Print a result on stdout, as JSON or as text; only that one is made."""
     if as_json:
-        _print_json(document)
+        _print_json(document())
     elif not quiet:
-        click.echo(text)
+        click.echo(text())
 
 
 def _print_json(document: object) -> None:
@@ -156,13 +157,19 @@ def progress(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None]]
 
 
 @contextlib.contextmanager
-def without_blas_threads() -> Iterator[None]:
-    """Keep NumPy, if it is imported meanwhile, from starting threads for linear algebra: at first they wait busily."""
-    if _BLAS_THREADS in os.environ:
-        yield
-        return
-    os.environ[_BLAS_THREADS] = "1"
+def frugal() -> Iterator[None]:
+    """Spare a command what helps no conversion.
+
+    While it lasts Python searches for no cycles, of which many arrays make none, and NumPy, if it is imported, starts
+    no threads for linear algebra, which wait busily at first.
+    """
+    searches, told = gc.isenabled(), _BLAS_THREADS in os.environ
+    gc.disable()
+    os.environ.setdefault(_BLAS_THREADS, "1")
     try:
         yield
     finally:
-        del os.environ[_BLAS_THREADS]
+        if searches:
+            gc.enable()
+        if not told:
+            del os.environ[_BLAS_THREADS]

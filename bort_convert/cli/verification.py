@@ -82,7 +82,7 @@ def verify(
         found = bort_convert.verify(*paths, progress=teller(shown=not quiet), **given)
     if report:
         write_report(found, report)
-    show(to_dict(found), to_text(found), as_json=as_json, quiet=quiet)
+    show(lambda: to_dict(found), lambda: to_text(found), as_json=as_json, quiet=quiet)
     if not found:
         if quiet or as_json:
             click.echo(found.headline, err=True)
@@ -114,7 +114,7 @@ def record(source: Path, ref: Path, *, layers: str | None, as_json: bool, quiet:
     document = {"provenance": dict(trace.provenance), "outputs": outputs}
     names = next(iter(outputs.values()))
     text = f"{ref}: {len(names)} outputs in {' and '.join(outputs)}"
-    show(document, text, as_json=as_json, quiet=quiet)
+    show(lambda: document, lambda: text, as_json=as_json, quiet=quiet)
 
 
 def _numbers(layers: str) -> tuple[int, ...]:
