@@ -2,7 +2,8 @@
 
 NumPy casts one value after the other; sums of whole arrays use the processor's wide registers. To a magnitude is added
 the power of two whose last bit stands for as much as the last bit of the float16: the sum is rounded as that has to be,
-to nearest, and between two to the even one. What it has more than the power of two are the float16's bits.
+to nearest, and between two to the even one. What it has more than the power of two are the float16's bits. Only its
+lower 16 bits are kept, which spares taking the power of two away again.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ _TOO_LARGE: Final = 0x477FF000
 """65520 as a float32: from here on a value becomes infinite."""
 _MORE: Final = 13
 """Bits of a float32's significand that a float16 has no room for."""
-_BIAS: Final = 112
-"""What the exponent of a float32 has in addition."""
+_EXCESS: Final = 112 + _MORE + 1
+"""How much larger the sum's exponent is than the float16's: by its bias, by its size, and by 1 because the bit that
+goes without saying is counted with the significand's."""
 
 
 class Halver:
@@ -52,13 +54,11 @@ class Halver:
             return None
         np.maximum(magnitude, self._smallest[: values.size], out=power)
         power &= _EXPONENT
-        power += _MORE << 23
+        power += (_MORE << 23) + (-_EXCESS << 10 & 0xFFFF)
         total = magnitude.view(np.float32)
         total += power.view(np.float32)
-        magnitude -= power
-        # What is left counts the float16's last bits, 1024 of them for the bit that goes without saying.
+        # The lower half counts the float16's last bits, from -_EXCESS in the place of the exponent, which is added.
         power >>= _MORE
-        power -= _BIAS + _MORE + 1 << 10
         magnitude += power
         np.right_shift(bits, 16, out=power)
         power &= _SIGN
