@@ -103,16 +103,18 @@ def write_weights(
         source = pool.submit(describe_source, params, watch=go_on) if checksums else None
         synced: list[Future[None]] = []
         digests: dict[str, Future[str]] = {}
+        equal: list[Future[bool]] = []
         for path, specs in files.items():
             begins = write_tensors(path, specs, located, metadata={"format": framework}, advance=advance)
             synced.append(disk.submit(sync, path))
+            # Before the digests, of which most are short: so all threads have work to the end.
+            equal = equal or [pool.submit(_equal, params, *pair, watch=go_on) for pair in tied]
             for spec in specs if checksums else ():
                 if part := copied.get(spec.name):
                     digests[spec.name] = pool.submit(sha256_of, part, watch=go_on)
                 else:
                     place = path, begins[spec.name], spec.nbytes
                     digests[spec.name] = pool.submit(_digest_in, *place, watch=go_on)
-        equal = [pool.submit(_equal, params, *pair, watch=go_on) for pair in tied]
         for file in synced:
             file.result()
         return Written(
