@@ -86,8 +86,11 @@ class _Fitting:
     def _expand(self, rows: Rows) -> Iterator[Row]:
         """The rows with numbers under their placeholders: all rows of a layer, then those of the next."""
         for key, group in groupby(rows, self._placeholder):
+            if not key:
+                yield from group
+                continue
             block = tuple(group)
-            for number in self.numbers.get(key, [0]):
+            for number in self.numbers[key]:
                 for row in block:
                     sources = tuple(
                         Slot(slot.name.format(**{key: number}), slot.dims, slot.prefixed) for slot in row.sources

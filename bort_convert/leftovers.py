@@ -16,7 +16,6 @@ import errno
 import logging
 import os
 import re
-import shutil
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -50,6 +49,15 @@ def partial_directory(path: Path) -> Iterator[Path]:
                     yield folder
                     return
         finally:
+            delete(folder)
+
+
+def delete(folder: Path) -> None:
+    """Delete a directory and all that it holds, as far as the system lets us; one that is not there is fine."""
+    with contextlib.suppress(OSError):
+        if folder.exists():
+            import shutil  # noqa: PLC0415 - mostly there is nothing to delete
+
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -64,7 +72,7 @@ def clear_leftovers(path: Path) -> None:
             if dead and f".{REPLACED}-" in leftover.name:
                 _put_back(leftover, path)
             elif dead:
-                shutil.rmtree(leftover, ignore_errors=True)
+                delete(leftover)
                 _LOG.warning("%s: deleted, a run that was killed had left it", leftover)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OutputError
-from bort_convert.leftovers import REPLACED, clear_leftovers, held, name_beside, partial_directory
+from bort_convert.leftovers import REPLACED, clear_leftovers, delete, held, name_beside, partial_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +58,7 @@ def new_directory(
             sync(partial)
             _put_directory(partial, path, force=force)
             sync(path.parent)
-            shutil.rmtree(partial, ignore_errors=True)  # the old one, if there was one
+            delete(partial)  # the old one, if there was one
 
 
 @contextlib.contextmanager
