@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import zipfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,42 @@ def test_handlers_are_as_before_when_the_program_ends() -> None:
     with pytest.raises(Interrupted), interruptible():
         os.kill(os.getpid(), signal.SIGTERM)
     assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+class Forgotten:
+    """Does something as it is forgotten, where Python drops what is raised."""
+
+    def __init__(self, last: Callable[[], object]) -> None:
+        self._last = last
+
+    def __del__(self) -> None:
+        self._last()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_comes_where_python_drops_what_is_raised_stops_the_program_all_the_same(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def wait() -> None:
+        Forgotten(partial(signal.raise_signal, number))
+        time.sleep(20)
+
+    begun = time.monotonic()
+    with pytest.raises(Interrupted) as stopped, interruptible():
+        wait()
+    assert stopped.value.signal == number
+    assert time.monotonic() - begun < 10
+    assert capsys.readouterr().err == ""
+
+
+def test_whatever_else_is_dropped_is_told_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda what: told.append(what.exc_type))
+    before = sys.unraisablehook
+    with interruptible():
+        Forgotten(partial(int, "x"))
+    assert told == [ValueError]
+    assert sys.unraisablehook is before
 
 
 def test_a_library_that_maps_a_file_which_is_cut_short_does_not_end_without_a_word(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import os
 import signal
 import sys
 import threading
@@ -18,6 +19,8 @@ SIGNALS: Final = tuple(
 )
 KILLED: Final = 128
 """What shells add to a signal's number for the status of a program that it ended."""
+_LATER: Final = 0.001
+"""Seconds after which a signal that got lost is sent once more."""
 
 
 class Interrupted(BaseException):
@@ -36,6 +39,9 @@ class Interrupted(BaseException):
 def interruptible() -> Iterator[None]:
     """Let the first signal to stop raise `Interrupted`, and ignore the next ones while that is on its way out.
 
+    Python drops what is raised where nothing can catch it, as in a finalizer or while it forgets an import's lock: then
+    the signal is sent once more.
+
     A signal that is ignored from outside (as `nohup` does) stays so. What ends the process all the same, such as a
     mapped file that another library still reads when it is cut short, has its place printed.
     """
@@ -47,15 +53,37 @@ def interruptible() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     handled = [number for number, handler in before.items() if handler not in {signal.SIG_IGN, None}]
 
+    hook = sys.unraisablehook
+
+    def listen() -> None:
+        for number in handled:
+            signal.signal(number, stop)
+
     def stop(number: int, _frame: FrameType | None) -> None:
         for each in handled:
             signal.signal(each, signal.SIG_IGN)
         raise Interrupted(number)
 
+    def dropped(what: sys.UnraisableHookArgs) -> None:
+        if isinstance(what.exc_value, Interrupted):
+            listen()
+            threading.Timer(_LATER, _send, [what.exc_value.signal]).start()
+        else:
+            hook(what)
+
     try:
-        for number in handled:
-            signal.signal(number, stop)
+        sys.unraisablehook = dropped
+        listen()
         yield
     finally:
+        sys.unraisablehook = hook
         for number in handled:
             signal.signal(number, before[number])
+
+
+def _send(number: int) -> None:
+    """Send this process a signal, in a way that wakes the main thread where the system can."""
+    if sys.platform == "win32":
+        signal.raise_signal(number)
+    else:
+        os.kill(os.getpid(), number)
