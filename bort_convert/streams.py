@@ -48,19 +48,14 @@ class FileRange:
     size: int
 
 
-def read_pieces(source: FileRange, size: int | None = None) -> Iterator[memoryview]:
-    """The bytes of a range in pieces, the last one shorter; each is gone when the next one comes.
-
-    Args:
-        source: the range.
-        size: bytes of a piece; by default `PIECE`.
+def read_pieces(source: FileRange) -> Iterator[memoryview]:
+    """The bytes of a range in pieces of `PIECE` bytes, the last one shorter; each is gone when the next one comes.
 
     Raises:
         FormatError: the file ends early (it was cut while it was being read), or the system cannot read it.
     """
-    size = size or PIECE
-    buffer = memoryview(bytearray(_MARGIN + min(size, source.size)))[_MARGIN:]
-    for start in range(0, source.size, size):
+    buffer = memoryview(bytearray(_MARGIN + min(PIECE, source.size)))[_MARGIN:]
+    for start in range(0, source.size, PIECE):
         piece = buffer[: source.size - start]
         found = read_into(piece, source.descriptor, source.offset + start)
         if found != len(piece):

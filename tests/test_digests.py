@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort_convert import digests
+from bort_convert import streams
 from bort_convert.digests import sha256_of
 from bort_convert.errors import FormatError
 from bort_convert.streams import FileRange
@@ -26,7 +26,7 @@ def test_a_range_has_its_digest_whatever_the_pieces(
     path.write_bytes(BYTES)
     wanted = BYTES[start : start + size]
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
-        patch.setattr(digests, "PIECE", piece)
+        patch.setattr(streams, "PIECE", piece)
         assert sha256_of(FileRange(file.fileno(), start, len(wanted))) == hashlib.sha256(wanted).hexdigest()
 
 
@@ -37,7 +37,7 @@ def test_a_digest_ends_with_what_its_watch_raises(tmp_path: Path, monkeypatch: p
             raise KeyError
 
     seen: list[int] = []
-    monkeypatch.setattr(digests, "PIECE", 10)
+    monkeypatch.setattr(streams, "PIECE", 10)
     (tmp_path / "x").write_bytes(BYTES)
     with (tmp_path / "x").open("rb") as file, pytest.raises(KeyError):
         sha256_of(FileRange(file.fileno(), 0, len(BYTES)), watch=watch)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import kills
 import pytest
 
-from bort_convert import convert, digests, extract, open_params
+from bort_convert import convert, digests, extract, open_params, streams
 from bort_convert.cli.interrupts import SIGNALS, Interrupted, interruptible
 from bort_convert.errors import ConvertError, FormatError, OutputError
 from bort_convert.weights import describe_source
@@ -435,13 +435,13 @@ def test_a_writer_that_fails_ends_the_hashing_of_the_source(
     hashed = []
     read_pieces = digests.read_pieces
 
-    def counted(whole: FileRange, size: int) -> Iterator[memoryview]:
-        for piece in read_pieces(whole, size):
+    def counted(whole: FileRange) -> Iterator[memoryview]:
+        for piece in read_pieces(whole):
             hashed.append(len(piece))
             time.sleep(0.001)
             yield piece
 
-    monkeypatch.setattr(digests, "PIECE", 100)
+    monkeypatch.setattr(streams, "PIECE", 100)
     monkeypatch.setattr(digests, "read_pieces", counted)
     with pytest.raises(OutputError, match="cannot be written: No space left on device"):
         convert(source, tmp_path / "out", family="bort", heads=8, progress=fail)

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from bort_convert import convert, inspect, open_params, streams
-from bort_convert.digests import PIECE as HASHED_AT_A_TIME
 from bort_convert.params.cursor import Cursor
 from bort_convert.tensorfile import open_tensors
 
@@ -225,11 +224,9 @@ def test_system_calls_grow_with_tensors_and_with_pieces(
 ) -> None:
     for size, source in borts.items():
         tensors = len(inspect(source).arrays)
-        with open_params(source) as params:
-            hashed = [params.size, *(info.nbytes for info in params.header.values())]
-        compared = [tied_of(source)] * 2
-        pieces = sum(-(-number // HASHED_AT_A_TIME) for number in hashed)
-        pieces += sum(-(-number // streams.PIECE) for number in compared)
+        with open_params(source) as params:  # the file, its tensors, and the one that another one is compared with
+            sizes = [params.size, *(info.nbytes for info in params.header.values()), tied_of(source)]
+        pieces = sum(-(-number // streams.PIECE) for number in sizes)
         with monkeypatch.context() as patch:
             calls = Calls(patch)
             convert(source, tmp_path / str(size), family="bort", heads=8)
