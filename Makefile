@@ -46,11 +46,12 @@ venv-oldest: .venv-oldest/.made ## .venv-oldest: the oldest transformers and oth
 .venv-python%/.made: pyproject.toml constraints.txt constraints-numpy2.txt
 	@$(call install,$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*)),$(@D),$(CONSTRAINTS),report$(comma)dev)
 
-# install: base interpreter, folder, constraints, extras
+# install: base interpreter, folder, constraints, extras. pip compiles what it installs, but not what it links to.
 define install
 	if [ -z "$(1)" ]; then echo "no Python found for $(2): name one with PYTHON=..." >&2; exit 1; fi; \
 	echo "$(2): $$($(1) -V) ($(1)), $(3), [$(4)]"; \
-	$(1) -m venv $(2) && $(2)/bin/python -m pip install -qq --disable-pip-version-check -c $(3) -e '.[$(4)]' && touch $(2)/.made
+	$(1) -m venv $(2) && $(2)/bin/python -m pip install -qq --disable-pip-version-check -c $(3) -e '.[$(4)]' && \
+	$(2)/bin/python -m compileall -q bort_convert && touch $(2)/.made
 endef
 
 .PHONY: demo
