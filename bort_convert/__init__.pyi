@@ -1,23 +1,25 @@
-from bort_convert.bundle import add_tokenizer
-from bort_convert.check import Check, check
-from bort_convert.convert import convert
+from bort_convert.commands.check import Check, check
+from bort_convert.commands.convert import convert
+from bort_convert.commands.export import export
+from bort_convert.commands.extract import extract
+from bort_convert.commands.inspect import Inspection, inspect
+from bort_convert.commands.load import load_pretrained
+from bort_convert.commands.tokenizer import add_tokenizer
 from bort_convert.errors import (
     BackendError,
     ConvertError,
     FormatError,
+    InputError,
     MappingError,
+    OptionError,
     OutputError,
     ParityError,
     VariantError,
 )
-from bort_convert.export import export
-from bort_convert.extract import extract
-from bort_convert.family import families
-from bort_convert.inspection import Inspection, inspect
-from bort_convert.loading import load_pretrained
-from bort_convert.manifest import Manifest
+from bort_convert.model_dir.manifest import Manifest
+from bort_convert.models.registry import families
 from bort_convert.params import MAX_ARRAYS, ParamsFile, TensorInfo, open_params, save_params
-from bort_convert.verify import Report, Trace, record, verify, verify_published
+from bort_convert.verification import Report, Trace, record, verify, verify_published
 from bort_convert.version import __version__
 
 __all__ = [
@@ -26,9 +28,11 @@ __all__ = [
     "Check",
     "ConvertError",
     "FormatError",
+    "InputError",
     "Inspection",
     "Manifest",
     "MappingError",
+    "OptionError",
     "OutputError",
     "ParamsFile",
     "ParityError",

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bort_convert.lazy_numpy import np
+
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
 
     Array: TypeAlias = npt.NDArray[Any]
@@ -29,8 +30,6 @@ FLOATS = ("float16", BFLOAT16, "float32", "float64")
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
     """The little-endian NumPy dtype of a name; `"bfloat16"` gives that of `ml_dtypes`."""
-    import numpy as np
-
     if name == BFLOAT16:
         import ml_dtypes  # noqa: PLC0415 - only a bfloat16 array needs it
 

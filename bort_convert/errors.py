@@ -1,6 +1,7 @@
-"""What can go wrong, as types: every error that this package raises on purpose, each with its exit code.
+"""Errors that this package raises on purpose, each with its exit code.
 
-A message has four parts: which tensor or byte, what was found, what was expected, who says so; then what to do.
+A message says which tensor, byte or argument, what was found, what was expected and who says so; then what to do. An
+argument stands in it as in Python, between backquotes: `heads=8`. The command line puts the flag in its place.
 """
 
 from __future__ import annotations
@@ -12,28 +13,28 @@ if TYPE_CHECKING:
 
 
 def printable(text: str, longest: int = 120) -> str:
-    """A name from a file, safe in a message: control characters escaped, and cut where it is very long."""
+    """Escape control characters in a name from outside, and cut the name where it is very long."""
     if len(text) <= longest and text.isprintable():
         return text
-    escaped = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text[: longest + 1])
+    escaped = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text[: longest + 1])
     return escaped if len(text) <= longest else f"{escaped[:longest]}... ({len(text):,} characters)"
 
 
 class ConvertError(Exception):
-    """The base of all our errors; `exit_code` is the status that the command line ends with."""
+    """Base of all errors of this package; `exit_code` is the status that the command line ends with."""
 
     exit_code: ClassVar[int] = 3
 
 
 class FormatError(ConvertError):
-    """A file that cannot be read: corrupt, cut short, unsupported, or another format altogether."""
+    """A file cannot be read: it is corrupt, cut short, unsupported, or of another format."""
 
 
 class MappingError(ConvertError):
-    """A readable checkpoint that no table fits.
+    """A readable checkpoint or directory fits no table, or its values contradict the table.
 
     Attributes:
-        disagreements: every one of them, each a line that names the tensor, what was found and what was expected.
+        disagreements: a line for each, naming the tensor, what was found and what was expected.
     """
 
     def __init__(self, summary: str, disagreements: Sequence[str] = ()) -> None:
@@ -42,22 +43,52 @@ class MappingError(ConvertError):
 
 
 class VariantError(ConvertError):
-    """A table fits, but what shapes cannot show (attention heads) is not known; the message names the option."""
+    """A table fits, but something that shapes cannot show is not known.
+
+    Attributes:
+        missing: the arguments that would tell, by their names in Python, such as `("heads",)`.
+        candidates: the model families or published sizes that come into question.
+    """
+
+    def __init__(self, message: str, *, missing: Sequence[str] = (), candidates: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.missing = tuple(missing)
+        self.candidates = tuple(candidates)
+
+
+class OptionError(ConvertError, ValueError):
+    """An argument has a wrong value, or does not go with the file or with another argument.
+
+    Attributes:
+        option: name of the argument in Python, such as "heads".
+        value: the value that was given.
+    """
+
+    exit_code = 2
+
+    def __init__(self, option: str, value: object, problem: str) -> None:
+        super().__init__(f"`{option}={value!r}`: {problem}")
+        self.option = option
+        self.value = value
+
+
+class InputError(ConvertError):
+    """Token ids or lengths are outside of the model; MXNet would clip them in silence."""
 
 
 class ParityError(ConvertError):
-    """Outputs or bytes that should be equal are not."""
+    """Outputs or bytes that should be equal differ."""
 
     exit_code = 1
 
 
 class OutputError(ConvertError):
-    """The output cannot be written, or something is already in its place."""
+    """The output cannot be written, or something stands in its place."""
 
     exit_code = 4
 
 
 class BackendError(ConvertError):
-    """A framework that this step needs is missing or died; the message names the extra to install."""
+    """A framework that is needed is missing or died; the message names the extra to install."""
 
     exit_code = 5

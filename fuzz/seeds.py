@@ -12,12 +12,13 @@ from targets import spell_header
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.params import open_params
-from bort_convert.verify.trace import HEADS, load_trace, save_trace
+from bort_convert.verification.trace import HEADS
+from bort_convert.verification.trace_file import load_trace, save_trace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bort_convert.verify.trace import Trace
+    from bort_convert.verification.trace import Trace
 
 ROOT = Path(__file__).parents[1]
 LARGEST = 16384  # bytes: a fuzzer gets nowhere with the values of a whole model

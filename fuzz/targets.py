@@ -18,16 +18,17 @@ from typing import TYPE_CHECKING
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import ConvertError
-from bort_convert.family import families
-from bort_convert.fit import fit
+from bort_convert.mapping.fit import fit
+from bort_convert.models.registry import families
 from bort_convert.params import ParamsFile, open_params
 from bort_convert.params.info import DTYPES
-from bort_convert.verify.trace import load_trace, sampled, valid_positions
+from bort_convert.verification.trace import sampled, valid_positions
+from bort_convert.verification.trace_file import load_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bort_convert.fit import Fit
+    from bort_convert.mapping.fit import Fit
     from bort_convert.params import TensorInfo
 
 Header = dict[str, TensorSpec | None]
@@ -108,7 +109,7 @@ def _read_array(file: ParamsFile, info: TensorInfo) -> None:
 def _check_fit(found: Fit, header: Header) -> None:
     """Every source is taken once and every target made once, with the shape that its operation says."""
     taken = [found.names[name] for step in found.plan.steps for name in step.sources]
-    taken += [found.names[twin] for twin, _ in found.plan.twins]
+    taken += [found.names[alias] for alias, _ in found.plan.aliases]
     assert sorted(taken) == sorted(header)
     made = [spec.name for step in found.plan.steps for spec in step.targets]
     assert len(made) == len(set(made))

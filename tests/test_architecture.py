@@ -72,8 +72,8 @@ VERIFY = {
 }
 # From elsewhere, everyone may have numpy and the standard library, and these only where they stand.
 FOREIGN = {
-    "torch": "verify.run_torch",
-    "transformers": "verify.run_torch",
+    "torch": "verify.torch_run",
+    "transformers": "verify.torch_run",
     "mxnet": "verify.run_mxnet verify.originals",
     "gluonnlp": "verify.run_mxnet verify.originals",
     "matplotlib": "verify.report",
@@ -204,23 +204,27 @@ def test_every_room_and_rule_is_about_something_that_exists() -> None:
         ("convert", "from bort_convert.cli import main", "convert may not import cli"),
         (
             "verify.compare",
-            "from bort_convert.verify import run_torch",
-            "verify.compare may not import verify.run_torch",
+            "from bort_convert.verify import torch_run",
+            "verify.compare may not import verify.torch_run",
         ),
-        ("verify.report", "from bort_convert.verify.trace import Trace", "verify.report may not import verify.trace"),
+        (
+            "verify.report",
+            "from bort_convert.verification.trace import Trace",
+            "verify.report may not import verify.trace",
+        ),
         ("verify.live", "from bort_convert.verify import run_mxnet", "verify.live may not import verify.run_mxnet"),
         ("verify.run_mxnet", "import bort_convert.errors", "verify.run_mxnet may not import errors"),
         ("verify.originals.bert", "import bort_convert", "verify.originals.bert may not import __init__"),
-        ("convert", "import torch", "convert may not import torch; verify.run_torch may"),
+        ("convert", "import torch", "convert may not import torch; verify.torch_run may"),
         (
             "verify.live",
             "import mxnet as mx",
             "verify.live may not import mxnet; verify.run_mxnet verify.originals may",
         ),
         (
-            "verify.run_torch",
+            "verify.torch_run",
             "import gluonnlp.model",
-            "verify.run_torch may not import gluonnlp; verify.run_mxnet verify.originals may",
+            "verify.torch_run may not import gluonnlp; verify.run_mxnet verify.originals may",
         ),
         ("display", "from rich.table import Table", "display may not import rich; cli may"),
         ("inspection", "import click", "inspection may not import click; cli may"),

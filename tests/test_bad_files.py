@@ -21,7 +21,7 @@ from params_files import list_file, names, npy, record, u32
 
 from bort_convert import MAX_ARRAYS, cli, convert, open_params
 from bort_convert.errors import FormatError
-from bort_convert.verify import is_trace, load_trace
+from bort_convert.verification import is_trace, load_trace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +159,7 @@ def test_a_hostile_file_takes_5_seconds_and_300_mb_at_most(case: str, tmp_path: 
     build, status = HOSTILE[case]
     (tmp_path / "x.params").write_bytes(build())
     environment = unmeasured()
-    environment["PYTHONPATH"] = str(Path(__file__).parent)
+    environment["PYTHONPATH"] = str(Path(__file__).parent / "support")
     for arguments in (["inspect", "x.params"], ["extract", "x.params", "out.safetensors"]):
         before = os.times()
         process = subprocess.run(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
-SCRIPT = Path(__file__).parent / "damage.py"
+SCRIPT = Path(__file__).parent / "support" / "damage.py"
 EVERY_PLACE = os.environ.get("BORT_CONVERT_EVERY_PLACE") == "1"
 SECONDS, MB = 2, 100
 TIMEOUT = 1800  # of a busy machine's time, for what takes none of a processor's

@@ -20,7 +20,7 @@ from bort_convert.params import TensorInfo
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bort_convert.verify.trace import Trace
+    from bort_convert.verification.trace import Trace
 
 SEEDS = {target: list(seeds(target).values()) for target in targets.TARGETS}
 DAMAGED = {"reader": 3000, "names": 300, "trace": 2000}  # inputs; a header of a whole model takes its time

@@ -70,7 +70,7 @@ import bort_convert
 print(*sorted(name for name in sys.modules if name.startswith(("numpy", "bort_convert."))))
 from bort_convert.convert import fit_source
 from bort_convert.verify import trace
-import bort_convert.check
+import bort_convert.commands.check
 for name in bort_convert.__all__:
     assert not isinstance(getattr(bort_convert, name), type(sys)), name
 assert set(bort_convert.__all__) <= set(dir(bort_convert))
@@ -102,10 +102,10 @@ def test_the_names_that_type_checkers_see_are_the_public_ones() -> None:
 def test_everything_up_to_the_first_computed_value_is_done_without_numpy(fixtures: Path) -> None:
     program = """
 import sys
-import bort_convert.cli.checkpoints, bort_convert.convert
+import bort_convert.cli.checkpoints, bort_convert.commands.convert
 from bort_convert.convert import fit_source
 with bort_convert.open_params(sys.argv[1]) as params:
-    fit_source(params, family="bort", heads=8)
+    fit_source(params.specs, family="bort", heads=8)
     print("numpy" in sys.modules)
     params["decoder.0.bias"]
     print("numpy" in sys.modules)

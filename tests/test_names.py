@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from params_files import Zipped, archive, f32, list_file, names, npy, record
 
 from bort_convert import cli, open_params
-from bort_convert.tensorfile import open_tensors
+from bort_convert.safetensors import open_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bort_convert import convert, inspect, open_params, streams
+from bort_convert import convert, inspect, open_params
+from bort_convert.files import streams
 from bort_convert.params.cursor import Cursor
-from bort_convert.tensorfile import open_tensors
+from bort_convert.safetensors import open_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +129,7 @@ def values_of(path: Path) -> int:
 
 
 def tied_of(path: Path) -> int:
-    """Bytes of the tensor that is written once: it is compared with its twin, and not hashed."""
+    """Bytes of the tensor that is written once: it is compared with its alias, and not hashed."""
     with open_params(path) as params:
         return params.header["decoder.3.weight"].nbytes
 

@@ -16,7 +16,7 @@ import pytest
 from bort_convert import MAX_ARRAYS, inspect
 from bort_convert.errors import FormatError
 from bort_convert.params import archive, info, npy, sparse
-from bort_convert.verify.live import Reference, fit_file, run_reference
+from bort_convert.verification.reference import LiveReference, fit_checkpoint, run_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,9 +30,9 @@ UNSAFE_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "c
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "smtplib", "requests", "httpx", "huggingface_hub"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_METHODS = {"system", "popen", "spawnl", "spawnv", "execv", "execve", "getoutput", "getstatusoutput", "unpickle"}
-STARTS_A_PROGRAM = {"bort_convert/verify/live.py"}
+STARTS_A_PROGRAM = {"bort_convert/verification/reference.py"}
 FETCHES = {
-    "bort_convert/tokenizer/folder.py": {"huggingface_hub"}
+    "bort_convert/tokenizer/sources.py": {"huggingface_hub"}
 }  # where --tokenizer names a repository, and there alone
 
 
@@ -86,12 +86,12 @@ def test_no_module_can_run_what_a_file_says(path: str) -> None:
     ],
 )
 def test_each_rule_can_fail(source: str, fault: str) -> None:
-    assert list(faults("bort_convert/ops.py", source)) == [fault]
+    assert list(faults("bort_convert/mapping/ops.py", source)) == [fault]
 
 
 def test_what_the_rules_allow_passes() -> None:
     source = "import subprocess, json\nre.compile('a')\nnp.load(path, allow_pickle=False)\nPopen([name], shell=False)"
-    assert list(faults("bort_convert/verify/live.py", source)) == []
+    assert list(faults("bort_convert/verification/reference.py", source)) == []
 
 
 class Bait:
@@ -147,7 +147,7 @@ def test_mxnet_gets_a_path_that_no_shell_has_seen(
     path.write_bytes((fixtures / "bort_2_3_24_24.params").read_bytes())
     monkeypatch.chdir(tmp_path)
     inputs = {"input_ids": np.array([[1, 2]]), "valid_length": np.array([2]), "masked_positions": np.array([[0]])}
-    trace = run_reference(Reference(path, fit_file(path, family="bort", heads=3)), inputs, dtypes=["float32"])
+    trace = run_reference(LiveReference(path, fit_checkpoint(path, family="bort", heads=3)), inputs, dtypes=["float32"])
     assert "mlm_logits" in trace.outputs["float32"]
     assert [found.name for found in tmp_path.iterdir()] == [folder.name]
 
@@ -163,6 +163,6 @@ def test_the_page_has_the_limits_of_the_code() -> None:
         assert rows[what] == f"64 MiB, or {ratio:,} times {'the file' if 'form' in what else 'its size'}"
     assert {sparse.ALWAYS_DENSE, archive.ALWAYS_UNPACKED} == {64 * 2**20}
     assert rows["header of a `.npy` file"] == f"{npy.HEADER_LIMIT:,} bytes"
-    text = SOURCES["bort_convert/tensorfile/header.py"]
+    text = SOURCES["bort_convert/safetensors/header.py"]
     assert "MAX_HEADER: Final = 4 << 20" in text
     assert rows["header of a safetensors file (traces, converted weights)"] == "4 MiB"

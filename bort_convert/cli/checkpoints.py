@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 import bort_convert
-from bort_convert import display
-from bort_convert.cli.shared import (
+from bort_convert.cli import text
+from bort_convert.cli.options import (
     FORCE,
     GLUONNLP,
     JSON,
@@ -23,14 +23,14 @@ from bort_convert.cli.shared import (
     Command,
     frugal,
     progress,
+    progress_lines,
     show,
     table_options,
-    teller,
     tokenizer_options,
 )
-from bort_convert.config import PROBLEM_TYPES
-from bort_convert.shards import DEFAULT_SIZE
-from bort_convert.values import check_finite
+from bort_convert.model_dir.config import PROBLEM_TYPES
+from bort_convert.model_dir.shards import DEFAULT_SIZE
+from bort_convert.weights.statistics import check_finite
 
 
 @click.command(cls=Command)
@@ -63,7 +63,7 @@ def convert(
     family: str | None,
     variant: str | None,
     heads: int | None,
-    producer: str | None,
+    gluonnlp_version: str | None,
     labels: str | None,
     strict: bool,
     max_arrays: int,
@@ -79,7 +79,7 @@ def convert(
 
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
-    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "producer": producer}
+    table: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "gluonnlp_version": gluonnlp_version}
     table["max_arrays"] = max_arrays
     if dry_run:
         found = bort_convert.inspect(source, values=strict, **table)
@@ -89,11 +89,11 @@ def convert(
         options["labels"] = _labels(labels)
     if verify:
         frameworks: dict[str, Any] = {"mxnet_python": mxnet_python, "gluonnlp": gluonnlp}
-        options["verify"] = partial(bort_convert.verify, **frameworks, progress=teller(shown=not quiet))
+        options["verify"] = partial(bort_convert.verify, **frameworks, progress=progress_lines(shown=not quiet))
     # The frameworks of a proof multiply matrices, and leave cycles.
     with nullcontext() if verify else frugal(), progress("Converting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.convert(source, out, strict=strict, progress=told, **table, **options)
-    show(manifest.to_dict, lambda: display.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: text.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -121,7 +121,7 @@ def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: b
     """Write the arrays of any .params file to OUT, a .safetensors or .npz file, names and values as they are."""
     with frugal(), progress("Extracting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.extract(source, out, force=force, max_arrays=max_arrays, progress=told)
-    show(manifest.to_dict, lambda: display.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: text.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -134,17 +134,18 @@ def families(*, as_json: bool) -> None:
             "name": family.name,
             "title": family.title,
             "forms": [
-                {"checkpoint": table.title, "with": groups, "becomes": name, "loaded_by": display.auto_class(name)}
+                {"checkpoint": table.title, "with": groups, "becomes": name, "loaded_by": text.auto_class(name)}
                 for table in family.tables
                 for name, *groups in table.architectures
             ],
             "variants": [
-                {"name": v.name, "dims": v.dims, "facts": {**family.facts, **v.facts}} for v in family.variants
+                {"name": v.name, "dims": v.dims, "hyperparameters": {**family.hyperparameters, **v.hyperparameters}}
+                for v in family.variants
             ],
         }
         for family in known.values()
     ]
-    show(lambda: {"families": listed}, lambda: display.families_text(known.values()), as_json=as_json, quiet=False)
+    show(lambda: {"families": listed}, lambda: text.families_text(known.values()), as_json=as_json, quiet=False)
 
 
 def _labels(given: str) -> list[str]:
@@ -163,4 +164,4 @@ def _show_inspection(found: bort_convert.Inspection, *, as_json: bool, quiet: bo
         if found.misfit:
             raise found.misfit
         check_finite(found.values)
-    show(found.to_dict, lambda: display.inspection_text(found), as_json=as_json, quiet=quiet)
+    show(found.to_dict, lambda: text.inspection_text(found), as_json=as_json, quiet=quiet)

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 import bort_convert
-from bort_convert import display
-from bort_convert.cli.shared import FAMILY, FORCE, JSON, OUT, QUIET, Command, progress, show, tokenizer_options
+from bort_convert.cli import text
+from bort_convert.cli.options import FAMILY, FORCE, JSON, OUT, QUIET, Command, progress, show, tokenizer_options
+from bort_convert.commands.export import PREFIX, STRUCTURAL
 from bort_convert.errors import ParityError
-from bort_convert.export import PREFIX, STRUCTURAL
 
 
 @click.command(cls=Command)
@@ -29,10 +29,10 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
     with progress("Checking", shown=not (quiet or as_json)) as told:
         found = bort_convert.check(out, source=source, progress=told)
     document = {"passed": bool(found), **asdict(found)}
-    show(lambda: document, lambda: display.check_text(found, out), as_json=as_json, quiet=quiet)
+    show(lambda: document, lambda: text.check_text(found, out), as_json=as_json, quiet=quiet)
     if not found:
         if quiet or as_json:
-            click.echo(display.check_text(found, out), err=True)
+            click.echo(text.check_text(found, out), err=True)
         ctx.exit(ParityError.exit_code)
 
 
@@ -57,7 +57,7 @@ def export(out: Path, back: Path, *, as_json: bool, quiet: bool, **options: Any)
     """
     with progress("Exporting", shown=not (quiet or as_json)) as told:
         manifest = bort_convert.export(out, back, progress=told, **options)
-    show(manifest.to_dict, lambda: display.export_text(manifest, back), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: text.export_text(manifest, back), as_json=as_json, quiet=quiet)
 
 
 @click.command(cls=Command)
@@ -71,4 +71,4 @@ def tokenizer(out: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:
     It is made from GluonNLP's vocabulary, with BPE ranks for all but a BERT, or from a tokenizer of transformers.
     """
     manifest = bort_convert.add_tokenizer(out, **options)
-    show(manifest.to_dict, lambda: display.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)
+    show(manifest.to_dict, lambda: text.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
-from bort_convert.cli.interrupts import KILLED, Interrupted, interruptible
+from bort_convert.cli.signals import KILLED, Interrupted, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

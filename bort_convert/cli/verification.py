@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 import bort_convert
-from bort_convert.cli.shared import (
+from bort_convert.cli.options import (
     FORCE,
     GLUONNLP,
     JSON,
@@ -16,12 +16,12 @@ from bort_convert.cli.shared import (
     QUIET,
     SOURCE,
     Command,
+    progress_lines,
     show,
     table_options,
-    teller,
 )
 from bort_convert.errors import ParityError
-from bort_convert.verify.report import to_dict, to_text, write_report
+from bort_convert.verification.render import to_dict, to_text, write_report
 
 DTYPE = click.option(
     "--dtype",
@@ -79,7 +79,7 @@ def verify(
     if published:
         found = bort_convert.verify_published(paths[0])
     else:
-        found = bort_convert.verify(*paths, progress=teller(shown=not quiet), **given)
+        found = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **given)
     if report:
         write_report(found, report)
     show(lambda: to_dict(found), lambda: to_text(found), as_json=as_json, quiet=quiet)
@@ -109,7 +109,7 @@ def record(source: Path, ref: Path, *, layers: str | None, as_json: bool, quiet:
     """Run SOURCE with GluonNLP on MXNet and keep its outputs in REF, for checks that need no MXNet."""
     chosen = _numbers(layers) if layers else None
     given = {name: value for name, value in options.items() if value is not None}
-    trace = bort_convert.record(source, ref, layers=chosen, progress=teller(shown=not quiet), **given)
+    trace = bort_convert.record(source, ref, layers=chosen, progress=progress_lines(shown=not quiet), **given)
     outputs = {dtype: sorted(found) for dtype, found in trace.outputs.items()}
     document = {"provenance": dict(trace.provenance), "outputs": outputs}
     names = next(iter(outputs.values()))

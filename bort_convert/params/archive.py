@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.params.cursor import Cursor, Span, amount, counted, shown
 from bort_convert.params.info import MAX_ARRAYS, check_count, name_bytes
-from bort_convert.params.member import Member, Seal
+from bort_convert.params.member import CrcGuard, Member
 from bort_convert.params.sniff import END_MAGIC, LOCAL_MAGIC
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
         raise here.error(f"stored as {info.compress_size:,} bytes of {info.file_size:,}; expected the same number")
     body = Span(span.data, span.start + start, span.start + stop, label, span.guard)
     if not deflated:
-        body = replace(body, guard=Seal(body, info.CRC))
+        body = replace(body, guard=CrcGuard(body, info.CRC))
     return Member(name, body, info.file_size, info.CRC, deflated)
 
 

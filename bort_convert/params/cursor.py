@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from bort_convert.errors import FormatError
-from bort_convert.params.filebytes import FileBytes
+from bort_convert.params.file import FileBytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

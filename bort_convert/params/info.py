@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
+from bort_convert.lazy_numpy import np
 from bort_convert.params.cursor import clipped, shown
 
 if TYPE_CHECKING:
@@ -108,8 +109,6 @@ class Piece:
         Raises:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
-        import numpy as np
-
         span = self.source()
         flat = np.frombuffer(span.view(self.start, self.nbytes), numpy_dtype(self.dtype))
         if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:

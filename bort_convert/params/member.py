@@ -85,7 +85,7 @@ class Member:
         check_crc(self.span, crc, self.crc)
 
 
-class Seal:
+class CrcGuard:
     """The guard of a stored member: verifies its CRC-32 once, the first time that one of its arrays is handed out."""
 
     def __init__(self, span: Span, crc: int) -> None:

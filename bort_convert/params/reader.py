@@ -11,14 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import IO, TYPE_CHECKING
 
+from bort_convert.dtypes import TensorSpec
+from bort_convert.files.identity import Identity
 from bort_convert.params.cursor import counted, shown
-from bort_convert.params.filebytes import FileBytes
-from bort_convert.params.identity import Identity
+from bort_convert.params.file import FileBytes
 from bort_convert.params.info import MAX_ARRAYS, tensor_label
 from bort_convert.params.listfile import read_list
-from bort_convert.params.npy import read_npy
-from bort_convert.params.npz import read_npz, single_params
-from bort_convert.params.opening import bytes_of, opened, unwrapped
+from bort_convert.params.npy import read_npy, read_npz, single_params
+from bort_convert.params.open_file import bytes_of, opened, unwrapped
 from bort_convert.params.sniff import sniff
 from bort_convert.params.sparse import check_indices, densify
 
@@ -183,6 +183,14 @@ class ParamsFile(Mapping[str, "Array"]):
         self.fileno()
         for piece in self._records[name].pieces.values():
             piece.check(tensor_label(str(self.path), name))
+
+    @property
+    def specs(self) -> dict[str, TensorSpec | None]:
+        """Dtype and shape of every array by name; None for a record without a value."""
+        return {
+            name: None if info.dtype is None else TensorSpec(name, info.dtype, info.shape)
+            for name, info in self.header.items()
+        }
 
     def check_unchanged(self) -> None:
         """Looks whether the file is still the one that was opened, as far as the system tells.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
+from bort_convert.lazy_numpy import np
 from bort_convert.params.cursor import amount, clipped
 
 if TYPE_CHECKING:
@@ -70,8 +71,6 @@ def check_indices(label: str, record: Record, pieces: Mapping[str, Array]) -> No
         FormatError: a row or column is out of range or stands twice, or indptr does not rise from 0 to the number of
             stored values.
     """
-    import numpy as np
-
     indices = pieces["indices"].astype(np.int64, copy=False)
     if record.storage == "row_sparse":
         _check_range(label, "row", indices, record.shape[0])
@@ -121,8 +120,6 @@ def densify(label: str, record: Record, pieces: Mapping[str, Array], file_size: 
     Raises:
         FormatError: the dense array would be larger than that.
     """
-    import numpy as np
-
     data = pieces["data"]
     dtype = record.pieces["data"].dtype
     needed = math.prod(record.shape) * ITEMSIZES[dtype]

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from bort_convert.dtypes import TensorSpec, numpy_dtype
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError, OutputError, printable
+from bort_convert.files.streams import FileRange, array_bytes, copy_range, write_all
+from bort_convert.lazy_numpy import np
 from bort_convert.params.cursor import shown
 from bort_convert.params.info import DTYPES, MAX_DIMENSIONS
 from bort_convert.params.listfile import LIST_MAGIC, V2
-from bort_convert.streams import FileRange, copy_range, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,8 +42,6 @@ def save_params(path: str | os.PathLike[str], tensors: Mapping[str, Array] | Seq
             are reported at once, and no file is written.
         OutputError: the file cannot be written.
     """
-    import numpy as np
-
     if isinstance(tensors, np.ndarray | str | bytes):
         raise TypeError(f"tensors is a {type(tensors).__name__}; expected a mapping or a sequence of arrays")
     path = Path(path)
@@ -95,8 +94,6 @@ def write_params(
 
 
 def _write(file: IO[bytes], tensors: Mapping[str, Array] | Sequence[Array], label: str) -> None:
-    import numpy as np
-
     items: Iterable[tuple[str, Array]]
     if isinstance(tensors, Mapping):
         items, names = tensors.items(), list(tensors)
@@ -163,14 +160,12 @@ def _names(names: Sequence[str]) -> bytes:
 
 def _write_values(target: int, values: FileRange | Iterable[Array]) -> int:
     """Write a tensor's values, and give how many bytes they were."""
-    import numpy as np
-
     if isinstance(values, FileRange):
         copy_range(values, target)
         return values.size
     size = 0
     for array in values:
-        flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
-        write_all(target, flat.data)
-        size += flat.size
+        for piece in array_bytes(array):
+            write_all(target, piece)
+        size += array.nbytes
     return size

@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError
-from bort_convert.tokenizer.kind import Given, Kind, Room, Tokenizer
+from bort_convert.tokenizer.kind import Kind, ModelLimits, Tokenizer, TokenizerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["FILES", "KINDS", "Given", "Kind", "Room", "Tokenizer", "find_tokenizer"]
+__all__ = ["FILES", "KINDS", "TokenizerOptions", "Kind", "ModelLimits", "Tokenizer", "find_tokenizer"]
 
 _TABLES: Final = frozenset({"vocab", "bpe_ranks", "tokenizer"})
 _PAIRS: Final = _TABLES | {"roberta_pairs"}
 KINDS: Final[Mapping[str, Kind]] = {
-    "Bort": Kind("byte-level BPE", _PAIRS, "bpe"),
-    "RoBERTa": Kind("byte-level BPE", _PAIRS, "bpe", roberta_pairs=True),
+    "Bort": Kind("byte-level BPE", _PAIRS, "roberta"),
+    "RoBERTa": Kind("byte-level BPE", _PAIRS, "roberta", roberta_pairs=True),
     "GPT-2": Kind("GPT-2", _TABLES, "gpt2"),
     "WordPiece": Kind("WordPiece", frozenset({"vocab", "tokenizer", "lower_case"}), "wordpiece"),
 }
@@ -33,7 +33,7 @@ FILES: Final = frozenset(
 
 
 def find_tokenizer(
-    kind: str, given: Given, room: Room, *, absent: Callable[[str], object] = lambda _reason: None
+    kind: str, given: TokenizerOptions, room: ModelLimits, *, absent: Callable[[str], object] = lambda _reason: None
 ) -> Tokenizer | None:
     """The tokenizer of a checkpoint, from the files that are given or those that GluonNLP keeps on this machine.
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import printable
-from bort_convert.tokenizer.bytelevel import SPLITTER, read_tables
-from bort_convert.tokenizer.gluon import RANKS, Published
+from bort_convert.tokenizer.byte_level import SPLITTER, read_tables
+from bort_convert.tokenizer.gluon_files import RANKS, Published
 from bort_convert.tokenizer.kind import Tokenizer
-from bort_convert.tokenizer.layout import companions, pipeline
+from bort_convert.tokenizer.tokenizer_json import companions, pipeline
 
 if TYPE_CHECKING:
-    from bort_convert.tokenizer.kind import Given, Room
+    from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
 
 VOCABULARY: Final = Published("openai_webtext-f917dc78.vocab", "f917dc7887ce996068b0a248c8d89a7ec27b95a1", "--vocab")
 EXPECTED: Final = {"eos_token": "<|endoftext|>"}
@@ -27,7 +27,7 @@ _PRINTABLE: Final = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬")
 LETTERS: Final = tuple(map(chr, (*_PRINTABLE, *range(256, 512 - len(_PRINTABLE)))))
 
 
-def make(given: Given, room: Room) -> Tokenizer:
+def make(given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
     """GPT-2's tokenizer, from what was given; where a file was not, from the one that GluonNLP keeps on this machine.
 
     Raises:

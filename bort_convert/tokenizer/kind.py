@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Given:
+class TokenizerOptions:
     """What a user gave for a tokenizer.
 
     Attributes:
@@ -49,7 +49,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Room:
+class ModelLimits:
     """What a model takes.
 
     Attributes:
@@ -94,9 +94,9 @@ class Kind:
     module: str
     roberta_pairs: bool = False
 
-    def make(self, given: Given, room: Room) -> Tokenizer:
+    def make(self, given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
         """Make one. A FormatError where nothing was given says why there is none."""
-        make: Callable[[Given, Room], Tokenizer] = import_module(f"{__package__}.{self.module}").make
+        make: Callable[[TokenizerOptions, ModelLimits], Tokenizer] = import_module(f"{__package__}.{self.module}").make
         return make(replace(given, roberta_pairs=True) if self.roberta_pairs else given, room)
 
     @property
@@ -104,7 +104,7 @@ class Kind:
         """The options that name its files, for a message."""
         return " ".join(f"--{name.replace('_', '-')} FILE" for name in ("vocab", "bpe_ranks") if name in self.takes)
 
-    def check(self, given: Given) -> None:
+    def check(self, given: TokenizerOptions) -> None:
         """Refuse what can be given for tokenizers of other kinds alone.
 
         Raises:

@@ -25,7 +25,7 @@ from bort_convert.errors import FormatError, printable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bort_convert.tokenizer.source import Source
+    from bort_convert.tokenizer.sources import Source
 
 VARINT: Final = 0
 EIGHT: Final = 1

@@ -9,27 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError, VariantError, printable
-from bort_convert.tokenizer import unigram
-from bort_convert.tokenizer.around import around, settings, words
-from bort_convert.tokenizer.bert import PREFIX, VOCABULARY, read_tokenizer, read_vocabulary
-from bort_convert.tokenizer.casing import casing
+from bort_convert.tokenizer import sentencepiece
+from bort_convert.tokenizer.bert_vocabulary import PREFIX, VOCABULARY, casing, read_tokenizer, read_vocabulary
 from bort_convert.tokenizer.kind import Tokenizer
-from bort_convert.tokenizer.layout import pipeline
-from bort_convert.tokenizer.source import read_source
-from bort_convert.tokenizer.spiece import SPACE, is_model
+from bort_convert.tokenizer.sentencepiece_model import SPACE, is_model
+from bort_convert.tokenizer.sources import read_source
+from bort_convert.tokenizer.tokenizer_json import around, pipeline, settings, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bort_convert.tokenizer.bert import Pieces
-    from bort_convert.tokenizer.kind import Given, Room
-    from bort_convert.tokenizer.tables import Vocabulary
+    from bort_convert.tokenizer.bert_vocabulary import Pieces
+    from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
+    from bort_convert.tokenizer.vocabulary import Vocabulary
 
 # A longer word is unknown: GluonNLP's limit; that of transformers' own BertTokenizer is 100.
 LONGEST_WORD: Final = 200
 
 
-def make(given: Given, room: Room) -> Tokenizer:
+def make(given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
     """A WordPiece tokenizer, from what was given, or a SentencePiece one, where the vocabulary is such a model.
 
     Raises:
@@ -43,11 +41,11 @@ def make(given: Given, room: Room) -> Tokenizer:
     assert given.vocab is not None
     source = read_source(given.vocab)
     if is_model(source):
-        return unigram.make(source, room, asked=given.lower_case)
+        return sentencepiece.make(source, room, asked=given.lower_case)
     return _make(read_vocabulary(source), given, room)
 
 
-def _check(given: Given) -> None:
+def _check(given: TokenizerOptions) -> None:
     """See that one thing was given."""
     if given.tokenizer is not None and given.vocab is not None:
         raise VariantError("--tokenizer stands for a vocabulary: pass it, or --vocab")
@@ -58,7 +56,7 @@ def _check(given: Given) -> None:
     raise FormatError("pass --vocab or --tokenizer")
 
 
-def _make(pieces: Pieces, given: Given, room: Room) -> Tokenizer:
+def _make(pieces: Pieces, given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
     vocabulary = pieces.vocabulary
     vocabulary.check_size(room.size)
     vocabulary.source.refuse(list(_problems(vocabulary.tokens)))
@@ -84,7 +82,7 @@ def _problems(tokens: Sequence[str]) -> Iterator[str]:
             yield f"token {number:,} is {printable(repr(token))}, and {VOCABULARY} has a line for each"
 
 
-def _pipeline(vocabulary: Vocabulary, room: Room, *, lower: bool) -> str:
+def _pipeline(vocabulary: Vocabulary, room: ModelLimits, *, lower: bool) -> str:
     """The text of tokenizer.json."""
     return pipeline(
         vocabulary,

@@ -9,7 +9,7 @@ import pytest
 from params_files import f32, list_file, record
 
 from bort_convert.errors import FormatError
-from bort_convert.params import filebytes, open_params
+from bort_convert.params import file, open_params
 
 LIST = list_file(record(f32(1, 2), (2,)))
 
@@ -51,7 +51,7 @@ def test_what_the_system_refuses_is_told(tmp_path: Path, monkeypatch: pytest.Mon
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patch:
-        patch.setattr(filebytes.mmap, "mmap", refuse)
+        patch.setattr(file.mmap, "mmap", refuse)
         with open_params(path) as params, pytest.raises(FormatError, match="cannot be mapped into memory"):
             params[next(iter(params))]
     monkeypatch.setattr(Path, "open", refuse)

@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as hnp
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError, OutputError
+from bort_convert.files.streams import FileRange
 from bort_convert.params import open_params, save_params, write_params
-from bort_convert.streams import FileRange
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,1 @@
+"""Copy, hash and write bytes and files safely."""

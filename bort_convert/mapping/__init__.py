@@ -1,0 +1,61 @@
+"""Which tensor becomes which: tables of rows, fitted to a checkpoint by its header alone.
+
+An author of a table needs the names below: the family's types, and the words of a row.
+"""
+
+from bort_convert.mapping.family import ConfigKey, Family, Hyperparameter, ModuleLayout, Table, Variant
+from bort_convert.mapping.rows import (
+    Row,
+    Rows,
+    SourceTensor,
+    conv1d,
+    drop,
+    fill,
+    frequencies,
+    linear,
+    merge,
+    norm,
+    onto,
+    optional,
+    pad,
+    rename,
+    scramble,
+    split,
+    tied,
+    transpose,
+    under,
+    unfold,
+    unless,
+    when,
+)
+
+__all__ = [
+    "ConfigKey",
+    "Family",
+    "Hyperparameter",
+    "ModuleLayout",
+    "Row",
+    "Rows",
+    "SourceTensor",
+    "Table",
+    "Variant",
+    "conv1d",
+    "drop",
+    "fill",
+    "frequencies",
+    "linear",
+    "merge",
+    "norm",
+    "onto",
+    "optional",
+    "pad",
+    "rename",
+    "scramble",
+    "split",
+    "tied",
+    "transpose",
+    "under",
+    "unfold",
+    "unless",
+    "when",
+]

@@ -1,0 +1,1 @@
+"""The directory that transformers loads, but for the values of its weights."""

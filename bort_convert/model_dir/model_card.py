@@ -1,0 +1,199 @@
+"""The model card: the README.md of a converted directory, for a person and for the Hub.
+
+All of it comes from the manifest, so the same conversion gives the same card. What a family has to say of its own
+stands in `families/NAME.md`.
+"""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from typing import TYPE_CHECKING, Any, Final
+
+from bort_convert.errors import printable
+from bort_convert.mapping.family import MODULE_OVERRIDES, module_overrides
+from bort_convert.models.registry import families
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from bort_convert.model_dir.manifest import Manifest
+
+FILE_NAME: Final = "README.md"
+TOKENIZER: Final = "tokenizer.json"
+_TASKS: Final = {
+    "LMHeadModel": "text-generation",
+    "MaskedLM": "fill-mask",
+    "PreTraining": "fill-mask",
+    "QuestionAnswering": "question-answering",
+    "SequenceClassification": "text-classification",
+}
+_ENCODER: Final = "feature-extraction"
+
+_PIPELINE: Final = """\
+from transformers import pipeline
+
+where = "."  # this directory, or its name on the Hub
+ask = pipeline("{task}", model=where, tokenizer=where)
+print(ask("A sentence."))
+"""
+# Others than the plain one, by task. No pipeline answers questions since transformers 5.
+_SNIPPETS: Final = {
+    "fill-mask": _PIPELINE.replace('"A sentence."', 'f"A sentence with a {{ask.tokenizer.mask_token}} in it."'),
+    "question-answering": """\
+import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
+
+where = "."  # this directory, or its name on the Hub
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = AutoModelForQuestionAnswering.from_pretrained(where).eval()
+batch = tokenizer("Who looked?", "The rabbit looked.", return_tensors="pt")
+with torch.inference_mode():
+    output = model(**batch)
+first, last = output.start_logits.argmax(), output.end_logits.argmax()
+print("the answer:", tokenizer.decode(batch["input_ids"][0, first : last + 1]))
+""",
+    _ENCODER: """\
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+where = "."  # this directory, or its name on the Hub
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = AutoModel.from_pretrained(where{options}).eval()
+batch = tokenizer(["A sentence.", "And a longer one."], padding=True, return_tensors="pt")
+with torch.inference_mode():
+    hidden_states = model(**batch).last_hidden_state  # (batch, length, hidden_size)
+print(hidden_states.shape)
+""",
+}
+
+
+def card_text(manifest: Manifest) -> str:
+    """The text of README.md, with the front matter that the Hub reads."""
+    parts = [
+        _front_matter(manifest),
+        f"# {manifest.architecture} from {_code(manifest.source.name)}",
+        f"A GluonNLP (MXNet) checkpoint, converted to PyTorch by bort_convert {manifest.version}.",
+        _table(_facts(manifest)),
+        "## Use it\n\n" + _usage(manifest),
+        "## Where it comes from\n\n" + _origin(manifest),
+        "## Does it compute what the original does?\n\n" + _parity(manifest.parity),
+        _family_notes(manifest.family),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _front_matter(manifest: Manifest) -> str:
+    tags = "".join(f"- {tag}\n" for tag in (manifest.family, "gluonnlp", "mxnet", "bort_convert"))
+    license_ = manifest.options.get("license", "unknown")
+    return (
+        f"---\nlibrary_name: transformers\npipeline_tag: {_task(manifest)}\nlicense: {json.dumps(license_)}\n"
+        f"tags:\n{tags}---"
+    )
+
+
+def _task(manifest: Manifest) -> str:
+    return next((task for ending, task in _TASKS.items() if manifest.architecture.endswith(ending)), _ENCODER)
+
+
+def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What it is, a line each."""
+    yield "class", f"`{manifest.architecture}`"
+    yield "family", f"{manifest.family}, {manifest.table}, {manifest.variant or 'a size that was not published'}"
+    yield "sizes", ", ".join(f"{name} {size:,}" for name, size in manifest.dims.items())
+    yield "beyond shapes", ", ".join(f"{name} {value}" for name, value in manifest.hyperparameters.items())
+    yield "parameters", f"{manifest.parameters:,} from the checkpoint"
+    yield "dtype", ", ".join(sorted({tensor.dtype for tensor in manifest.tensors.values()}))
+
+
+def _usage(manifest: Manifest) -> str:
+    """A snippet that runs as it stands in the directory itself, and what to know of the class."""
+    if TOKENIZER not in manifest.files:
+        lines = [
+            "import bort_convert",
+            "",
+            'model = bort_convert.load_pretrained(".")  # this directory',
+            "print(model)",
+        ]
+        return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
+    snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
+    options = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
+    lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
+    return "\n\n".join(filter(None, (_python(lines), _overrides_note(manifest))))
+
+
+def _tokenizer_advice(family: str) -> str:
+    known = families().get(family)
+    return " Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`." if known and known.tokenizer else ""
+
+
+def _overrides_note(manifest: Manifest) -> str:
+    """What the stock class cannot say, where that is so."""
+    has_head = _task(manifest) == "fill-mask"
+    own = {
+        name: value
+        for name, value in module_overrides(manifest.hyperparameters).items()
+        if has_head or not name.startswith("head_")
+    }
+    if not own:
+        return ""
+    told = " and ".join(f"{MODULE_OVERRIDES[name]} {value}" for name, value in own.items())
+    return (
+        f"The config has no place for {told}: the stock class computes something else there, and `bort-convert verify` "
+        'says by how much. `bort_convert.load_pretrained(".")` gives the model as the original is.'
+    )
+
+
+def _origin(manifest: Manifest) -> str:
+    source = manifest.source
+    options = ", ".join(f"{name}={printable(str(value))}" for name, value in manifest.options.items())
+    rows = [
+        ("file", f"{_code(source.name)}, {source.size:,} bytes"),
+        ("sha256", f"`{source.sha256}`" if source.sha256 else "not computed (`--no-checksums`)"),
+        ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
+    ]
+    rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
+    rows += [("note", _cell(note)) for note in manifest.notes]
+    rest = "`conversion.json` lists every tensor, where it came from and its sha256; `bort-convert check .` compares."
+    return f"{_table(rows)}\n\n{rest}"
+
+
+def _parity(parity: Mapping[str, Any]) -> str:
+    if not parity:
+        return (
+            "It was not verified when it was converted (`--verify`). `bort-convert verify SOURCE DIRECTORY` runs "
+            "GluonNLP on MXNet and transformers on torch on the same inputs and compares every layer."
+        )
+    head = "Verified before this directory took its place: GluonNLP on MXNet and transformers on torch, same inputs."
+    checks = [(name, _cell(detail)) for name, detail in parity["checks"].items()]
+    runs = [
+        (f"{run['dtype']}, nearest to its limit", f"{run['output']}: {run['max_abs']:.1e} of {run['limit']:.1e}")
+        for run in parity["runs"]
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in parity["versions"].items())
+    return f"{head}\n\n{_table([*checks, *runs, ('versions', versions)])}"
+
+
+def _family_notes(family: str) -> str:
+    try:  # importlib.resources would load zipfile for it
+        notes = pkgutil.get_data("bort_convert", f"families/{family}.md") or b""
+    except OSError:
+        return ""
+    return notes.decode().strip()
+
+
+def _table(rows: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> str:
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _python(lines: Sequence[str]) -> str:
+    return "\n".join(["```python", *lines, "```"])
+
+
+def _code(text: str) -> str:
+    """A name from outside as code, which no Markdown in it can leave."""
+    return f"`{_cell(printable(text).replace('`', chr(39)))}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

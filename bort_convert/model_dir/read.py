@@ -1,0 +1,219 @@
+"""Read a model directory once: config, manifest and the header of its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bort_convert.errors import FormatError, printable
+from bort_convert.files.identity import Identity
+from bort_convert.mapping.family import module_overrides
+from bort_convert.model_dir import config, manifest
+from bort_convert.model_dir.manifest import Manifest
+from bort_convert.model_dir.shards import INDEX, WEIGHTS
+from bort_convert.safetensors import open_tensors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bort_convert.dtypes import Array, TensorSpec
+    from bort_convert.files.streams import FileRange
+    from bort_convert.mapping.family import Hyperparameter
+    from bort_convert.safetensors import TensorFile
+
+PICKLED: Final = "pytorch_model.bin"
+TOKENIZER: Final = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class ModelDir:
+    """A directory that transformers loads, as it was when it was read.
+
+    Attributes:
+        path: the directory.
+        config: config.json.
+        manifest: conversion.json; None in a directory that was not converted.
+        header: name -> dtype and shape of every tensor.
+        weight_files: the safetensors files that hold them: one, or the shards that the index names.
+    """
+
+    path: Path
+    config: Mapping[str, Any]
+    manifest: Manifest | None
+    header: Mapping[str, TensorSpec]
+    weight_files: tuple[Path, ...]
+
+    @property
+    def conversion(self) -> Manifest:
+        """The manifest, where the directory must be a converted one.
+
+        Raises:
+            FormatError: it has none.
+        """
+        if self.manifest is None:
+            raise FormatError(f"{self.path}: has no {manifest.FILE_NAME}. Is it a converted directory?")
+        return self.manifest
+
+    @property
+    def cast(self) -> str | None:
+        """The dtype that the conversion was asked to write; None where the tensors kept theirs."""
+        dtype = self.manifest.options.get("dtype") if self.manifest else None
+        return None if dtype is None else str(dtype)
+
+    @property
+    def module_overrides(self) -> dict[str, Hyperparameter]:
+        """Hyperparameters of single modules that the config has no key for; see `mapping.family.module_overrides`.
+
+        Raises:
+            FormatError: an epsilon is no number, or an activation no name.
+        """
+        found = module_overrides(self.manifest.hyperparameters) if self.manifest else {}
+        for name, value in found.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float) if name.endswith("_eps") else str):
+                file = self.path / manifest.FILE_NAME
+                raise FormatError(f"{file}: {name} is {value!r}; expected what a conversion writes")
+        return found
+
+    @property
+    def has_pooler(self) -> bool:
+        """True if a bare backbone has its pooler: by the manifest, or by its tensors where there is none."""
+        return any(name.startswith("pooler.") for name in (self.manifest.tensors if self.manifest else self.header))
+
+    @property
+    def has_tokenizer(self) -> bool:
+        """True if transformers finds a tokenizer in the directory."""
+        return (self.path / TOKENIZER).exists()
+
+    @contextmanager
+    def open_weights(self) -> Iterator[StoredWeights]:
+        """Open the files of the weights for as long as the block lasts.
+
+        Raises:
+            FormatError: a file is missing or damaged.
+        """
+        with _open_files(self.weight_files) as files:
+            yield StoredWeights(files)
+
+
+class StoredWeights(Mapping[str, "Array"]):
+    """The tensors of a directory, in one file or in shards; each is read when it is asked for.
+
+    Attributes:
+        header: name -> dtype and shape.
+        size: bytes of all values.
+    """
+
+    def __init__(self, files: Sequence[TensorFile]) -> None:
+        self._files = {name: file for file in files for name in file}
+        self.header = {name: file.header[name] for name, file in self._files.items()}
+        self.size = sum(spec.nbytes for spec in self.header.values())
+        self._identities = {file.path: Identity.of(os.fstat(file.fileno())) for file in files}
+        if len(self.header) < sum(map(len, files)):
+            twice = next(name for file in files for name in file if self._files[name] is not file)
+            raise FormatError(f"{printable(twice)}: stands in two of the directory's files; expected it in one")
+
+    def __getitem__(self, name: str) -> Array:
+        return self._files[name][name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.header  # a Mapping would read the array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.header)
+
+    def __len__(self) -> int:
+        return len(self.header)
+
+    def part(self, name: str) -> FileRange:
+        """Bytes of a tensor in its file."""
+        return self._files[name].part(name)
+
+    def check_unchanged(self) -> None:
+        """Compare the files with what was opened.
+
+        Raises:
+            FormatError: another file took the place of one of them, or something wrote to it.
+        """
+        for path, identity in self._identities.items():
+            identity.check(path)
+
+
+def read_model_dir(target: str | os.PathLike[str]) -> ModelDir:
+    """Read what a directory says of itself; no value of a tensor is read.
+
+    Raises:
+        FormatError: there is no such directory, or one of its files is missing or damaged.
+    """
+    folder = Path(target)
+    if not folder.is_dir():
+        raise FormatError(f"{target}: is no directory; expected one that transformers loads")
+    known = read_manifest(folder) if (folder / manifest.FILE_NAME).exists() else None
+    settings = read_json(folder / config.FILE_NAME)
+    paths = _weight_files(folder)
+    with _open_files(paths) as files:
+        header = StoredWeights(files).header
+    return ModelDir(folder, settings, known, header, paths)
+
+
+def read_manifest(target: str | os.PathLike[str]) -> Manifest:
+    """Read the manifest of a converted directory.
+
+    Raises:
+        FormatError: there is none, or it is damaged.
+    """
+    path = Path(target) / manifest.FILE_NAME
+    try:
+        return Manifest.from_json(path.read_text(encoding="utf-8"))
+    except FormatError as error:
+        raise FormatError(f"{target}: {error}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: cannot be read: {error}. Is {target} a converted directory?") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Raises:
+        FormatError: the file is not there, cannot be read, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise FormatError(
+            f"{path}: cannot be read: {error.strerror or error}. Is its folder a converted one?"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: holds no JSON object")
+    return content
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    """The directory's safetensors file, or the shards that an index names."""
+    index = folder / INDEX
+    if not index.exists():
+        if not (folder / WEIGHTS).exists() and (folder / PICKLED).exists():
+            raise FormatError(
+                f"{folder / PICKLED}: is a pickle, which could run anything and is never read; expected {WEIGHTS} "
+                "beside it. Load the model with transformers and write it with save_pretrained, which makes one"
+            )
+        return (folder / WEIGHTS,)
+    places = read_json(index).get("weight_map")
+    if not isinstance(places, dict):
+        raise FormatError(f"{index}: has no weight_map; expected one that names the file of each tensor")
+    names = sorted({str(name) for name in places.values()})
+    if wrong := [name for name in names if Path(name).name != name or not name.isprintable()]:
+        raise FormatError(f"{index}: names '{printable(wrong[0])}', expected files beside it")
+    return tuple(folder / name for name in names)
+
+
+@contextmanager
+def _open_files(paths: Sequence[Path]) -> Iterator[list[TensorFile]]:
+    with ExitStack() as files:
+        yield [files.enter_context(open_tensors(path)) for path in paths]

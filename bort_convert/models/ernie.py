@@ -1,0 +1,36 @@
+"""ERNIE (gluonnlp 0.8 to 0.10): BERT's network with relu, another epsilon and 513 positions.
+
+Its masked-language-model head keeps BERT's GELU. The names are BERT's own, so sizes or `--family` tell the two apart.
+
+Source: dmlc/gluon-nlp v0.8.3, model/bert.py, ernie_12_768_12_hparams and BERTModel._get_decoder.
+"""
+
+from bort_convert.mapping.family import Family, Variant
+from bort_convert.models._encoder import VERSIONS_OF_HEADS
+from bort_convert.models.bert import FAMILY as BERT
+
+FAMILY = Family(
+    name="ernie",
+    title="ERNIE",
+    tables=BERT.tables,
+    variants=(
+        Variant(
+            "ernie_12_768_12",
+            {"layers": 12, "intermediate_size": 3072, "hidden_size": 768, "max_positions": 513},
+            {"attention_heads": 12},
+        ),
+    ),
+    hyperparameters={
+        "hidden_act": "relu",
+        "layer_norm_eps": 1e-5,
+        "head_layer_norm_eps": 1e-12,
+        "head_hidden_act": "gelu",
+    },
+    config=BERT.config,
+    base=BERT.base,
+    base_class=BERT.base_class,
+    tokenizer="WordPiece",
+    aliases=BERT.aliases,
+    by_version=VERSIONS_OF_HEADS,
+    gluonnlp_name=BERT.name,
+)

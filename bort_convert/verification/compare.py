@@ -1,0 +1,234 @@
+"""Two runs of the same inputs become a verdict: every output in every precision, at valid positions, in float64.
+
+An output passes when its largest absolute difference is at most `max(atol, rtol * max |reference|)`. A NaN or an
+infinity on either side fails, and so does an output of which no value was compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from bort_convert.verification.trace import (
+    HEADS,
+    LM_LOGITS,
+    LOGITS,
+    MLM_LOGITS,
+    NEXT_SENTENCE,
+    POOLED,
+    SPAN_LOGITS,
+    is_per_token,
+    pick,
+    valid_positions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bort_convert.dtypes import Array
+    from bort_convert.verification.trace import Trace
+
+
+@dataclass(frozen=True)
+class Limit:
+    """How far an output may be off: `atol`, or `rtol` times the reference's largest value where that is more."""
+
+    atol: float
+    rtol: float
+
+    def at(self, size: float) -> float:
+        """The limit for an output whose largest absolute value is `size`."""
+        return max(self.atol, self.rtol * size)
+
+
+SHARP: Final = Limit(1e-12, 1e-13)
+HIDDEN_FLOAT32: Final = Limit(3e-5, 3e-6)
+HEAD_FLOAT32: Final = Limit(1e-4, 1e-5)
+
+
+def limit_of(name: str, dtype: str, atol: float | None = None, rtol: float | None = None) -> Limit:
+    """The limit of an output; where the user gives one tolerance, the other is 0 unless given too."""
+    if atol is not None or rtol is not None:
+        return Limit(atol or 0.0, rtol or 0.0)
+    if dtype == "float64":
+        return SHARP
+    return HEAD_FLOAT32 if name in HEADS and name != POOLED else HIDDEN_FLOAT32
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How one output differs in one precision.
+
+    Attributes:
+        count: how many values were compared.
+        max_abs: the largest absolute difference; NaN where there is none to give, which `problem` explains.
+        where: axis -> index of that value: batch and token; then unit, or head and key, or vocab; or label.
+        cosine: of all the values as one vector; NaN where one of them has no length.
+        largest: the largest absolute value of the reference.
+        limit: what `max_abs` may be.
+        floors: framework -> the largest difference of its float32 from its own float64 (both were run).
+        problem: what stands in the way of a comparison, or "".
+    """
+
+    name: str
+    dtype: str
+    count: int = 0
+    max_abs: float = np.nan
+    where: Mapping[str, int] = field(default_factory=dict)
+    mean_abs: float = np.nan
+    cosine: float = np.nan
+    largest: float = np.nan
+    limit: float = 0.0
+    floors: Mapping[str, float] = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the values are within the limit."""
+        return not self.problem and self.count > 0 and self.max_abs <= self.limit
+
+    @property
+    def floor(self) -> float | None:
+        """The larger of the two noise floors, None where they were not measured."""
+        return max(self.floors.values(), default=None)
+
+    @property
+    def smallest_atol(self) -> float:
+        """The smallest absolute tolerance of two digits that passes."""
+        if not 0 < self.max_abs < np.inf:
+            return self.max_abs
+        step = 10.0 ** (np.floor(np.log10(self.max_abs)) - 1)
+        rounded = float(f"{np.ceil(self.max_abs / step) * step:.1e}")
+        return rounded if rounded >= self.max_abs else float(f"{rounded + step:.1e}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """All outputs in one precision, in the order of a forward pass."""
+
+    dtype: str
+    layers: tuple[Difference, ...]
+
+    @property
+    def failures(self) -> tuple[Difference, ...]:
+        """The outputs that did not pass."""
+        return tuple(layer for layer in self.layers if not layer.passed)
+
+    @property
+    def passed(self) -> bool:
+        """Whether there are outputs, and all of them passed."""
+        return bool(self.layers) and not self.failures
+
+
+def compare(
+    reference: Trace,
+    outputs: Mapping[str, Mapping[str, Array]],
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+) -> tuple[Run, ...]:
+    """Compare what a target computes with a trace, once for each precision that the target ran in.
+
+    Args:
+        reference: the trace; its outputs say what is compared.
+        outputs: dtype -> name -> the target's array, of all positions (a trace may have been sampled).
+        atol: instead of the default limits.
+        rtol: instead of the default limits, relative to the largest value of the reference's output.
+    """
+    return tuple(
+        Run(
+            dtype,
+            tuple(
+                _difference(reference, outputs, dtype, name, limit_of(name, dtype, atol, rtol))
+                for name in reference.outputs.get(dtype, {})
+            ),
+        )
+        for dtype in outputs
+    )
+
+
+def measure(
+    name: str, dtype: str, reference: Array, target: Array, limit: Limit, *, floors: Mapping[str, float] | None = None
+) -> tuple[Difference, tuple[int, ...]]:
+    """The difference of two arrays of one shape, and the index that its `where` has to name."""
+    one, other = reference.astype(np.float64), target.astype(np.float64)
+    if not one.size:
+        return Difference(name, dtype, problem="no value was compared"), ()
+    for side, values in (("reference", one), ("target", other)):
+        bad = ~np.isfinite(values)
+        if bad.any():
+            text = f"{np.count_nonzero(bad):,} of {bad.size:,} values of the {side} are not finite, the first"
+            return Difference(name, dtype, one.size, problem=text), _index(bad)
+    with np.errstate(over="ignore", invalid="ignore"):  # a difference may be infinite, and then fails
+        distance, largest = np.abs(one - other), float(np.abs(one).max())
+        size = np.linalg.norm(one) * np.linalg.norm(other)
+        found = Difference(
+            name,
+            dtype,
+            count=one.size,
+            max_abs=float(distance.max()),
+            mean_abs=float(distance.mean()),
+            cosine=float(np.vdot(one, other) / size) if size else np.nan,
+            largest=largest,
+            limit=limit.at(largest),
+            floors=floors or {},
+        )
+    return found, _index(distance)
+
+
+def _difference(
+    reference: Trace, outputs: Mapping[str, Mapping[str, Array]], dtype: str, name: str, limit: Limit
+) -> Difference:
+    expected, found = reference.outputs[dtype][name], outputs[dtype].get(name)
+    if found is None:
+        return Difference(name, dtype, problem="the target has no such output")
+    rows = valid_positions(reference)
+    whole = None if reference.positions is not None else rows
+    expected, found = pick(name, expected, whole), pick(name, found, rows)
+    if expected.shape != found.shape:
+        return Difference(name, dtype, problem=f"the target has the shape {found.shape}, expected {expected.shape}")
+    floors = {}
+    if dtype == "float32":
+        pairs = {"mxnet": (reference.outputs, whole), "torch": (outputs, rows)}
+        floors = {side: _floor(runs, name, picked) for side, (runs, picked) in pairs.items()}
+    known = {side: value for side, value in floors.items() if value is not None}
+    result, index = measure(name, dtype, expected, found, limit, floors=known)
+    if not index:
+        return result
+    where = _where(reference, name, index)
+    problem = f"{result.problem} at {place(where)}" if result.problem else ""
+    return Difference(**{**vars(result), "where": where, "problem": problem})
+
+
+def place(where: Mapping[str, int]) -> str:
+    """A position as a message has it: `(batch 1, token 17, unit 402)`."""
+    return "(" + ", ".join(f"{axis} {number}" for axis, number in where.items()) + ")"
+
+
+def _floor(runs: Mapping[str, Mapping[str, Array]], name: str, rows: Array | None) -> float | None:
+    """How far a framework's float32 is from its own float64, where it ran in both and all is finite."""
+    if not all(name in runs.get(dtype, {}) for dtype in ("float32", "float64")):
+        return None
+    one, other = (pick(name, runs[dtype][name], rows).astype(np.float64) for dtype in ("float32", "float64"))
+    if one.shape != other.shape or not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return None
+    return float(np.abs(one - other).max(initial=0.0))
+
+
+def _index(values: Array) -> tuple[int, ...]:
+    return tuple(int(number) for number in np.unravel_index(int(values.argmax()), values.shape))
+
+
+def _where(reference: Trace, name: str, index: tuple[int, ...]) -> dict[str, int]:
+    last = {POOLED: "unit", NEXT_SENTENCE: "label", LOGITS: "label"}
+    if name in last:
+        return dict(zip(("batch", last[name]), index, strict=True))
+    if name in {MLM_LOGITS, LM_LOGITS}:
+        token = int(reference.inputs["masked_positions"][index[:2]])
+        return {"batch": index[0], "token": token, "vocab": index[2]}
+    assert is_per_token(name)
+    batch, token = (int(number) for number in valid_positions(reference)[index[0]])
+    rest = ("head", "key") if name.startswith("attention.") else ("label",) if name == SPAN_LOGITS else ("unit",)
+    return {"batch": batch, "token": token, **dict(zip(rest, index[1:], strict=True))}

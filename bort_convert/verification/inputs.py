@@ -1,0 +1,117 @@
+"""What both frameworks are given: a padded batch that reaches every position and the corners of the vocabulary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from bort_convert.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bort_convert.dtypes import Array
+    from bort_convert.mapping.fit import Fit
+
+SPECIAL_IDS: Final = (0, 1, 2, 3)
+"""`<s>`, `<pad>`, `</s>` and `<unk>`; `<mask>` is the last row of the vocabulary."""
+PAD_ID: Final = 1
+BATCH: Final = 4
+MASKED: Final = 4
+_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel")
+LENGTH: Final = 64
+"""Tokens of the longest row, where a model has no table of positions to end them."""
+
+
+def inputs_for(
+    fit: Fit, *, seed: int = 0, batch: int = BATCH, masked: int = MASKED, sentences: Sequence[Sequence[int]] = ()
+) -> dict[str, Array]:
+    """Inputs for the model of a checkpoint; see `default_inputs`."""
+    with_head = masked if fit.architecture.endswith(_LANGUAGE_MODELS) else None
+    return default_inputs(fit.plan.dims, seed=seed, batch=batch, masked=with_head, sentences=sentences)
+
+
+def default_inputs(
+    dims: Mapping[str, int],
+    *,
+    seed: int = 0,
+    batch: int = BATCH,
+    masked: int | None = MASKED,
+    sentences: Sequence[Sequence[int]] = (),
+) -> dict[str, Array]:
+    """A batch of mixed lengths: row 0 has every position, row 1 one token, the others any number.
+
+    Row 0 holds the special ids and both ends of the vocabulary; all other ids are random.
+
+    Args:
+        dims: `vocab`, `positions` where the model has a table of them, and `types` where tokens have one of several.
+        seed: of everything random.
+        batch: rows to make, at least 1.
+        masked: how many positions of each row the language-model head reads; None without such a head.
+        sentences: rows to add behind them, as ids.
+
+    Returns:
+        input_ids (rows, length), valid_length (rows,), with `types` token_types (rows, length), and unless `masked` is
+        None masked_positions (rows, masked): int64, with `length` the model's number of positions, or `LENGTH`.
+
+    Raises:
+        InputError: fewer than one row is asked for, or a sentence is longer than the model.
+    """
+    vocab, positions = dims["vocab_size"], dims.get("max_positions", LENGTH)
+    if batch < 1:
+        raise InputError(f"a batch of {batch} rows was asked for, expected at least 1")
+    rng = np.random.default_rng(seed)
+    lengths = np.concatenate([[positions, 1], rng.integers(1, positions + 1, size=max(batch - 2, 0))])[:batch]
+    lengths = np.concatenate([lengths, [len(sentence) for sentence in sentences]]).astype(np.int64)
+    ids = np.full((len(lengths), positions), min(PAD_ID, vocab - 1), np.int64)
+    for row, length in enumerate(lengths[:batch]):
+        ids[row, :length] = rng.integers(0, vocab, size=length)
+    corners = [number for number in (*SPECIAL_IDS, vocab - 1) if number < vocab][:positions]
+    ids[0, rng.choice(positions, len(corners), replace=False)] = corners
+    for row, sentence in enumerate(sentences, batch):
+        if len(sentence) > positions:
+            raise InputError(f"sentence {row - batch} has {len(sentence)} tokens, the model has {positions} positions")
+        ids[row, : len(sentence)] = sentence
+    inputs = {"input_ids": ids, "valid_length": lengths}
+    if masked is not None:
+        inputs["masked_positions"] = _masked_positions(rng, lengths, masked)
+    if "type_vocab_size" in dims:
+        inputs["token_types"] = rng.integers(0, dims["type_vocab_size"], size=ids.shape)
+        inputs["token_types"][batch:] = 0
+    validate_inputs(ids, lengths, vocab, positions)
+    return inputs
+
+
+def validate_inputs(ids: Array, valid_length: Array, vocab: int, positions: int) -> None:
+    """Refuse ids and lengths that the model has no rows for.
+
+    Args:
+        ids: (batch, length), integers.
+        valid_length: (batch,), integers.
+        vocab: rows of the word embedding.
+        positions: rows of the position embedding.
+
+    Raises:
+        InputError: which value, where it stands, and what was expected.
+    """
+    if ids.shape[1] > positions:
+        raise InputError(f"input_ids are {ids.shape[1]} tokens long, the model has {positions} positions")
+    for row, column in np.argwhere((ids < 0) | (ids >= vocab))[:1]:
+        raise InputError(
+            f"input_ids hold {ids[row, column]} at (batch {row}, token {column}), expected 0 to {vocab - 1}: the "
+            "vocabulary has no such row, and MXNet would read another in silence"
+        )
+    for (row,) in np.argwhere((valid_length < 1) | (valid_length > ids.shape[1]))[:1]:
+        raise InputError(
+            f"valid_length holds {valid_length[row]} at batch {row}, expected 1 to {ids.shape[1]}, the tokens of a row"
+        )
+
+
+def _masked_positions(rng: np.random.Generator, lengths: Array, masked: int) -> Array:
+    """Valid positions of each row, (rows, masked): the first, the last, and others at random."""
+    chosen = rng.integers(0, lengths[:, None], size=(len(lengths), masked))
+    chosen[:, 0] = 0
+    if masked > 1:
+        chosen[:, 1] = lengths - 1
+    return np.sort(chosen, axis=1).astype(np.int64)

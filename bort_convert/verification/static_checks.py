@@ -1,0 +1,182 @@
+"""The two checks that need no run: names and shapes against the target model, and bits against the source."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from bort_convert.dtypes import TensorSpec, numpy_dtype
+from bort_convert.errors import FormatError, MappingError, ParityError
+from bort_convert.files.streams import bit_difference, sha256_of
+from bort_convert.models.registry import families
+from bort_convert.params import open_params
+from bort_convert.verification.report import BITS, NAMES_AND_SHAPES, CheckResult
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bort_convert.dtypes import Array, Shape
+    from bort_convert.mapping.fit import Fit
+    from bort_convert.mapping.plan import Step
+    from bort_convert.model_dir.manifest import Manifest
+    from bort_convert.model_dir.read import ModelDir
+
+_PIECE: Final = 4 << 20
+_SHOWN: Final = 20
+_SIZES: Final = ("vocab_size", "hidden_size", "layers", "intermediate_size", "max_positions")
+
+
+def names_and_shapes(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
+    """Whether config.json and conversion.json say what the source calls for, and the tensors are the model's.
+
+    The target model is built from config.json on torch's `meta` device.
+
+    Args:
+        directory: the converted directory.
+        provenance: a trace's: what the source is.
+
+    Raises:
+        BackendError: torch or transformers is missing.
+        FormatError: the directory cannot be read.
+    """
+    config = directory.config
+    problems = _config_problems(config, directory.conversion, provenance)
+    if same_sizes(directory, provenance):
+        from bort_convert.verification.torch_run import state_shapes  # noqa: PLC0415 - torch is loaded when it is needed
+
+        try:
+            expected = state_shapes(directory)
+        except (ParityError, FormatError) as error:
+            return _result(NAMES_AND_SHAPES, [*problems, str(error)], "")
+        found = {name: spec.shape for name, spec in directory.header.items()}
+        problems += _shape_problems(found, expected)
+        written = f"{len(found):,} tensors are those of {config['architectures'][0]}"
+        return _result(NAMES_AND_SHAPES, problems, f"{written}, config.json says what the source calls for")
+    return _result(NAMES_AND_SHAPES, problems, "")
+
+
+def bits(directory: ModelDir, source: Path, fit: Fit) -> CheckResult:
+    """Whether the directory, read back and run through the plan backwards, gives the source bit for bit."""
+    plan, names = fit.plan, fit.names
+    left_out = {names[name] for step in plan.steps if not step.targets for name in step.sources}
+    made_again = [step for step in plan.steps if not step.targets and not step.op.lossy]
+    plan = replace(plan, steps=tuple(step for step in plan.steps if step.targets))
+    cast = directory.cast
+    problems: list[str] = []
+    returned: set[str] = set()
+    nbytes = 0
+    with directory.open_weights() as weights, open_params(source, mapped=False) as params:
+        problems += [line for step in made_again for line in _constant_problems(step, params[names[step.sources[0]]])]
+        try:
+            for name, found in plan.revert(weights):
+                expected = params[names[name]]
+                if cast is not None:
+                    expected = expected.astype(numpy_dtype(cast))
+                problems += _bit_problems(names[name], found, expected)
+                returned.add(names[name])
+                nbytes += found.nbytes
+            problems += [f"{name}: does not come back" for name in params if name not in {*returned, *left_out}]
+        except KeyError as error:
+            problems.append(f"{error.args[0]}: not in model.safetensors")
+        except MappingError as error:
+            problems.append(str(error))
+    as_cast = f", as {cast}" if cast is not None else ""
+    return _result(
+        BITS,
+        problems,
+        f"{len(returned):,} tensors, {nbytes:,} bytes: run backwards, equal to {source.name}{as_cast}",
+    )
+
+
+def digests(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
+    """With a trace only: whether the tensors are those that conversion.json lists, and its source is the trace's."""
+    manifest = directory.conversion
+    listed, source = manifest.tensors, manifest.source.sha256
+    problems = []
+    if not source:
+        problems.append("conversion.json: has no digests (--no-checksums); verify with the checkpoint, or convert anew")
+    elif source != provenance.get("sha256"):
+        problems.append(
+            f"conversion.json: made from a file with the sha256 {source}, "
+            f"the trace from {provenance.get('source')} with {provenance.get('sha256')}"
+        )
+    with directory.open_weights() as weights:
+        problems += [f"{name}: not in model.safetensors" for name in listed if name not in weights.header]
+        for name in weights.header:
+            digest = sha256_of(weights.part(name))
+            known = listed[name].sha256 if name in listed else None
+            if digest != known:
+                problems.append(f"{name}: sha256 {digest}, expected {known} by conversion.json")
+    return _result(BITS, problems, f"{len(listed):,} tensors: sha256 as in conversion.json (a trace holds no weights)")
+
+
+def same_sizes(directory: ModelDir, provenance: Mapping[str, str]) -> bool:
+    """Whether config.json has the source's sizes: a model of any other size is not worth building or running."""
+    config, wanted = directory.config, json.loads(provenance["config"])
+    family = families().get(provenance["family"])
+    keys = [key.name for key in family.config if key.source in _SIZES] if family else []
+    return all(config.get(key) == wanted[key] for key in keys if key in wanted)
+
+
+def _result(name: str, problems: Sequence[str], success: str) -> CheckResult:
+    if len(problems) > _SHOWN:
+        problems = [*problems[:_SHOWN], f"and {len(problems) - _SHOWN:,} more"]
+    return CheckResult(name, not problems, "\n".join(problems) or success)
+
+
+def _config_problems(config: Mapping[str, Any], manifest: Manifest, provenance: Mapping[str, str]) -> list[str]:
+    wanted = {**json.loads(provenance["config"])}
+    source = provenance["source"]
+    found = {"architectures": (config.get("architectures") or [None])[0]}
+    problems = _disagreements(
+        "config.json", {**config, **found}, {"architectures": provenance["architecture"], **wanted}, source
+    )
+    for part in ("hyperparameters", "dims"):
+        problems += _disagreements("conversion.json", getattr(manifest, part), json.loads(provenance[part]), source)
+    return problems
+
+
+def _disagreements(file: str, found: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> list[str]:
+    return [
+        f"{file}: {key} is {found.get(key)!r}, expected {value!r} by {source}"
+        for key, value in wanted.items()
+        if type(found.get(key)) is not type(value) or found[key] != value
+    ]
+
+
+def _shape_problems(found: Mapping[str, Shape], expected: Mapping[str, tuple[Shape, str]]) -> list[str]:
+    problems = []
+    written: dict[str, str] = {}
+    for name, shape in found.items():
+        if name not in expected:
+            problems.append(f"{name}: the target model has no such tensor")
+            continue
+        wanted, first = expected[name]
+        if shape != wanted:
+            problems.append(f"{name}: shape {shape}, expected {wanted} by the target model")
+        if first in written:
+            problems.append(f"{name}: written beside {written[first]}, with which the target model ties it")
+        written.setdefault(first, name)
+    missing = {first: shape for shape, first in expected.values() if first not in written}
+    return problems + [f"{name}: missing, expected shape {shape}" for name, shape in missing.items()]
+
+
+def _bit_problems(name: str, found: Array, expected: Array) -> list[str]:
+    if found.dtype != expected.dtype or found.shape != expected.shape:
+        return [f"{name}: comes back as {found.dtype} {found.shape}, expected {expected.dtype} {expected.shape}"]
+    difference = bit_difference(found, expected, TensorSpec(name, found.dtype.name, found.shape))
+    if difference is None:
+        return []
+    count, size, first = difference.count, difference.size, difference.first
+    return [f"{name}: {count:,} of {size:,} values come back with other bits, the first at {first}"]
+
+
+def _constant_problems(step: Step, found: Array) -> list[str]:
+    """What speaks against a constant that is not written: its last bits do not, which are any library's."""
+    try:
+        step.op.forward(found)
+    except MappingError as error:
+        return [f"{step.sources[0]}: {error}"]
+    return []

@@ -1,0 +1,253 @@
+"""The torch side: the target model, run so that every layer shows. Nothing else imports torch or transformers."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from bort_convert.errors import BackendError, FormatError, ParityError
+from bort_convert.models.registry import families
+from bort_convert.verification.torch_modules import (
+    embeddings_norm,
+    epsilon_of,
+    feeding,
+    first_position,
+    head_norm,
+    head_outputs,
+    head_transform,
+    keeping,
+    layout_of,
+    position_rows,
+    sharp_sinusoids,
+    stages,
+)
+
+try:
+    import torch
+    import transformers
+    from transformers.activations import ACT2FN
+except ImportError as missing:
+    raise BackendError(
+        f'this step needs torch and transformers ({missing}): pip install "bort-convert[torch]"'
+    ) from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from bort_convert.dtypes import Array
+    from bort_convert.mapping.family import Hyperparameter
+    from bort_convert.model_dir.read import ModelDir
+
+Model: TypeAlias = Any
+"""A `PreTrainedModel`: what transformers gives is not typed here."""
+
+
+def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
+    """The transformers model in a converted directory, in evaluation mode, with what its config cannot say.
+
+    `BertConfig` has one LayerNorm epsilon and one activation for the whole model, where GluonNLP's may have others in
+    the masked-language-model head and behind the embeddings; those stand in conversion.json and are set here.
+
+    Args:
+        directory: what `convert` wrote; its config.json names the class.
+        kwargs: for `from_pretrained`, such as `dtype` or `attn_implementation`.
+
+    Raises:
+        FormatError: the directory has no readable config.json, or one that names no class of transformers.
+        ParityError: tensors are missing, unexpected or of another shape: their names.
+    """
+    target_class, options = _class_of(directory)
+    asked = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True, **options, **kwargs}
+    with _quiet(), _failing_as(f"{directory.path}: transformers cannot load it"):
+        model, info = target_class.from_pretrained(str(directory.path), local_files_only=True, **asked)
+    kinds = {"missing": "missing_keys", "unexpected": "unexpected_keys", "of another shape": "mismatched_keys"}
+    problems = [
+        f"{kind}: {', '.join(sorted(str(key if isinstance(key, str) else key[0]) for key in info[found]))}"
+        for kind, found in kinds.items()
+        if info[found]
+    ]
+    if problems:
+        raise ParityError(
+            f"{directory.path}: the tensors are not those of {target_class.__name__}; {'; '.join(problems)}"
+        )
+    apply_module_overrides(model, directory.module_overrides)
+    return model.eval()
+
+
+def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter], *, as_float32: bool = False) -> None:
+    """Set every LayerNorm's epsilon and the head's activation: the config's, or what the original has of its own.
+
+    Args:
+        model: the target model.
+        own: see `module_overrides`; the stock model without any.
+        as_float32: round epsilons to float32 first, which is how MXNet holds them in any precision.
+
+    Raises:
+        FormatError: the activation is none that transformers has.
+    """
+    norms = {"head_layer_norm_eps": head_norm(model), "embedding_layer_norm_eps": embeddings_norm(model)}
+    special = {id(norm): overrides[name] for name, norm in norms.items() if name in overrides}
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            epsilon = float(special.get(id(module), epsilon_of(model)))
+            module.eps = float(np.float32(epsilon)) if as_float32 else epsilon
+    if (transform := head_transform(model)) is not None:
+        name = overrides.get("head_hidden_act", model.config.hidden_act)
+        if name not in ACT2FN:
+            raise FormatError(f"conversion.json: head_hidden_act is {name!r}, which transformers has not")
+        transform.transform_act_fn = ACT2FN[name]
+
+
+def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Every tensor of the target model that config.json describes: its shape, and the first name it goes by.
+
+    The model is built on torch's `meta` device: no value is made. A tied tensor has more than one name.
+
+    Raises as `load_pretrained` does.
+    """
+    target_class, options = _class_of(directory)
+    with _failing_as(f"{directory.path}/config.json: transformers cannot build it"), torch.device("meta"):
+        model = target_class(
+            target_class.config_class.from_pretrained(str(directory.path), local_files_only=True), **options
+        )
+    first: dict[int, str] = {}
+    named = model.named_parameters(remove_duplicate=False)
+    return {name: (tuple(values.shape), first.setdefault(id(values), name)) for name, values in named}
+
+
+def load_model(directory: ModelDir, dtype: str, *, device: str = "cpu", attentions: bool = False) -> Model:
+    """The target model in float32 or float64 on a device; attention probabilities need the eager implementation."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BackendError("torch sees no CUDA device here; pass --device cpu")
+    kwargs = {"attn_implementation": "eager"} if attentions else {}
+    return load_pretrained(directory, **kwargs).to(device=device, dtype=getattr(torch, dtype))
+
+
+def run_model(
+    model: Model,
+    inputs: Mapping[str, Array],
+    *,
+    attentions: bool = False,
+    feed: Mapping[str, Array] | None = None,
+    stock_positions: bool = False,
+) -> dict[str, Array]:
+    """Every output of a model, by the names that a trace has.
+
+    Args:
+        model: from `load_model`.
+        inputs: a trace's.
+        attentions: keep attention probabilities (the model was loaded for it).
+        feed: outputs of the reference; every layer and head is then given the reference's input in place of its own.
+        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does, and of
+            computing sinusoids in the model's precision.
+
+    Raises:
+        ParityError: the model has fewer positions than the inputs, or cannot run them.
+    """
+    kept: dict[str, Array] = {}
+    ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
+    lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
+    mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
+    types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
+    given = {} if stock_positions else _positions(model, *ids.shape)
+    passed, axis = stages(model), layout_of(model).batch_axis
+    with torch.no_grad(), _failing_as("transformers cannot run it"), ExitStack() as hooks:
+        if not stock_positions:
+            hooks.enter_context(sharp_sinusoids(model))
+        for name, module in passed:
+            hooks.callback(module.register_forward_hook(keeping(kept, name, axis)).remove)
+        if feed is not None:
+            for (before, _), (_, module) in pairwise(passed):
+                hooks.callback(module.register_forward_pre_hook(feeding(_tensor(feed[before], model), axis)).remove)
+        found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **given)
+        for number, values in enumerate(found.attentions or () if attentions else ()):
+            kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
+        last = found[0] if feed is None else _tensor(feed[passed[-1][0]], model)
+        kept |= head_outputs(model, last, inputs.get("masked_positions"))
+    return kept
+
+
+def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """What the head gives for a last hidden state (batch, length, units)."""
+    with torch.no_grad():
+        return head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
+
+
+def run_target(directory: ModelDir, inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """Load a directory and run it once, with epsilons as MXNet holds them; see `load_model` and `run_model`."""
+    model = load_model(directory, dtype)
+    apply_module_overrides(model, directory.module_overrides, as_float32=True)
+    return run_model(model, inputs)
+
+
+def encode(path: Path, sentences: Sequence[str], positions: int | None) -> list[list[int]]:
+    """Sentences as ids, special tokens included, at most as long as the model; FormatError without a tokenizer."""
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+        rows = tokenizer(list(sentences), truncation=positions is not None, max_length=positions)["input_ids"]
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise FormatError(f"{path}: the tokenizer cannot be loaded: {_first_line(error)}") from error
+    return [list(row) for row in rows]
+
+
+def versions() -> dict[str, str]:
+    """What the torch side runs on."""
+    return {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
+
+
+def _class_of(directory: ModelDir) -> tuple[Any, dict[str, Any]]:
+    """The class that config.json names, and what else its constructor is given: a pooler, or none."""
+    names = directory.config.get("architectures") or [None]
+    target_class = getattr(transformers, str(names[0]), None)
+    if not (isinstance(target_class, type) and issubclass(target_class, transformers.PreTrainedModel)):
+        raise FormatError(
+            f"{directory.path}/config.json: architectures is {names}, expected a model class of transformers"
+        )
+    poolable = {family.base_class for family in families().values() if family.pooler}
+    return target_class, {"add_pooling_layer": directory.has_pooler} if names[0] in poolable else {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars and tables of transformers: what they would say is in our errors."""
+    logging: Any = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _failing_as(text: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a ParityError: a config can make transformers fail in any way."""
+    try:
+        yield
+    except Exception as error:
+        raise ParityError(f"{text}: {_first_line(error)}") from error
+
+
+def _positions(model: Model, batch: int, length: int) -> dict[str, torch.Tensor]:
+    """The position of each token, every token counted; nothing for a model that is given none."""
+    first, rows = first_position(model), position_rows(model)
+    if rows is None:
+        return {}
+    if first + length > rows:
+        raise ParityError(f"the model has {rows} positions and uses them from {first} on; expected {length} of them")
+    return {"position_ids": (torch.arange(length, device=model.device) + first).expand(batch, -1)}
+
+
+def _tensor(values: Array, model: Model) -> torch.Tensor:
+    return torch.from_numpy(np.array(values)).to(device=model.device, dtype=model.dtype)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0][:200]

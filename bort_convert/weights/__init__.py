@@ -1,0 +1,1 @@
+"""Move values: a checkpoint to safetensors, and back."""

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+import gc
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import bort_convert
+from bort_convert import cli
+from bort_convert.errors import BackendError
+from bort_convert.params import save_params
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COMMANDS = sorted(cli.COMMANDS)
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments], catch_exceptions=False)
+
+
+@pytest.fixture
+def full(fixtures: Path) -> Path:
+    return fixtures / "bort_4_8_24_32.params"
+
+
+def test_source_and_out_alone_convert(full: Path, tmp_path: Path) -> None:
+    result = run(full, tmp_path / "out", "--family", "bort", "--heads", 8)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{tmp_path / 'out'}: BertForMaskedLM from bort (language model, ")
+    assert "decoder.3.weight equals word_embed.0.weight: tied, written once" in result.stdout
+    assert "token_type_embeddings.weight: initialised, Bort has no segment embedding" in result.stdout
+    assert f'AutoModelForMaskedLM.from_pretrained("{tmp_path / "out"}")' in result.stdout
+    assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def test_a_dry_run_shows_the_table_and_writes_nothing(full: Path, tmp_path: Path) -> None:
+    result = run(full, tmp_path / "out", "--family", "bort", "--heads", 8, "--dry-run")
+    assert result.exit_code == 0
+    assert "cls.predictions.transform.dense.weight" in result.stdout
+    assert not (tmp_path / "out").exists()
+    refused = run(full, tmp_path / "out", "--dry-run")
+    assert (refused.exit_code, refused.stdout) == (3, "")
+
+
+def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -> None:
+    document = json.loads(run(full, tmp_path / "a", "--family", "bort", "--heads", 8, "--json").stdout)
+    assert document["architecture"] == "BertForMaskedLM"
+    assert json.loads(run("inspect", full, "--json").stdout)["fit"] is None
+    assert json.loads(run("extract", full, tmp_path / "b.npz", "--json").stdout)["source"]["name"] == full.name
+    assert json.loads(run("families", "--json").stdout)["families"][0]["name"] == "bert"
+    assert run(full, tmp_path / "c", "--family", "bort", "--heads", 8, "--quiet").output == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("{missing}", "{out}"), 3, "missing.params"),
+        (("{full}", "{out}"), 3, "Pass --family with one of them, and --heads N"),
+        (("{full}", "{out}", "--family", "bort"), 3, "Pass --heads N"),
+        (("{full}", "{folder}", "--family", "bort", "--heads", "8"), 4, "is not empty"),
+        (("inspect", "{folder}"), 3, "directory"),
+        (("extract", "{full}", "{out}.bin"), 4, "expected a name that ends in .safetensors or .npz"),
+        (("{full}",), 2, "Missing argument 'OUT'"),
+        (("{full}", "{out}", "--heads", "none"), 2, "Invalid value for '--heads'"),
+        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort', "),
+    ],
+)
+def test_every_mistake_has_its_exit_code_and_one_clear_message(
+    full: Path, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    places = {"missing": tmp_path / "missing.params", "full": full, "out": tmp_path / "out", "folder": folder}
+    result = run(*(argument.format(**places) for argument in arguments))
+    assert result.exit_code == code
+    assert result.stdout == ""
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_error_is_json_where_json_was_asked_for(fixtures: Path, tmp_path: Path) -> None:
+    result = run(fixtures / "cnn_tiny.params", tmp_path / "out", "--json")
+    error = json.loads(result.stdout)["error"]
+    assert result.exit_code == 3
+    assert error["type"] == "MappingError"
+    assert len(error["disagreements"]) == int(error["message"].split("with ")[1].split(" ")[0])
+
+
+def test_debug_shows_where_an_error_came_from(full: Path, tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "bort_convert", full, tmp_path / "out", "--family", "bort", "--debug"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert process.returncode == 3
+    assert "Traceback" in process.stderr
+    assert process.stderr.rstrip().endswith("Pass --heads N")
+
+
+def test_inspect_shows_arrays_and_the_closest_family_where_none_fits(fixtures: Path) -> None:
+    result = run("inspect", fixtures / "cnn_tiny.params")
+    assert result.exit_code == 0
+    assert "the closest is xlnet" in result.stdout
+    assert "MXNet list file" in result.stdout
+
+
+def test_names_with_control_characters_are_printed_escaped(tmp_path: Path) -> None:
+    import numpy as np  # noqa: PLC0415
+
+    save_params(tmp_path / "x.params", {"a\x1b[31m\n": np.zeros(1, np.float32), "b" * 5000: np.zeros(1, np.float32)})
+    output = run("inspect", tmp_path / "x.params").output
+    assert r"a\x1b[31m\n" in output
+    assert "\x1b" not in output
+    assert "b" * 200 not in output
+
+
+@pytest.mark.parametrize(
+    ("source", "heads", "advice"),
+    [
+        ("bert_2_2_8_8-pooled", 2, '.AutoModel.from_pretrained("{out}")'),
+        ("roberta_2_2_8_8-encoder", 2, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
+        ("distilbert_2_2_8_8", 2, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
+        ("ernie_2_2_8_8-pooled", 2, '.AutoModel.from_pretrained("{out}")'),
+        ("bort_4_8_24_32-encoder", 8, '.AutoModel.from_pretrained("{out}", add_pooling_layer=False)'),
+        ("xlnet_2_2_8_8-encoder", 2, '.AutoModel.from_pretrained("{out}")'),
+    ],
+)
+def test_a_pooler_is_loaded_where_there_is_one_and_nowhere_else(
+    source: str, heads: int, advice: str, fixtures: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    said = run(
+        fixtures / f"{source}.params", out, "--family", source.split("_", maxsplit=1)[0], "--heads", heads
+    ).stdout
+    assert said.endswith(f"transformers{advice.format(out=out)}\n")
+
+
+def test_families_lists_each_form_with_its_class_and_each_size_with_what_it_goes_by() -> None:
+    lines = [re.split("  +", line) for line in run("families").stdout.splitlines()]
+    heads = "pooler, next-sentence head, masked-language-model head"
+    assert ["bert", "language model", heads, "BertForPreTraining"] in lines
+    assert ["bort", "classifier without dropout", "-", "BertForSequenceClassification"] in lines
+    sizes = "layers 2, hidden 512, units 1024, positions 512, heads 16"
+    assert ["bort", "bort_2_16_512_1024", sizes] in lines
+
+
+def test_families_as_json_have_every_form_and_what_loads_it() -> None:
+    found = {family["name"]: family for family in json.loads(run("families", "--json").stdout)["families"]}
+    assert {
+        "checkpoint": "language model",
+        "with": ["pooler", "next-sentence head"],
+        "becomes": "BertForNextSentencePrediction",
+        "loaded_by": "AutoModelForNextSentencePrediction",
+    } in found["bert"]["forms"]
+    for name, family in bort_convert.families().items():
+        assert len(found[name]["forms"]) == sum(len(table.architectures) for table in family.tables)
+        assert [size["name"] for size in found[name]["variants"]] == [size.name for size in family.variants]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_and_option_has_help(command: str) -> None:
+    assert run(command, "--help").exit_code == 0
+    found = cli.main.get_command(click.Context(cli.main), command)
+    assert found.help
+    for parameter in found.params:
+        assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
+
+
+def test_the_version_is_the_packages() -> None:
+    assert run("--version").stdout.startswith("bort-convert, version ")
+
+
+def test_a_progress_bar_is_drawn_where_a_person_looks(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(full), str(tmp_path / "out"), "--family", "bort", "--heads", "8"])
+    assert caught.value.code == 0
+    assert "Converting" in capsys.readouterr().err
+
+
+@pytest.mark.shared
+def test_every_malformed_file_ends_in_exit_3_and_one_clear_line(shared: Path, tmp_path: Path) -> None:
+    rows = (shared / "corpus" / "malformed" / "INDEX.tsv").read_text("utf-8").splitlines()[1:]
+    rejected = [name for name, kind, _ in (row.split("\t") for row in rows) if kind == "reject"]
+    assert len(rejected) == 27
+    for name in rejected:
+        result = run("extract", shared / "corpus" / "malformed" / name, tmp_path / "x.npz")
+        assert (result.exit_code, result.stdout) == (3, ""), name
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("Error: ")
+        assert name in line
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("told", [None, "3"])
+def test_threads_for_linear_algebra_and_cycles_are_left_to_the_user_and_to_a_proof(
+    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
+) -> None:
+    seen = []
+
+    def see() -> None:
+        seen.append((os.environ.get("OPENBLAS_NUM_THREADS"), gc.isenabled()))
+
+    def proof(*_: object, **__: object) -> None:
+        see()
+        raise BackendError("seen enough")
+
+    monkeypatch.setattr(bort_convert, "verify", proof)
+    if told:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", told)
+    else:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    options = ("--family", "bort", "--heads", 8, "--quiet")
+    assert run(full, tmp_path / "out", *options, "--verify").exit_code == 5
+    assert run(full, tmp_path / "out", *options).exit_code == 0
+    see()
+    assert seen == [(told, True), (told, True)]
+
+
+@pytest.mark.parametrize("command", ["inspect", "extract"])
+def test_many_arrays_are_not_searched_for_cycles(command: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    save_params(path, [np.zeros(1)] * 5000)
+    searches: list[str] = []
+
+    def search(phase: str, _info: object) -> None:
+        searches.append(phase)
+
+    gc.callbacks.append(search)
+    try:
+        result = run(command, path, *([tmp_path / "x.safetensors"] if command == "extract" else []), "--quiet")
+    finally:
+        gc.callbacks.remove(search)
+    assert result.exit_code == 0
+    assert len(searches) < 60  # the import of a command; without frugality there are twice as many and more

@@ -1,0 +1,188 @@
+"""What was exported, in real GluonNLP on MXNet: it loads, nothing missing and nothing left over, and computes the same.
+
+Both from directories that were converted, and from those that transformers wrote and we never saw.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from gluon_loading import inputs_of
+
+from bort_convert import convert, export, verify
+from bort_convert.errors import MappingError
+from bort_convert.safetensors import open_tensors
+
+if TYPE_CHECKING:
+    from bort_convert.dtypes import Array
+
+pytestmark = pytest.mark.mxnet
+
+SCRIPT = Path(__file__).parents[1] / "support" / "gluon_loading.py"
+SIZE = (4, 8, 24, 32, 120, 24)  # layers, heads, hidden, units, vocab, positions
+STYLES = ("structural", "prefix")
+KINDS = {"": "decoder", "-encoder": "encoder", "-classifier3": 3, "-regression": 1}
+
+
+def computed(folder: Path, jobs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Array]]:
+    """What GluonNLP computes with each checkpoint, by the job's name."""
+    listed = [
+        {"size": SIZE, "dropout": 0.1, "out": str(folder / f"{name}.npz"), **job, "path": str(job["path"])}
+        for name, job in jobs.items()
+    ]
+    (folder / "jobs.json").write_text(json.dumps(listed), "utf-8")
+    command = [sys.executable, "-W", "ignore", str(SCRIPT), str(folder / "jobs.json")]
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    found = {}
+    for name in jobs:
+        with np.load(folder / f"{name}.npz") as outputs:
+            found[name] = dict(outputs)
+    return found
+
+
+def test_gluonnlp_computes_the_same_bits_with_every_file_that_comes_back(fixtures: Path, tmp_path: Path) -> None:
+    jobs: dict[str, dict[str, Any]] = {}
+    for ending, kind in KINDS.items():
+        source = fixtures / f"bort_4_8_24_32{ending}.params"
+        job = {"kind": kind, "dropout": 0.0 if kind == 1 else 0.1}
+        jobs[f"source{ending}"] = {"path": source, "names": "structural", **job}
+        convert(source, tmp_path / f"out{ending}", family="bort", heads=8)
+        for names in STYLES:
+            back = tmp_path / f"{names}{ending}.params"
+            export(tmp_path / f"out{ending}", back, names=names)
+            jobs[names + ending] = {"path": back, "names": names, **job}
+    found = computed(tmp_path, jobs)
+    for ending in KINDS:
+        expected = found[f"source{ending}"]
+        assert expected
+        for names in STYLES:
+            for key, array in expected.items():
+                assert found[names + ending][key].tobytes() == array.tobytes(), (names, ending, key)
+
+
+def stranger(kind: str, **options: Any) -> Any:  # noqa: ANN401 - transformers has no types
+    """A model of transformers that is a Bort by its shapes: random values, biases and norms too, and no token types."""
+    import torch  # noqa: PLC0415
+    import transformers  # noqa: PLC0415
+
+    layers, heads, hidden, units, vocab, positions = SIZE
+    config = transformers.BertConfig(
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=hidden,
+        hidden_size=units,
+        vocab_size=vocab,
+        max_position_embeddings=positions,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        **options,
+    )
+    torch.manual_seed(1)
+    model = getattr(transformers, kind)(config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+        model.bert.embeddings.token_type_embeddings.weight.zero_()
+    return model.eval()
+
+
+def tensors_of(folder: Path) -> dict[str, Array]:
+    found: dict[str, Array] = {}
+    for path in folder.glob("*.safetensors"):
+        with open_tensors(path) as file:
+            found |= {name: file[name] for name in file}
+    return found
+
+
+def valid(array: Array) -> Array:
+    """The rows of valid positions, (valid, units)."""
+    _, lengths, _ = inputs_of(SIZE[4])
+    return array[np.arange(array.shape[1]) < lengths[:, None]]
+
+
+def torch_run(model: Any) -> Any:  # noqa: ANN401 - transformers has no types
+    import torch  # noqa: PLC0415
+
+    ids, lengths, _ = inputs_of(SIZE[4])
+    mask = torch.tensor(np.arange(ids.shape[1]) < lengths[:, None]).long()
+    with torch.no_grad():
+        return model(torch.tensor(ids).long(), attention_mask=mask, output_hidden_states=True)
+
+
+@pytest.mark.torch
+def test_a_language_model_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp_path: Path) -> None:
+    model = stranger("BertForMaskedLM")
+    model.save_pretrained(tmp_path / "whole")
+    model.save_pretrained(tmp_path / "shards", max_shard_size="30KB")
+    assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
+    jobs = {}
+    for folder in ("whole", "shards"):
+        for names in STYLES:
+            back = tmp_path / f"{folder}-{names}.params"
+            assert export(tmp_path / folder, back, names=names).hyperparameters["attention_heads"] == 8
+            jobs[back.stem] = {"path": back, "names": names, "kind": "decoder"}
+    states = torch_run(model).hidden_states
+    for found in computed(tmp_path, jobs).values():
+        for key, state in zip(["embeddings", *(f"layer{number}" for number in range(4))], states, strict=True):
+            assert np.abs(valid(found[key]) - valid(state.numpy())).max() < 1e-5, key
+    convert(tmp_path / "whole-structural.params", tmp_path / "again", family="bort", heads=8)
+    written, again = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "again")
+    assert {name: array.tobytes() for name, array in again.items()} == {
+        name: array.tobytes() for name, array in written.items()
+    }
+    assert verify(tmp_path / "whole-structural.params", tmp_path / "again", dtype="float64")
+
+
+@pytest.mark.torch
+def test_a_classifier_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp_path: Path) -> None:
+    model = stranger("BertForSequenceClassification", num_labels=3)
+    model.save_pretrained(tmp_path / "out")
+    jobs = {}
+    for names in STYLES:
+        export(tmp_path / "out", tmp_path / f"{names}.params", names=names)
+        jobs[names] = {"path": tmp_path / f"{names}.params", "names": names, "kind": 3}
+    logits = torch_run(model).logits.numpy()
+    for found in computed(tmp_path, jobs).values():
+        assert np.abs(found["output"] - logits).max() < 1e-5
+
+
+@pytest.mark.torch
+def test_a_model_in_bfloat16_is_read_by_mxnet_as_it_is(tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    model = stranger("BertForMaskedLM").to(torch.bfloat16)
+    model.save_pretrained(tmp_path / "half")
+    model.float().save_pretrained(tmp_path / "whole")
+    for folder in ("half", "whole"):
+        export(tmp_path / folder, tmp_path / f"{folder}.params")
+    jobs = {
+        name: {"path": tmp_path / f"{name}.params", "names": "structural", "kind": "decoder"}
+        for name in ("half", "whole")
+    }
+    found = computed(tmp_path, jobs)
+    assert all(found["half"][key].tobytes() == array.tobytes() for key, array in found["whole"].items())
+
+
+@pytest.mark.torch
+def test_a_fresh_model_of_transformers_has_a_token_type_that_no_bort_has(tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415
+
+    model = stranger("BertForMaskedLM")
+    torch.nn.init.normal_(model.bert.embeddings.token_type_embeddings.weight)
+    model.save_pretrained(tmp_path / "out")
+    with pytest.raises(MappingError, match=r"token_type_embeddings.weight: .*Bort has no segment embedding"):
+        export(tmp_path / "out", tmp_path / "back.params")
+
+
+@pytest.mark.torch
+def test_an_output_matrix_that_transformers_has_untied_is_refused(tmp_path: Path) -> None:
+    stranger("BertForMaskedLM", tie_word_embeddings=False).save_pretrained(tmp_path / "out")
+    with pytest.raises(MappingError, match="tie_word_embeddings is False, expected true"):
+        export(tmp_path / "out", tmp_path / "back.params")

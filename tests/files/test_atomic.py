@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from bort_convert.errors import OutputError
+from bort_convert.files import atomic
+from bort_convert.files.atomic import new_directory, new_file
+
+SOURCE = Path("somewhere") / "else.params"
+
+
+def build(target: Path, text: str = "new", *, force: bool = False) -> None:
+    with new_directory(target, source=SOURCE, force=force) as folder:
+        (folder / "file").write_text(text)
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "out"
+    with new_directory(target, source=SOURCE) as folder:
+        (folder / "file").write_text("new")
+        assert not target.exists()
+        assert folder.parent == target.parent
+    assert (target / "file").read_text() == "new"
+    assert leftovers(target.parent) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows writes no directory's entries down")
+@pytest.mark.parametrize("kind", ["directory", "file"])
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    synced: list[tuple[int, bool]] = []
+    target = tmp_path / "out"
+    fsync = os.fsync
+
+    def seen(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+
+    monkeypatch.setattr(os, "fsync", seen)
+    if kind == "file":
+        with new_file(target) as file:
+            file.write_text("new")
+        expected = [target]
+    else:
+        with new_directory(target) as folder:
+            for name in ("one", "two"):
+                (folder / name).write_text(name)
+            os.mkfifo(folder / "no file")  # opening it would wait for a writer
+        expected = [target / "one", target / "two", target]
+    *before, last = synced
+    assert {inode for inode, _ in before} == {path.stat().st_ino for path in expected}
+    assert not any(there for _, there in before)
+    assert last == (tmp_path.stat().st_ino, True)
+
+
+def test_a_directory_has_the_permissions_of_any_other(tmp_path: Path) -> None:
+    build(tmp_path / "out")
+    (tmp_path / "other").mkdir()
+    assert (tmp_path / "out").stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+def test_nothing_appears_when_the_block_fails(tmp_path: Path) -> None:
+    def fail() -> None:
+        with new_directory(tmp_path / "out", source=SOURCE) as folder:
+            (folder / "file").write_text("half")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_directory_is_filled_and_a_full_one_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    build(tmp_path / "out", "first")
+    with pytest.raises(OutputError) as caught:
+        build(tmp_path / "out", "second")
+    expected = "is not empty; expected an empty directory, or nothing. Pass --force to replace it"
+    assert str(caught.value) == f"{tmp_path / 'out'} {expected}"
+    assert (tmp_path / "out" / "file").read_text() == "first"
+
+
+@pytest.fixture(params=["exchanged", "two renames"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How an old directory is replaced: as Linux can, and as every system can."""
+    if request.param == "two renames":
+        monkeypatch.setattr("bort_convert.files.atomic._exchange", lambda *_: False)
+    elif sys.platform != "linux":
+        pytest.skip("exchanging two names needs Linux")
+    return str(request.param)
+
+
+@pytest.mark.usefixtures("way")
+def test_force_replaces_a_whole_directory(tmp_path: Path) -> None:
+    build(tmp_path / "out", "first")
+    (tmp_path / "out" / "stale").write_text("x")
+    build(tmp_path / "out", "second", force=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["file"]
+    assert (tmp_path / "out" / "file").read_text() == "second"
+    assert leftovers(tmp_path) == []
+
+
+def test_the_old_directory_comes_back_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "out", "first")
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if "partial" in self.name:
+            raise OSError(5, "the disk is gone")
+        return rename(self, target)
+
+    monkeypatch.setattr("bort_convert.files.atomic._exchange", lambda *_: False)
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match="out: cannot be written: the disk is gone"):
+        build(tmp_path / "out", "second", force=True)
+    assert (tmp_path / "out" / "file").read_text() == "first"
+    assert leftovers(tmp_path) == []
+
+
+def test_without_force_nothing_is_moved_out_of_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise OSError(5, f"{self.name[:4]} cannot be renamed to {target.name}")
+
+    (tmp_path / "out").mkdir()
+    inode = (tmp_path / "out").stat().st_ino
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OutputError, match=r"\.out cannot be renamed to out"):
+        build(tmp_path / "out")
+    assert (tmp_path / "out").stat().st_ino == inode
+
+
+def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
+    def race() -> None:
+        with new_directory(tmp_path / "out", source=SOURCE) as folder:
+            (folder / "file").write_text("mine")
+            build(tmp_path / "out", "theirs")
+
+    with pytest.raises(OutputError, match=r"is not empty"):
+        race()
+    assert (tmp_path / "out" / "file").read_text() == "theirs"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.usefixtures("way")
+def test_of_two_that_replace_a_directory_at_once_the_last_one_stands(tmp_path: Path) -> None:
+    build(tmp_path / "out", "first")
+    with new_directory(tmp_path / "out", force=True) as folder:
+        (folder / "file").write_text("mine")
+        build(tmp_path / "out", "theirs", force=True)
+        assert (tmp_path / "out" / "file").read_text() == "theirs"
+    assert (tmp_path / "out" / "file").read_text() == "mine"
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="exchanging two names needs Linux")
+def test_linux_exchanges_two_directories_in_one_step(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    assert atomic._exchange(tmp_path / "one", tmp_path / "other")  # noqa: SLF001 - else the two renames hide its loss
+    assert (tmp_path / "one" / "other").exists()
+    assert (tmp_path / "other" / "one").exists()
+    assert not atomic._exchange(tmp_path / "one", tmp_path / "nothing")  # noqa: SLF001
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, links: bool) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(1, "no links here")
+
+    def race() -> None:
+        with new_file(target) as partial:
+            partial.write_text("mine")
+            target.write_text("theirs")
+
+    if not links:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    target = tmp_path / "x.npz"
+    with pytest.raises(OutputError, match="is there already"):
+        race()
+    assert target.read_text() == "theirs"
+    target.unlink()
+    with new_file(target) as partial:
+        partial.write_text("mine")
+    assert target.read_text() == "mine"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_target_may_be_the_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with new_directory(".") as folder:
+        (folder / "file").touch()
+    assert (tmp_path / "here" / "file").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a mount point that is always there")
+def test_a_mount_point_is_refused_before_anything_is_written() -> None:
+    with (
+        pytest.raises(
+            OutputError, match=r"/dev is where a file system is mounted, and cannot be replaced. Give a name"
+        ),
+        new_directory("/dev", force=True),
+    ):
+        pass
+
+
+def test_a_file_or_a_link_in_the_way_is_refused_even_with_force(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match=r"is a file; expected a directory, or nothing. Choose another name"):
+        build(tmp_path / "file", force=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(OutputError, match=r"is a link; expected a directory, or nothing. Give the name"):
+        build(tmp_path / "link", force=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs /dev/null")
+def test_what_the_system_refuses_is_one_line_that_names_the_target() -> None:
+    with pytest.raises(OutputError, match="/dev/null/out: cannot be written: "):
+        build(Path("/dev/null/out"))
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "x.npz"
+    with new_file(target, source=SOURCE) as partial:
+        partial.write_text("new")
+        assert not target.exists()
+    assert target.read_text() == "new"
+    with (
+        pytest.raises(OutputError, match=r"is there already; expected nothing. Pass --force"),
+        new_file(target, source=SOURCE),
+    ):
+        pass
+    with new_file(target, source=SOURCE, force=True) as partial:
+        partial.write_text("newer")
+    assert target.read_text() == "newer"
+    with (
+        pytest.raises(OutputError, match=r"is a directory; expected a file"),
+        new_file(tmp_path, source=SOURCE, force=True),
+    ):
+        pass
+    assert leftovers(tmp_path) == []
+
+
+def test_a_source_is_never_replaced_by_what_is_made_from_it(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    source = folder / "bort.params"
+    source.write_text("years of work")
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    for target in (folder, tmp_path, tmp_path / "link"):
+        with pytest.raises(OutputError, match="holds the source"), new_directory(target, source=source, force=True):
+            pass
+    with pytest.raises(OutputError, match="holds the source"), new_file(source, source=source, force=True):
+        pass
+    assert source.read_text() == "years of work"
+    with new_directory(folder / "out", source=source):
+        pass
+    assert (folder / "out").is_dir()

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bort_convert.errors import FormatError
+from bort_convert.files import streams
+from bort_convert.files.streams import FileRange, sha256_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BYTES = bytes(range(251)) * 4
+
+
+@given(st.integers(0, len(BYTES)), st.integers(0, len(BYTES)), st.integers(1, len(BYTES)))
+def test_a_range_has_its_digest_whatever_the_pieces(
+    tmp_path_factory: pytest.TempPathFactory, start: int, size: int, piece: int
+) -> None:
+    path = tmp_path_factory.mktemp("digests") / "x"
+    path.write_bytes(BYTES)
+    wanted = BYTES[start : start + size]
+    with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
+        patch.setattr(streams, "PIECE", piece)
+        assert sha256_of(FileRange(file.fileno(), start, len(wanted))) == hashlib.sha256(wanted).hexdigest()
+
+
+def test_a_digest_ends_with_what_its_watch_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch() -> None:
+        seen.append(1)
+        if len(seen) == 3:
+            raise KeyError
+
+    seen: list[int] = []
+    monkeypatch.setattr(streams, "PIECE", 10)
+    (tmp_path / "x").write_bytes(BYTES)
+    with (tmp_path / "x").open("rb") as file, pytest.raises(KeyError):
+        sha256_of(FileRange(file.fileno(), 0, len(BYTES)), watch=watch)
+    assert len(seen) == 3
+
+
+def test_a_file_that_ends_early_has_no_digest(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(BYTES)
+    with (tmp_path / "x").open("rb") as file, pytest.raises(FormatError, match="the source ended at byte 1,004"):
+        sha256_of(FileRange(file.fileno(), 0, 2000))

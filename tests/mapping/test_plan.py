@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from headers import DIMS, LANGUAGE_MODEL, encoder, header_of, language_model, reshaped, without
+
+from bort_convert.dtypes import TensorSpec
+from bort_convert.errors import MappingError
+from bort_convert.mapping.plan import Plan
+from bort_convert.mapping.planner import make_plan
+from bort_convert.mapping.rows import drop, fill, linear, merge, pad, rename, split, tied, transpose
+
+
+def plan_of(header: dict[str, TensorSpec | None]) -> Plan:
+    return make_plan(LANGUAGE_MODEL, header)
+
+
+def test_a_whole_language_model_fits_and_its_axes_are_its_sizes() -> None:
+    plan = plan_of(language_model())
+    assert plan.disagreements == ()
+    assert plan.dims == {
+        name: DIMS[name] for name in ("vocab_size", "hidden_size", "max_positions", "intermediate_size", "layers")
+    }
+    assert plan.groups == {"masked-language-model head"}
+    assert plan.aliases == (("decoder.3.weight", "word_embed.0.weight"),)
+    made = [spec.name for step in plan.steps for spec in step.targets]
+    assert len(made) == len(set(made)) == 2 + 1 + 2 + 2 * 16 + 5
+
+
+def test_an_encoder_alone_fits_without_the_head() -> None:
+    plan = plan_of(encoder())
+    assert plan.disagreements == ()
+    assert plan.groups == frozenset()
+    assert plan.aliases == ()
+
+
+@pytest.mark.parametrize("absent", ["word_embed.0.weight", "decoder.3.weight"])
+def test_a_tied_tensor_may_stand_under_either_name(absent: str) -> None:
+    plan = plan_of(without(language_model(), absent))
+    assert plan.disagreements == ()
+    (present,) = {"word_embed.0.weight", "decoder.3.weight"} - {absent}
+    assert next(step for step in plan.steps if "word_embeddings" in step.targets[0].name).sources == (present,)
+
+
+def test_a_tied_tensor_under_neither_name_is_missing() -> None:
+    plan = plan_of(without(language_model(), "word_embed.0.weight", "decoder.3.weight"))
+    assert plan.disagreements == ("word_embed.0.weight: found nothing, expected shape (vocab, units)",)
+
+
+def test_a_missing_tensor_is_named_with_the_shape_it_should_have() -> None:
+    plan = plan_of(without(language_model(), "encoder.transformer_cells.1.proj.bias"))
+    assert plan.disagreements == ("encoder.transformer_cells.1.proj.bias: found nothing, expected shape (6,)",)
+
+
+def test_an_extra_tensor_is_unclaimed() -> None:
+    plan = plan_of(language_model() | {"pooler.weight": TensorSpec("pooler.weight", "float32", (6, 6))})
+    assert plan.disagreements == ("pooler.weight: found float32 (6, 6), no row of the table takes it",)
+
+
+def test_a_wrong_size_says_who_bound_the_axis() -> None:
+    plan = plan_of(reshaped(language_model(), "encoder.layer_norm.beta", (9,)))
+    assert plan.disagreements == (
+        "encoder.layer_norm.beta: found shape (9,); axis 'units' is 9, expected 6 (units=6 from word_embed.0.weight)",
+    )
+
+
+def test_a_wrong_number_of_axes_says_which_are_expected() -> None:
+    plan = plan_of(reshaped(language_model(), "encoder.layer_norm.beta", (6, 1)))
+    assert plan.disagreements == ("encoder.layer_norm.beta: found shape (6, 1), expected 1 axes (units)",)
+
+
+def test_swapped_matrices_of_the_ancestor_are_refused_with_both_shapes() -> None:
+    header = language_model()
+    name = "encoder.transformer_cells.0.ffn.ffn_2.weight"
+    plan = plan_of(reshaped(header, name, (6, 6)))
+    assert plan.disagreements == (
+        (
+            f"{name}: found shape (6, 6); axis 'hidden' is 6, expected 4 "
+            "(hidden=4 from encoder.transformer_cells.0.ffn.ffn_1.weight)"
+        ),
+    )
+
+
+def test_half_a_head_is_refused() -> None:
+    plan = plan_of(without(language_model(), "decoder.2.gamma", "decoder.2.beta", "decoder.3.bias"))
+    rest = "(the file has other parts of the masked-language-model head)"
+    assert plan.disagreements == (
+        f"decoder.3.bias: found nothing, expected shape (11,) {rest}",
+        f"decoder.2.gamma: found nothing, expected shape (6,) {rest}",
+        f"decoder.2.beta: found nothing, expected shape (6,) {rest}",
+    )
+
+
+def test_an_output_matrix_alone_is_half_a_head() -> None:
+    header = encoder() | {"decoder.3.weight": TensorSpec("decoder.3.weight", "float32", (11, 6))}
+    assert len(plan_of(header).disagreements) == 5
+
+
+def test_a_tied_tensor_of_another_shape_or_dtype_is_refused() -> None:
+    plan = plan_of(reshaped(language_model(), "decoder.3.weight", (11, 6), "float16"))
+    assert plan.disagreements == (
+        (
+            "decoder.3.weight: found float16 (11, 6), "
+            "expected float32 (11, 6), as word_embed.0.weight, which it is tied to"
+        ),
+    )
+
+
+def test_a_gap_between_layers_is_refused() -> None:
+    header = {name.replace("cells.1.", "cells.2."): spec for name, spec in language_model().items()}
+    assert plan_of(header).disagreements == ("layers: found the numbers 0, 2; expected 0 to 1, no gap",)
+
+
+def test_no_layers_at_all_are_refused() -> None:
+    header = {name: spec for name, spec in language_model().items() if "cells" not in name}
+    (problem,) = plan_of(header).disagreements
+    assert problem.startswith("layers: found none; expected names such as encoder.transformer_cells.{layer}.")
+
+
+def test_integers_and_records_without_a_value_are_refused() -> None:
+    header = reshaped(language_model(), "encoder.position_weight", (5, 6), "int32") | {
+        "decoder.2.beta": None,
+        "x": None,
+    }
+    assert plan_of(header).disagreements == (
+        "encoder.position_weight: found int32 (5, 6), expected a floating-point dtype",
+        (
+            "decoder.2.beta: found a record without a value, expected shape (6,) "
+            "(the file has other parts of the masked-language-model head)"
+        ),
+        "x: found a record without a value, no row of the table takes it",
+    )
+
+
+def test_all_disagreements_come_at_once_under_the_names_in_the_file() -> None:
+    header = without(language_model(), "decoder.0.bias")
+    header["encoder.layer_norm.beta"] = TensorSpec("bertencoder0_bertlayernorm0_beta", "float32", (9,))
+    header["extra"] = TensorSpec("arg:extra", "float32", (1,))
+    problems = plan_of(header).disagreements
+    assert len(problems) == 3
+    assert problems[0].startswith(
+        "encoder.layer_norm.beta (bertencoder0_bertlayernorm0_beta in the file): found shape (9,)"
+    )
+    assert problems[1].startswith("decoder.0.bias: found nothing")
+    assert problems[2] == "arg:extra: found float32 (1,), no row of the table takes it"
+
+
+def test_what_is_made_up_takes_the_checkpoints_dtype() -> None:
+    plan = make_plan(LANGUAGE_MODEL, header_of(LANGUAGE_MODEL, DIMS, "float16"))
+    (initialised,) = (step for step in plan.steps if not step.sources)
+    assert initialised.targets[0].dtype == "float16"
+    ((_, values),) = Plan((initialised,)).forward({})
+    assert (values.dtype, values.shape, values.any()) == (np.float16, (1, 6), False)
+
+
+ROWS = (
+    rename("embed", "tokens", "vocab_size hidden_size"),
+    tied("decoder", tied_to="embed", dims="vocab_size hidden_size", why="tied"),
+    pad("positions", "positions", "max_positions hidden_size", rows=2, why="two rows for padding"),
+    fill("types", "1 hidden_size", 0.0, why="no types"),
+    split("cell.{layer}.qkv", [f"layer.{{layer}}.{part}" for part in "qkv"], "3*hidden_size hidden_size"),
+    merge(["cell.{layer}.a", "cell.{layer}.b"], "layer.{layer}.ab", "hidden_size"),
+    transpose("cell.{layer}.ffn", "layer.{layer}.ffn", "intermediate_size hidden_size"),
+    *linear("out", "out", "labels hidden_size"),
+)
+
+
+def test_a_plan_of_every_operation_runs_forwards_and_backwards_bit_for_bit() -> None:
+    rng = np.random.default_rng(7)
+    shapes = {"embed": (5, 2), "positions": (4, 2), "out.weight": (3, 2), "out.bias": (3,)}
+    for layer in range(2):
+        shapes |= {
+            f"cell.{layer}.qkv": (6, 2),
+            f"cell.{layer}.a": (2,),
+            f"cell.{layer}.b": (2,),
+            f"cell.{layer}.ffn": (7, 2),
+        }
+    source = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
+    source["decoder"] = source["embed"]
+    plan = make_plan(ROWS, {name: TensorSpec(name, "float32", array.shape) for name, array in source.items()})
+    assert plan.disagreements == ()
+    target = dict(plan.forward(source))
+    assert {spec.name: spec.shape for step in plan.steps for spec in step.targets} == {
+        name: array.shape for name, array in target.items()
+    }
+    assert target["layer.1.k"].tolist() == source["cell.1.qkv"][2:4].tolist()
+    back = dict(plan.revert(target))
+    assert {name: array.tobytes() for name, array in back.items()} == {n: a.tobytes() for n, a in source.items()}
+
+
+def test_an_axis_that_is_no_multiple_is_refused() -> None:
+    plan = make_plan((split("qkv", ["q", "k", "v"], "3*hidden_size"),), {"qkv": TensorSpec("qkv", "float32", (7,))})
+    assert plan.disagreements == ("qkv: found shape (7,); axis '3*units' is 7, expected a multiple of 3",)
+    plan = make_plan((rename("a", "b", "2 hidden_size"),), {"a": TensorSpec("a", "float32", (3, 7))})
+    assert plan.disagreements == ("a: found shape (3, 7); 3 where 2 is expected",)
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_an_axis_that_is_not_so_many_more_than_a_multiple_is_refused(size: int) -> None:
+    plan = make_plan((rename("a", "b", "3*n+2"),), {"a": TensorSpec("a", "float32", (size,))})
+    assert plan.disagreements == (f"a: found shape ({size},); axis '3*n+2' is {size}, expected a multiple of 3 plus 2",)
+
+
+def test_an_axis_may_be_another_one_and_some_more() -> None:
+    header = {name: TensorSpec(name, "float32", (size,)) for name, size in {"a": 8, "b": 3}.items()}
+    plan = make_plan((rename("a", "x", "n+2"), rename("b", "y", "n")), header)
+    assert plan.disagreements == ("b: found shape (3,); axis 'n' is 3, expected 6 (n=6 from a)",)
+
+
+def test_tensors_that_become_one_must_have_one_dtype() -> None:
+    header = {"a": TensorSpec("a", "float32", (2,)), "b": TensorSpec("b", "float16", (2,))}
+    assert make_plan((merge(["a", "b"], "c", "n"),), header).disagreements == (
+        "a, b: expected one dtype for all of them",
+    )
+
+
+def test_only_a_constant_of_zeros_is_zero_in_every_byte() -> None:
+    header = {"a": TensorSpec("a", "float32", (2,))}
+    rows = (rename("a", "b", "n"), *(fill(str(value), "n", value, why="absent") for value in (0.0, -0.0, 1.0)))
+    assert [step.zero for step in make_plan(rows, header).steps] == [False, True, False, False]
+
+
+def test_what_was_left_out_cannot_be_made_again() -> None:
+    plan = make_plan((drop("cache", "n", why="a constant"),), {"cache": TensorSpec("cache", "float32", (2,))})
+    assert plan.disagreements == ()
+    assert dict(plan.forward({"cache": np.zeros(2)})) == {}
+    with pytest.raises(MappingError, match=r"left out \(a constant\)"):
+        list(plan.revert({}))
+
+
+def test_names_from_a_file_are_escaped_in_messages() -> None:
+    header = language_model() | {
+        "a": TensorSpec("a\x1b[2J\n", "float32", (1,)),
+        "b": TensorSpec("b" * 9999, "float32", (1,)),
+    }
+    escaped, cut = plan_of(header).disagreements
+    assert escaped.startswith(r"a\x1b[2J\n: found float32 (1,)")
+    assert cut.startswith("b" * 120 + "... (9,999 characters): found float32 (1,)")
+
+
+def test_a_plan_lists_one_layer_after_the_other() -> None:
+    layers = [
+        step.targets[0].name.split(".")[3]
+        for step in plan_of(language_model()).steps
+        if ".layer." in step.targets[0].name
+    ]
+    assert layers == sorted(layers)

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bort_convert.verification.compare import Limit, compare, limit_of, measure
+from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report, failure_line, labels
+from bort_convert.verification.trace import Trace
+
+PROVENANCE = {
+    "source": "x.params",
+    "sha256": "0",
+    "family": "bort",
+    "architecture": "BertForMaskedLM",
+    "dims": json.dumps({"vocab_size": 9, "max_positions": 4, "hidden_size": 2, "layers": 2}),
+    "hyperparameters": json.dumps({"attention_heads": 1}),
+    "config": "{}",
+}
+
+
+def a_trace(**outputs: dict[str, np.ndarray]) -> Trace:
+    """Two rows of three tokens, of which 3 and 1 are valid."""
+    inputs = {
+        "input_ids": np.zeros((2, 3), np.int64),
+        "valid_length": np.array([3, 1]),
+        "masked_positions": np.array([[0, 2], [0, 0]]),
+    }
+    return Trace(inputs, outputs, PROVENANCE)
+
+
+def hidden(value: float = 1.0) -> np.ndarray:
+    return np.full((2, 3, 2), value)
+
+
+def test_numbers_are_those_computed_by_hand() -> None:
+    reference, target = np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 2.5])
+    found, index = measure("layer.0", "float64", reference, target, Limit(0.25, 0.125))
+    assert (found.count, found.max_abs, index) == (3, 0.5, (2,))
+    assert found.mean_abs == pytest.approx(1 / 6)
+    assert found.cosine == pytest.approx((1 + 4 + 5) / (3 * np.sqrt(1 + 4 + 6.25)))
+    assert found.largest == 2.0
+    assert found.limit == 0.25
+    assert found.smallest_atol == 0.5
+    assert not found.passed
+
+
+@pytest.mark.parametrize(("largest", "smallest"), [(0.5, 0.5), (1.234e-5, 1.3e-5), (9.99e-3, 1e-2), (3e-14, 3e-14)])
+def test_the_smallest_tolerance_passes_and_has_two_digits(largest: float, smallest: float) -> None:
+    found, _ = measure("x", "float64", np.array([0.0]), np.array([largest]), Limit(0.0, 0.0))
+    assert found.smallest_atol == pytest.approx(smallest, rel=1e-12)
+    assert found.smallest_atol >= largest
+
+
+def test_a_difference_at_the_limit_passes_and_one_above_does_not() -> None:
+    for step, passed in ((0.25, True), (np.nextafter(0.25, 1), False)):
+        found, _ = measure("x", "float64", np.zeros(2), np.array([0.0, step]), Limit(0.25, 0.0))
+        assert found.passed is passed
+
+
+def test_float32_is_cast_up_before_it_is_subtracted() -> None:
+    reference = np.array([1.0 + 2**-40])
+    found, _ = measure("x", "float32", reference, reference.astype(np.float32), Limit(1.0, 0.0))
+    assert found.max_abs == 2**-40
+
+
+def test_limits_grow_with_the_largest_value_only_where_that_is_large() -> None:
+    assert limit_of("layer.0", "float64").at(8.0) == 1e-12
+    assert limit_of("layer.0", "float64").at(1000.0) == pytest.approx(1e-10)
+    assert limit_of("layer.0", "float32").at(8.0) == 3e-5
+    assert limit_of("mlm_logits", "float32").at(8.0) == 1e-4
+    assert limit_of("mlm_logits", "float32", atol=0.5).at(1e9) == 0.5
+    assert limit_of("mlm_logits", "float32", rtol=0.5).at(4.0) == 2.0
+
+
+def test_only_valid_positions_are_compared() -> None:
+    target = hidden()
+    target[0, 2, 1] = 1.5
+    target[1, 1:] = 1e9
+    (run,) = compare(a_trace(float64={"layer.0": hidden()}), {"float64": {"layer.0": target}})
+    (layer,) = run.layers
+    assert (layer.count, layer.max_abs) == (8, 0.5)
+    assert layer.where == {"batch": 0, "token": 2, "unit": 1}
+
+
+def test_a_sampled_trace_is_compared_at_its_positions() -> None:
+    whole = a_trace(float64={"layer.0": hidden()})
+    sampled = Trace({**whole.inputs, "positions": np.array([[1, 0]])}, {"float64": {"layer.0": np.ones((1, 2))}}, {})
+    target = hidden()
+    target[0] = 9.0
+    target[1, 0, 1] = 3.0
+    (run,) = compare(sampled, {"float64": {"layer.0": target}})
+    assert (run.layers[0].count, run.layers[0].max_abs) == (2, 2.0)
+    assert run.layers[0].where == {"batch": 1, "token": 0, "unit": 1}
+
+
+def test_a_place_in_logits_is_named_by_token_and_vocabulary_row() -> None:
+    logits = np.zeros((2, 2, 9))
+    target = logits.copy()
+    target[0, 1, 7] = 1.0
+    (run,) = compare(a_trace(float64={"mlm_logits": logits}), {"float64": {"mlm_logits": target}})
+    assert run.layers[0].where == {"batch": 0, "token": 2, "vocab": 7}
+    labelled = np.zeros((2, 3))
+    (run,) = compare(a_trace(float64={"logits": labelled}), {"float64": {"logits": labelled + np.array([0, 0, 1])}})
+    assert run.layers[0].where == {"batch": 0, "label": 2}
+    for name, axis in (("pooled", "unit"), ("next_sentence", "label")):
+        (run,) = compare(a_trace(float64={name: np.zeros((2, 2))}), {"float64": {name: np.array([[0, 0], [0, 1]])}})
+        assert run.layers[0].where == {"batch": 1, axis: 1}
+    spans = np.zeros((2, 3, 2))
+    spans[1, 0, 1] = spans[1, 2, 1] = 1.0  # the second is behind the row's length
+    (run,) = compare(a_trace(float64={"span_logits": spans * 0}), {"float64": {"span_logits": spans}})
+    assert (run.layers[0].where, run.layers[0].count) == ({"batch": 1, "token": 0, "label": 1}, 8)
+    attention = np.zeros((2, 3, 1, 3))
+    other = attention.copy()
+    other[0, 1, 0, 2] = 1.0
+    (run,) = compare(a_trace(float64={"attention.0": attention}), {"float64": {"attention.0": other}})
+    assert run.layers[0].where == {"batch": 0, "token": 1, "head": 0, "key": 2}
+
+
+def test_the_floor_is_each_framework_against_its_own_float64() -> None:
+    trace = a_trace(float32={"layer.0": hidden(1.25)}, float64={"layer.0": hidden(1.0)})
+    runs = compare(trace, {"float32": {"layer.0": hidden(1.0)}, "float64": {"layer.0": hidden(1.5)}})
+    assert runs[0].layers[0].floors == {"mxnet": 0.25, "torch": 0.5}
+    assert runs[0].layers[0].floor == 0.5
+    assert runs[1].layers[0].floor is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("side", ["reference", "target"])
+def test_what_is_not_finite_fails_and_is_named(side: str, value: float) -> None:
+    arrays = {"reference": hidden(), "target": hidden()}
+    arrays[side][1, 0, 1] = value
+    runs = compare(a_trace(float64={"layer.1": arrays["reference"]}), {"float64": {"layer.1": arrays["target"]}})
+    assert not runs[0].passed
+    expected = f"1 of 8 values of the {side} are not finite, the first at (batch 1, token 0, unit 1)"
+    assert failure_line(runs[0], None) == f"FAIL layer 1: {expected} (float64)"
+
+
+def test_two_equal_nans_fail_too() -> None:
+    (run,) = compare(a_trace(float64={"layer.0": hidden(np.nan)}), {"float64": {"layer.0": hidden(np.nan)}})
+    assert not run.passed
+
+
+def test_comparing_nothing_fails() -> None:
+    empty = Trace(
+        {**a_trace().inputs, "positions": np.zeros((0, 2), np.int64)}, {"float64": {"layer.0": np.ones((0, 2))}}, {}
+    )
+    (run,) = compare(empty, {"float64": {"layer.0": hidden()}})
+    assert not run.passed
+    assert run.layers[0].problem == "no value was compared"
+    (run,) = compare(a_trace(float64={}), {"float64": {"layer.0": hidden()}})
+    assert not run.passed
+    assert not Report("x", "y", ())
+
+
+def test_an_output_that_the_target_lacks_fails() -> None:
+    (run,) = compare(a_trace(float64={"mlm_logits": np.zeros((2, 2, 9))}), {"float64": {}})
+    assert run.layers[0].problem == "the target has no such output"
+    assert not run.passed
+
+
+def test_another_shape_fails() -> None:
+    (run,) = compare(a_trace(float64={"layer.0": hidden()}), {"float64": {"layer.0": np.ones((2, 3, 5))}})
+    assert run.layers[0].problem == "the target has the shape (4, 5), expected (4, 2)"
+
+
+def diverging(*names: str) -> Report:
+    every = ("embeddings", "layer.0", "layer.1", "layer.2", "layer.3", "layer.4", "mlm_logits")
+    good = {name: hidden() if name != "mlm_logits" else np.zeros((2, 2, 9)) for name in every}
+    bad = {name: array + 0.31 * (name in names) for name, array in good.items()}
+    runs = compare(a_trace(float32=good), {"float32": bad})
+    return Report("x.params", "out", (CheckResult(BEHAVIOUR, passed=runs[0].passed, detail="x"),), runs)
+
+
+def test_the_first_line_names_the_layer_and_those_that_inherit_its_error() -> None:
+    report = diverging("layer.2", "layer.3", "layer.4")
+    per_layer = diverging("layer.2").runs[0]
+    line = (
+        "FAIL layer 2: max |d| 0.31 at (batch 0, token 0, unit 0), limit 3e-05; first divergence; layers 3-4 inherit it"
+    )
+    assert failure_line(report.runs[0], per_layer) == f"{line} (float32)"
+    assert Report(report.source, report.target, report.checks, report.runs, per_layer).headline == f"{line} (float32)"
+    assert report.first_divergence is not None
+    assert report.first_divergence.name == "layer.2"
+    assert report.worst is not None
+    assert not report
+
+
+def test_the_first_line_tells_what_is_at_fault_on_its_own() -> None:
+    report = diverging("layer.1", "layer.3", "mlm_logits")
+    line = failure_line(report.runs[0], diverging("layer.1", "layer.3").runs[0])
+    assert line.endswith("; first divergence; layer 3 is at fault too; mlm_logits inherits it (float32)")
+    line = failure_line(report.runs[0], diverging().runs[0])
+    assert "fed the reference's input it passes: error that builds up; layer 3 and mlm_logits inherit it" in line
+    line = failure_line(report.runs[0], None)
+    assert line.endswith("; first divergence; layer 3 and mlm_logits differ too (float32)")
+
+
+def test_runs_of_numbers_are_written_as_ranges() -> None:
+    assert labels(["layer.0", "layer.1", "layer.3", "mlm_logits"]) == "layers 0-1, 3 and mlm_logits"
+    assert labels(["embeddings"]) == "embeddings"
+    assert labels(["attention.0", "layer.0", "logits"]) == "attention 0, layer 0 and logits"
+
+
+def test_a_report_that_passed_says_so() -> None:
+    report = diverging()
+    assert report
+    assert report.headline == "PASS out is x.params: behaviour"
+    assert report.first_divergence is None
+
+
+def test_values_too_far_apart_to_subtract_fail() -> None:
+    found, _ = measure("x", "float64", np.array([1e308]), np.array([-1e308]), Limit(1.0, 0.0))
+    assert found.max_abs == np.inf
+    assert not found.passed

@@ -1,0 +1,71 @@
+"""The parity check against the reference outputs: recorded ones without MXNet, and GluonNLP on MXNet itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bort_convert.commands.convert import convert
+from bort_convert.verification import Report, load_trace, verify
+
+pytestmark = pytest.mark.torch
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+TRACES = sorted((FIXTURES / "traces").glob("*.safetensors"))
+CHECKPOINTS = sorted(
+    path
+    for family in ("bert", "bort", "distilbert", "ernie", "gpt2", "roberta", "xlnet")
+    for path in FIXTURES.glob(f"{family}_[0-9]*.params")
+)
+HIDDEN, EXACT = 3e-5, 1e-12
+
+
+def assert_parity(report: Report) -> None:
+    assert report, report.headline
+    for run in report.runs:
+        for layer in run.layers:
+            limit = (
+                EXACT
+                if run.dtype == "float64"
+                else HIDDEN
+                if layer.name.startswith(("emb", "layer", "final_norm", "pooled"))
+                else 1e-4
+            )
+            assert layer.count > 0
+            assert layer.max_abs <= limit, (run.dtype, layer.name)
+
+
+@pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.stem)
+def test_a_converted_fixture_computes_what_was_recorded(trace: Path, tmp_path: Path) -> None:
+    known = load_trace(trace)
+    heads = (known.fact("dims") | known.fact("hyperparameters"))["attention_heads"]
+    convert(FIXTURES / f"{trace.stem}.params", tmp_path / "out", family=trace.stem.partition("_")[0], heads=heads)
+    assert_parity(verify(trace, tmp_path / "out"))
+
+
+def test_a_recorded_reference_needs_no_mxnet(tmp_path: Path) -> None:
+    trace = FIXTURES / "traces" / "bort_2_3_24_24.safetensors"
+    convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", family="bort", heads=3)
+    program = (
+        "import sys; sys.modules['mxnet'] = None; sys.modules['gluonnlp'] = None; import bort_convert;"
+        f"sys.exit(not bort_convert.verify({str(trace)!r}, {str(tmp_path / 'out')!r}))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+@pytest.mark.mxnet
+@pytest.mark.parametrize("source", CHECKPOINTS, ids=lambda path: path.stem)
+def test_every_fixture_agrees_with_live_gluonnlp(source: Path, tmp_path: Path) -> None:
+    family, _, heads, *_ = source.stem.split("_")
+    convert(source, tmp_path / "out", family=family, heads=int(heads))
+    assert_parity(verify(source, tmp_path / "out"))
+
+
+def test_a_wrong_head_is_seen_by_the_recorded_reference(tmp_path: Path) -> None:
+    convert(FIXTURES / "bort_2_3_24_24.params", tmp_path / "out", family="bort", heads=4)
+    report = verify(FIXTURES / "traces" / "bort_2_3_24_24.safetensors", tmp_path / "out")
+    assert not report
+    assert report.headline.startswith("FAIL names and shapes: config.json: num_attention_heads is 4, expected 3")

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import ast
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bort_convert.errors import BackendError
+from bort_convert.params import open_params, save_params
+from bort_convert.verification.compare import compare
+from bort_convert.verification.inputs import default_inputs
+from bort_convert.verification.reference import SCRIPT, LiveReference, fit_checkpoint, run_reference
+from bort_convert.verification.trace import Trace
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+CORPUS = {"bort_1_3_96_96": 3, "bort_2_4_48_64": 4, "bort_3_2_80_32": 2}
+
+
+def interpreter(folder: Path, script: str) -> str:
+    """A program that stands in for a Python interpreter."""
+    path = folder / "python"
+    path.write_text(f"#!{sys.executable}\n{script}")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def run_with(bort: Path, python: str, timeout: float = 60.0) -> tuple[str, list[str]]:
+    """The error of a run under an interpreter, and the progress before it."""
+    lines: list[str] = []
+    reference = LiveReference(bort, fit_checkpoint(bort, family="bort", heads=4), python, timeout, lines.append)
+    with pytest.raises(BackendError) as caught:
+        run_reference(reference, default_inputs(reference.fit.plan.dims))
+    assert caught.value.exit_code == 5
+    return str(caught.value), lines
+
+
+def test_an_interpreter_without_mxnet_is_told_what_to_install(bort: Path, tmp_path: Path) -> None:
+    hidden = "import runpy, sys\nsys.modules['mxnet'] = sys.modules['gluonnlp'] = None\n"
+    run = "sys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    python = interpreter(tmp_path, hidden + run)
+    message, _ = run_with(bort, python)
+    assert message.startswith(
+        f"the live reference needs mxnet and gluonnlp, which {python} has not (import of gluonnlp"
+    )
+    assert message.endswith(
+        ': pip install "bort-convert[mxnet]", or verify against a trace that `bort-convert record` made where they are'
+    )
+    assert "\n" not in message
+
+
+def test_an_abort_shows_the_last_lines(bort: Path, tmp_path: Path) -> None:
+    python = interpreter(
+        tmp_path,
+        "import os, sys\nfor n in range(50): print('line', n, file=sys.stderr)\n"
+        "print('run_mxnet: float32', file=sys.stderr, flush=True)\nos.abort()\n",
+    )
+    message, progress = run_with(bort, python)
+    assert message.startswith("MXNet died of SIGABRT; the last lines of its stderr:\n")
+    assert "\n  line 49\n  float32" in message
+    assert "line 42" not in message
+    assert progress == ["float32"]
+
+
+def test_a_kill_is_taken_for_a_lack_of_memory(bort: Path, tmp_path: Path) -> None:
+    python = interpreter(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
+    message, _ = run_with(bort, python)
+    assert message == "MXNet died of SIGKILL; out of memory?; the last lines of its stderr:\n  (nothing)"
+
+
+def test_another_status_is_told(bort: Path, tmp_path: Path) -> None:
+    message, _ = run_with(bort, interpreter(tmp_path, "import sys\nsys.exit('libgfortran is missing')\n"))
+    assert message == "MXNet ended with status 1; the last lines of its stderr:\n  libgfortran is missing"
+
+
+def test_a_hang_is_ended_with_all_that_it_started(bort: Path, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    python = interpreter(
+        tmp_path,
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"open({str(child)!r}, 'w').write(str(child.pid))\n"
+        "print('thinking', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
+    )
+    start = time.monotonic()
+    message, _ = run_with(bort, python, timeout=1.5)
+    assert time.monotonic() - start < 15
+    assert message == "MXNet was stopped after 1.5 s; the last lines of its stderr:\n  thinking"
+    time.sleep(0.2)
+    state = Path(f"/proc/{child.read_text()}/stat")
+    assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_an_interpreter_that_is_none_is_told(bort: Path, tmp_path: Path) -> None:
+    message, _ = run_with(bort, str(tmp_path / "nowhere"))
+    assert message.startswith(f"{tmp_path / 'nowhere'}: cannot be started (No such file or directory); --mxnet-python")
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPT.parent.glob("[!_]*.py")), ids=lambda script: script.stem)
+def test_the_scripts_import_nothing_of_ours_and_have_the_syntax_of_python_3_6(script: Path) -> None:
+    tree = ast.parse(script.read_text(), feature_version=(3, 6))
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    assert {name.split(".")[0] for name in names} <= {
+        *("importlib", "json", "math", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
+        *("numpy", "mxnet", "gluonnlp"),
+    }
+    assert "pickle" not in script.read_text().replace("allow_pickle=False", "")
+
+
+@pytest.mark.mxnet
+def test_a_file_with_other_names_is_refused(bort: Path, tmp_path: Path) -> None:
+    with open_params(bort) as params:
+        values = dict(params)
+    reference = LiveReference(bort, fit_checkpoint(bort, family="bort", heads=4))
+    swapped = tmp_path / "swapped.params"
+    values["more"] = values.pop("encoder.layer_norm.beta")
+    save_params(swapped, values)
+    with pytest.raises(BackendError, match=r"the live reference cannot be run: .*other names than the"):
+        run_reference(LiveReference(swapped, reference.fit), default_inputs(reference.fit.plan.dims))
+
+
+@pytest.mark.mxnet
+def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: Path) -> None:
+    with open_params(bort) as params:
+        values = dict(params)
+    values["encoder.layer_norm.beta"] = values["encoder.layer_norm.beta"][1:]
+    values["decoder.3.weight"] = values["decoder.3.weight"] + 1
+    save_params(tmp_path / "bad.params", values)
+    fit = fit_checkpoint(bort, family="bort", heads=4)
+    with pytest.raises(BackendError) as caught:
+        run_reference(LiveReference(tmp_path / "bad.params", fit), default_inputs(fit.plan.dims))
+    message = str(caught.value)
+    assert "encoder.layer_norm.beta: shape (31,), expected (32,) by gluonnlp" in message
+    assert "word_embed.0.weight: differs from decoder.3.weight, with which gluonnlp ties it" in message
+
+
+@pytest.mark.mxnet
+@pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("*_[0-9]_*.params"))])
+def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
+    path = FIXTURES / f"{name}.params"
+    fit = fit_checkpoint(path, family=name.partition("_")[0], heads=int(name.split("_")[2]))
+    masked = 4 if fit.architecture.endswith(("MaskedLM", "PreTraining", "LMHeadModel")) else None
+    inputs = default_inputs(fit.plan.dims, masked=masked)
+    trace = run_reference(LiveReference(path, fit), inputs, dtypes=("float64",), attentions=True)
+    pooled = ["pooled"] * any(name.endswith("pooler.weight") for name in fit.names)
+    heads = {
+        "BertForMaskedLM": ["mlm_logits"],
+        "BertForPreTraining": ["next_sentence", "mlm_logits"],
+        "BertForQuestionAnswering": ["span_logits"],
+        "BertForSequenceClassification": ["logits"],
+        "BertModel": [],
+        "GPT2LMHeadModel": ["final_norm", "lm_logits"],
+        "RobertaForMaskedLM": ["mlm_logits"],
+        "RobertaForSequenceClassification": ["logits"],
+        "RobertaModel": [],
+        "XLNetLMHeadModel": ["lm_logits"],
+        "XLNetModel": [],
+    }
+    layers = [f"{kind}.{number}" for number in range(fit.plan.dims["layers"]) for kind in ("attention", "layer")]
+    assert list(trace.outputs["float64"]) == ["embeddings", *layers, *pooled, *heads[fit.architecture]]
+    attention = trace.outputs["float64"]["attention.0"]
+    valid = np.arange(inputs["input_ids"].shape[1]) < inputs["valid_length"][:, None]
+    sums = attention.sum(axis=-1)[valid]
+    assert np.allclose(sums, 1)
+    assert trace.provenance["mxnet"]
+    assert (trace.fact("dims") | trace.fact("hyperparameters"))["attention_heads"] == int(name.split("_")[2])
+
+
+@pytest.mark.mxnet
+@pytest.mark.shared
+@pytest.mark.parametrize("python", dict.fromkeys([None, os.environ.get("BORT_CONVERT_ORIGINAL_PYTHON")]))
+@pytest.mark.parametrize("name", CORPUS)
+def test_the_outputs_of_the_original_code_come_out_again(shared: Path, name: str, python: str | None) -> None:
+    """The corpus was run on mxnet 1.5.0; see `make original` for a second pass on that very release."""
+    path = shared / "corpus" / "bort" / f"{name}.params"
+    fit = fit_checkpoint(path, family="bort", heads=CORPUS[name])
+    with np.load(path.with_suffix(".npz")) as stored:
+        original = {key: stored[key] for key in stored.files}
+    for batch in ("one", "mixed", "full", "short"):
+        names = ("input_ids", "valid_length", "masked_positions")
+        inputs = {key: original[f"{batch}.{key}"].astype(np.int64) for key in names}
+        layers = range(fit.plan.dims["layers"])
+        outputs = {key: original[f"{batch}.{key}"] for key in ("embeddings", "mlm_logits")}
+        outputs |= {f"layer.{number}": original[f"{batch}.layer{number}"] for number in layers}
+        live = run_reference(LiveReference(path, fit, python), inputs)
+        (run,) = compare(Trace(inputs, {"float32": outputs}, live.provenance), {"float32": live.outputs["float32"]})
+        assert run.passed, run.failures
+        assert max(layer.max_abs for layer in run.layers) < 2e-5

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from bort_convert.errors import FormatError, OutputError
+from bort_convert.safetensors import save_tensors
+from bort_convert.verification.trace import Trace, output_order, pick, sampled, valid_positions
+from bort_convert.verification.trace_file import load_trace, save_trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BATCH, LENGTH, UNITS, VOCAB, MASKED, HEADS = 2, 4, 3, 7, 2, 1
+
+
+def a_trace() -> Trace:
+    rng = np.random.default_rng(0)
+    shapes = {
+        "embeddings": (BATCH, LENGTH, UNITS),
+        "attention.0": (BATCH, LENGTH, HEADS, LENGTH),
+        "layer.0": (BATCH, LENGTH, UNITS),
+        "layer.1": (BATCH, LENGTH, UNITS),
+        "mlm_logits": (BATCH, MASKED, VOCAB),
+    }
+    return Trace(
+        {
+            "input_ids": rng.integers(0, VOCAB, (BATCH, LENGTH)),
+            "valid_length": np.array([LENGTH, 2]),
+            "masked_positions": np.array([[0, 3], [0, 1]]),
+        },
+        {
+            dtype: {name: rng.random(shape).astype(dtype) for name, shape in shapes.items()}
+            for dtype in ("float32", "float64")
+        },
+        {
+            "source": "x.params",
+            "sha256": "00",
+            "family": "bort",
+            "architecture": "BertForMaskedLM",
+            "dims": json.dumps({"vocab_size": VOCAB, "max_positions": LENGTH, "hidden_size": UNITS, "layers": 2}),
+            "hyperparameters": json.dumps({"attention_heads": HEADS}),
+            "config": json.dumps({"vocab_size": VOCAB}),
+        },
+    )
+
+
+def equal(one: Trace, other: Trace) -> bool:
+    pairs = [(one.inputs, other.inputs), *((one.outputs[dtype], other.outputs[dtype]) for dtype in one.outputs)]
+    same = all(list(a) == list(b) and all(np.array_equal(a[name], b[name]) for name in a) for a, b in pairs[1:])
+    return same and set(one.inputs) == set(other.inputs) and one.provenance == other.provenance
+
+
+def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
+    save_trace(tmp_path / "t", a_trace())
+    assert equal(a_trace(), load_trace(tmp_path / "t"))
+
+
+def test_a_trace_of_a_model_with_segments_comes_back_as_it_was(tmp_path: Path) -> None:
+    trace = a_trace()
+    heads = {"pooled": np.ones((BATCH, UNITS)), "next_sentence": np.ones((BATCH, 2))}
+    heads["span_logits"] = np.ones((BATCH, LENGTH, 2))
+    dims = json.dumps({**trace.fact("dims"), "type_vocab_size": 2})
+    trace = Trace(
+        {**trace.inputs, "token_types": np.array([[0, 1, 1, 0], [1, 0, 0, 0]])},
+        {"float64": {"embeddings": trace.outputs["float64"]["embeddings"], **heads}},
+        {**trace.provenance, "dims": dims},
+    )
+    save_trace(tmp_path / "t", trace)
+    assert equal(trace, load_trace(tmp_path / "t"))
+    small = sampled(trace, sample=3)
+    shapes = {name: array.shape for name, array in small.outputs["float64"].items()}
+    assert shapes == {"embeddings": (3, UNITS), "pooled": (2, UNITS), "next_sentence": (2, 2), "span_logits": (3, 2)}
+    save_trace(tmp_path / "s", small)
+    assert equal(small, load_trace(tmp_path / "s"))
+
+
+def test_the_same_trace_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        save_trace(tmp_path / name, a_trace())
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "other").read_bytes()
+
+
+def test_outputs_come_in_the_order_of_a_forward_pass() -> None:
+    names = ["logits", "layer.10", "layer.2", "attention.2", "embeddings", "mlm_logits", "attention.10"]
+    expected = ["embeddings", "attention.2", "layer.2", "attention.10", "layer.10", "logits", "mlm_logits"]
+    assert sorted(names, key=output_order) == expected
+
+
+def test_valid_positions_are_those_before_the_length() -> None:
+    assert valid_positions(a_trace()).tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [1, 1]]
+
+
+def test_a_sample_keeps_valid_positions_and_heads(tmp_path: Path) -> None:
+    whole = a_trace()
+    small = sampled(whole, layers=(1,), sample=3, seed=5)
+    positions = small.inputs["positions"]
+    assert positions.shape == (3, 2)
+    assert all(pair in valid_positions(whole).tolist() for pair in positions.tolist())
+    assert list(small.outputs["float64"]) == ["embeddings", "layer.1", "mlm_logits"]
+    assert small.outputs["float64"]["layer.1"].shape == (3, UNITS)
+    assert np.array_equal(
+        small.outputs["float32"]["layer.1"], pick("layer.1", whole.outputs["float32"]["layer.1"], positions)
+    )
+    assert np.array_equal(small.outputs["float64"]["mlm_logits"], whole.outputs["float64"]["mlm_logits"])
+    save_trace(tmp_path / "t", small)
+    assert equal(small, load_trace(tmp_path / "t"))
+    assert np.array_equal(positions, sampled(whole, sample=3, seed=5).inputs["positions"])
+
+
+def test_a_sample_larger_than_the_batch_is_all_of_it() -> None:
+    assert len(sampled(a_trace(), sample=99).inputs["positions"]) == 6
+
+
+def test_a_trace_replaces_nothing(tmp_path: Path) -> None:
+    save_trace(tmp_path / "t", a_trace())
+    with pytest.raises((OutputError, FileExistsError)):
+        save_trace(tmp_path / "t", a_trace())
+
+
+def tensors() -> dict[str, np.ndarray]:
+    trace = a_trace()
+    named = {f"inputs/{name}": array for name, array in trace.inputs.items()}
+    return named | {
+        f"{dtype}/{name}": array for dtype, arrays in trace.outputs.items() for name, array in arrays.items()
+    }
+
+
+def metadata() -> dict[str, str]:
+    return {"bort_convert_trace": "1", **a_trace().provenance}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"inputs/input_ids": None}, "inputs/input_ids is missing"),
+        ({"inputs/valid_length": None}, "inputs/valid_length is missing"),
+        (
+            {"inputs/input_ids": np.zeros((2, 4), np.int32)},
+            "inputs/input_ids is int32 with 2 axes, expected int64 with 2",
+        ),
+        ({"inputs/input_ids": np.zeros((2, 5), np.int64)}, "rows of 5, the model has 4 positions"),
+        (
+            {"inputs/input_ids": np.full((2, 4), 7)},
+            "inputs/input_ids holds 7, outside the range that the vocabulary allows",
+        ),
+        ({"inputs/input_ids": np.full((2, 4), -1)}, "inputs/input_ids holds -1"),
+        (
+            {"inputs/valid_length": np.array([5, 1])},
+            "inputs/valid_length holds 5, outside the range that the rows allows",
+        ),
+        ({"inputs/valid_length": np.array([0, 1])}, "inputs/valid_length holds 0"),
+        (
+            {"inputs/valid_length": np.array([1, 1, 1])},
+            "inputs/valid_length has shape (3,), expected (2,) from input_ids",
+        ),
+        ({"inputs/token_types": np.zeros((2, 3), np.int64)}, "inputs/token_types has shape (2, 3), expected (2, 4)"),
+        (
+            {"inputs/token_types": np.ones((2, 4), np.int64)},
+            "inputs/token_types holds 1, outside the range that the model allows",
+        ),
+        ({"inputs/masked_positions": np.array([[0, 3], [0, 2]])}, "inputs/masked_positions holds 2"),
+        ({"inputs/masked_positions": None}, "mlm_logits is float32 (2, 2, 7), expected float32 (2, 0, 7)"),
+        ({"inputs/positions": np.array([[0, 9]])}, "inputs/positions holds 9"),
+        ({"inputs/positions": np.array([[3, 0]])}, "inputs/positions holds 3, outside the range that the batch allows"),
+        ({"inputs/positions": np.array([[0, 0, 0]])}, "inputs/positions has shape (1, 3)"),
+        ({"inputs/more": np.zeros(1, np.int64)}, "'inputs/more' is no part of a trace"),
+        ({"float16/layer.0": np.zeros(1, np.float16)}, "'float16/layer.0' is no part of a trace"),
+        ({"float32/layer.x": np.zeros(1, np.float32)}, "'float32/layer.x' is no part of a trace"),
+        (
+            {"float64/layer.0": np.zeros((2, 4, 3), np.float32)},
+            "float64/layer.0 is float32 (2, 4, 3), expected float64",
+        ),
+        ({"float64/layer.0": np.zeros((2, 4, 4))}, "float64/layer.0 is float64 (2, 4, 4), expected float64 (2, 4, 3)"),
+        ({"float64/logits": np.zeros((2, 4))}, "float64/logits is float64 (2, 4), expected float64 (2, 0)"),
+        ({"float64/pooled": np.zeros((2, 4))}, "float64/pooled is float64 (2, 4), expected float64 (2, 3)"),
+        ({"float64/next_sentence": np.zeros((2, 3))}, "next_sentence is float64 (2, 3), expected float64 (2, 2)"),
+        ({"float64/span_logits": np.zeros((2, 2))}, "span_logits is float64 (2, 2), expected float64 (2, 4, 2)"),
+    ],
+)
+def test_what_is_no_trace_is_refused(tmp_path: Path, changed: dict[str, np.ndarray | None], message: str) -> None:
+    named = {name: array for name, array in {**tensors(), **changed}.items() if array is not None}
+    save_tensors(tmp_path / "t", named, metadata())
+    with pytest.raises(FormatError) as caught:
+        load_trace(tmp_path / "t")
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{tmp_path / 't'}: ")
+
+
+def test_positions_and_heads_stand_where_a_model_has_them(tmp_path: Path) -> None:
+    dims = {"vocab_size": VOCAB, "hidden_size": UNITS, "layers": 2, "attention_heads": HEADS}
+    save_tensors(tmp_path / "t", tensors(), metadata() | {"dims": json.dumps(dims), "hyperparameters": "{}"})
+    assert load_trace(tmp_path / "t").fact("dims") == dims
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"bort_convert_trace": "2"}, "has no bort_convert_trace 1: not a trace of this version"),
+        ({"source": None}, "the provenance has no source"),
+        ({"dims": "{"}, "the provenance has no dims, hyperparameters and config as JSON objects"),
+        ({"dims": "7"}, "the provenance has no dims, hyperparameters and config as JSON objects"),
+        (
+            {"hyperparameters": None},
+            "the provenance has no dims, hyperparameters and config as JSON objects: KeyError('hyperparameters')",
+        ),
+        (
+            {"dims": '{"vocab_size": 7, "max_positions": 4, "hidden_size": 3}'},
+            "layers is None; expected a natural number",
+        ),
+        ({"dims": '{"vocab_size": 7, "max_positions": 4, "hidden_size": true, "layers": 2}'}, "units is True"),
+        ({"hyperparameters": '{"attention_heads": "x"}'}, "heads is 'x'; expected a natural number"),
+    ],
+)
+def test_a_wrong_provenance_is_refused(tmp_path: Path, changed: dict[str, str | None], message: str) -> None:
+    known = {name: text for name, text in {**metadata(), **changed}.items() if text is not None}
+    save_tensors(tmp_path / "t", tensors(), known)
+    with pytest.raises(FormatError) as caught:
+        load_trace(tmp_path / "t")
+    assert message in str(caught.value)
+
+
+def test_a_trace_without_outputs_is_refused(tmp_path: Path) -> None:
+    named = {name: array for name, array in tensors().items() if name.startswith("inputs/")}
+    save_tensors(tmp_path / "t", named, metadata())
+    with pytest.raises(FormatError, match="there are no outputs"):
+        load_trace(tmp_path / "t")
+
+
+def test_every_trace_cut_short_is_refused(tmp_path: Path) -> None:
+    save_trace(tmp_path / "t", a_trace())
+    content = (tmp_path / "t").read_bytes()
+    for size in (0, 4, 8, 100, len(content) - 1):
+        (tmp_path / "cut").write_bytes(content[:size])
+        with pytest.raises(FormatError):
+            load_trace(tmp_path / "cut")

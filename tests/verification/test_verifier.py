@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from borts import FULL, write_bort
+
+from bort_convert.commands.convert import convert
+from bort_convert.errors import ConvertError, FormatError
+from bort_convert.safetensors import open_tensors, save_tensors
+from bort_convert.verification import Report, load_trace, record, verify
+from bort_convert.verification.inputs import InputError
+from bort_convert.verification.trace_file import is_trace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
+
+
+@pytest.fixture
+def copy(converted: Path, tmp_path: Path) -> Path:
+    shutil.copytree(converted, tmp_path / "out")
+    return tmp_path / "out"
+
+
+def spoil(target: Path, name: str, *index: int, by: float = 1.0) -> None:
+    with open_tensors(target / "model.safetensors") as file:
+        tensors = {key: array.copy() for key, array in file.items()}
+    tensors[name][index] += by
+    (target / "model.safetensors").unlink()
+    save_tensors(target / "model.safetensors", tensors, {"format": "pt"})
+
+
+def edit(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def verdicts(report: Report) -> dict[str, bool]:
+    return {check.name: check.passed for check in report.checks}
+
+
+@pytest.mark.parametrize("head", ["mlm", "", "3", "1"])
+def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None:
+    source = write_bort(tmp_path / "bort.params", head=head)
+    convert(source, tmp_path / "out", family="bort", heads=4)
+    progress: list[str] = []
+    report = verify(source, tmp_path / "out", attentions=True, progress=progress.append)
+    assert report, report.headline
+    assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True}
+    expected = ["embeddings", *(f"{kind}.{layer}" for layer in range(3) for kind in ("attention", "layer"))]
+    expected += {"mlm": ["mlm_logits"], "": []}.get(head, ["logits"])
+    assert [run.dtype for run in report.runs] == ["float32", "float64"]
+    for run in report.runs:
+        assert [layer.name for layer in run.layers] == expected
+    assert all(layer.max_abs < 1e-12 for layer in report.layers)
+    assert {"mxnet", "gluonnlp", "torch", "transformers"} <= set(report.versions)
+    assert report.lengths == (16, 1, 14, 11)
+    assert "running in float64" in progress
+    assert report.headline == "PASS out is bort.params: names and shapes, bits, behaviour"
+    assert report.peak_mb > 1
+
+
+@pytest.mark.parametrize(("family", "counted"), [("roberta", True), ("bert", False)])
+def test_what_told_positions_are_worth_is_measured_where_the_class_counts_its_own(
+    family: str, fixtures: Path, tmp_path: Path, *, counted: bool
+) -> None:
+    convert(fixtures / f"{family}_2_2_8_8.params", tmp_path / "out", family=family, heads=2)
+    report = verify(fixtures / "traces" / f"{family}_2_2_8_8.safetensors", tmp_path / "out")
+    assert report, report.headline
+    said = [note for note in report.notes if "torch is given the positions" in note]
+    assert len(said) == counted
+    for note in said:
+        assert "the stock class does not count the padding id 1, and with one among the tokens max |d| is " in note
+        assert float(note.rpartition(" ")[2]) > 1
+
+
+def test_the_notes_give_the_second_numbers(bort: Path, converted: Path) -> None:
+    report = verify(bort, converted)
+    stock, sharp, single = report.notes
+    assert "torch is given 9.999999747378752e-06; with 1e-05, as config.json has it, max |d| is " in stock
+    assert 1e-13 < float(stock.rsplit(" ", 1)[1]) < 1e-9
+    for note, dtype in ((sharp, "float64"), (single, "float32")):
+        assert note.startswith(
+            f"{dtype}: the config has no place for the head's LayerNorm epsilon, 1e-12, which load_pr"
+        )
+        with_it, without_it = note.split("mlm_logits max |d| ")[1].split(" with it, ")
+        assert float(with_it) < (1e-12 if dtype == "float64" else 1e-4)
+        assert 1e-6 < float(without_it.split(" ")[0]) < 1e-3
+
+
+def test_a_trace_gives_the_same_verdict_without_mxnet(bort: Path, converted: Path, recorded: Path) -> None:
+    live, later = verify(bort, converted, attentions=True), verify(recorded, converted, mxnet_python="/nowhere")
+    assert live
+    assert later
+    assert [[layer.max_abs for layer in run.layers] for run in live.runs] == [
+        [layer.max_abs for layer in run.layers] for run in later.runs
+    ]
+    assert later.checks[1].detail.endswith("sha256 as in conversion.json (a trace holds no weights)")
+
+
+def test_a_small_trace_is_enough_to_find_an_error(bort: Path, converted: Path, copy: Path, tmp_path: Path) -> None:
+    trace = record(bort, tmp_path / "t", family="bort", heads=4, layers=(2,), sample=7, masked=1, seed=3)
+    assert load_trace(tmp_path / "t").outputs["float64"]["layer.2"].shape == (7, 32)
+    assert (tmp_path / "t").stat().st_size < 16_000
+    assert json.loads(trace.provenance["kept"]) == {"layers": [2], "sample": 7, "batch": 4, "masked": 1}
+    assert verify(tmp_path / "t", converted)
+    spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
+    report = verify(tmp_path / "t", copy)
+    assert report.per_layer is None
+    assert report.headline.startswith("FAIL layer 2: max |d| ")
+    assert report.headline.endswith("; first divergence; mlm_logits differs too (float64)")
+
+
+def test_a_sample_of_every_layer_is_not_taken_for_a_whole_trace(bort: Path, copy: Path, tmp_path: Path) -> None:
+    record(bort, tmp_path / "t", family="bort", heads=4, sample=7)
+    spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
+    report = verify(tmp_path / "t", copy)
+    assert report.per_layer is None
+    assert report.headline.endswith("; first divergence; layer 2 and mlm_logits differ too (float64)")
+
+
+def test_the_layer_at_fault_stands_in_the_first_line(bort: Path, copy: Path) -> None:
+    spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
+    report = verify(bort, copy)
+    assert not report
+    assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False}
+    assert report.headline.startswith("FAIL layer 1: max |d| ")
+    assert report.headline.endswith(", limit 1e-12; first divergence; layer 2 and mlm_logits inherit it (float64)")
+    assert report.checks[1].detail == (
+        "encoder.transformer_cells.1.ffn.ffn_2.bias: 1 of 32 values come back with other bits, the first at (3,)"
+    )
+    assert [layer.name for layer in report.per_layer.failures] == ["layer.1"]
+    float32 = report.checks[2].detail.split("\n")[1]
+    assert float32.startswith("layer 1: max |d| ")
+    assert ", limit 3e-05; first divergence; " in float32
+
+
+def test_an_error_in_the_embeddings_is_inherited_by_all(recorded: Path, copy: Path) -> None:
+    spoil(copy, "bert.embeddings.LayerNorm.bias", 0)
+    report = verify(recorded, copy)
+    assert report.headline.startswith("FAIL embeddings: ")
+    assert "; attentions 0-2, layers 0-2 and mlm_logits inherit it" in report.headline
+    assert report.checks[1].detail.startswith("bert.embeddings.LayerNorm.bias: sha256 ")
+
+
+def test_a_nan_names_the_layer(recorded: Path, copy: Path) -> None:
+    spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3, by=np.nan)
+    report = verify(recorded, copy, dtype="float32")
+    assert report.headline.startswith("FAIL layer 1: ")
+    assert "values of the target are not finite, the first at (batch 0, token 0, unit 0)" in report.headline
+
+
+def test_a_config_that_disagrees_is_told_first(bort: Path, copy: Path) -> None:
+    edit(copy / "config.json", num_attention_heads=8, layer_norm_eps=1e-12)
+    report = verify(bort, copy)
+    assert verdicts(report) == {"names and shapes": False, "bits": True, "behaviour": False}
+    assert report.headline == (
+        "FAIL names and shapes: config.json: layer_norm_eps is 1e-12, expected 1e-05 by bort.params"
+    )
+    assert "config.json: num_attention_heads is 8, expected 4 by bort.params" in report.checks[0].detail
+    assert report.runs
+
+
+def test_a_manifest_that_disagrees_is_told(recorded: Path, copy: Path) -> None:
+    manifest = json.loads((copy / "conversion.json").read_text())
+    edit(copy / "conversion.json", hyperparameters={**manifest["hyperparameters"], "attention_heads": 8})
+    report = verify(recorded, copy)
+    assert report.headline == "FAIL names and shapes: conversion.json: heads is 8, expected 4 by bort.params"
+
+
+def test_a_config_of_another_size_is_not_run(recorded: Path, copy: Path) -> None:
+    edit(copy / "config.json", num_hidden_layers=10**9)
+    report = verify(recorded, copy)
+    assert not report
+    assert report.checks[2].detail == "not run: config.json has other sizes than the source"
+    assert "num_hidden_layers is 1000000000, expected 3" in report.headline
+
+
+def test_tensors_that_are_not_the_model_s_are_named(recorded: Path, copy: Path) -> None:
+    with open_tensors(copy / "model.safetensors") as file:
+        tensors = {key: array.copy() for key, array in file.items()}
+    (copy / "model.safetensors").unlink()
+    tensors["bert.extra"] = np.zeros(1, np.float32)
+    tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"]
+    tensors["cls.predictions.bias"] = np.zeros(5, np.float32)
+    del tensors["bert.embeddings.LayerNorm.bias"]
+    save_tensors(copy / "model.safetensors", tensors, {"format": "pt"})
+    report = verify(recorded, copy)
+    lines = report.checks[0].detail.split("\n")
+    tied = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
+    assert any(f"{one}: written beside {other}" in line for line in lines for one, other in (tied, tied[::-1]))
+    assert sorted(line for line in lines if "written beside" not in line) == [
+        "bert.embeddings.LayerNorm.bias: missing, expected shape (32,)",
+        "bert.extra: the target model has no such tensor",
+        "cls.predictions.bias: shape (5,), expected (67,) by the target model",
+    ]
+    assert report.checks[2].detail.startswith("not run: ")
+
+
+def test_another_checkpoint_fails_on_bits(tmp_path: Path, converted: Path, bort: Path) -> None:
+    other = write_bort(tmp_path / "other.params", seed=2)
+    report = verify(other, converted, dtype="float64")
+    assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False}
+    record(other, tmp_path / "other.trace", family="bort", heads=4)
+    report = verify(tmp_path / "other.trace", converted)
+    assert report.checks[1].detail.startswith("conversion.json: made from a file with the sha256 ")
+    assert bort != other
+
+
+def test_tolerances_can_be_given(recorded: Path, copy: Path) -> None:
+    spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3, by=1e-4)
+    assert not verify(recorded, copy, dtype="float32").checks[2].passed
+    assert verify(recorded, copy, atol=1e-2).checks[2].passed
+    assert verify(recorded, copy, rtol=1e-2).checks[2].passed
+    assert not verify(recorded, copy, atol=1e-9).checks[2].passed
+
+
+def test_a_trace_without_a_precision_is_told(bort: Path, converted: Path, tmp_path: Path) -> None:
+    record(bort, tmp_path / "t", family="bort", heads=4, dtype="float64")
+    assert [run.dtype for run in verify(tmp_path / "t", converted).runs] == ["float64"]
+    with pytest.raises(ConvertError, match=r"t: the trace has float64, float32 was asked for. Choose with --dtype"):
+        verify(tmp_path / "t", converted, dtype="float32")
+    with pytest.raises(ConvertError, match="dtype is 'float16', expected float32, float64, both"):
+        verify(tmp_path / "t", converted, dtype="float16")
+
+
+def test_what_cannot_be_asked_is_refused(bort: Path, converted: Path, recorded: Path, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("")
+    with pytest.raises(ConvertError, match="a recorded trace brings its own inputs; leave --text out"):
+        verify(recorded, converted, text=tmp_path / "text")
+    with pytest.raises(InputError, match=r"has no tokenizer.json; add it with `bort-convert tokenizer`, or leave"):
+        verify(bort, converted, text=tmp_path / "text")
+    with pytest.raises(InputError, match="layer 3 was asked for, the model has the layers 0 to 2"):
+        record(bort, tmp_path / "t", family="bort", heads=4, layers=(0, 3))
+    with pytest.raises(InputError, match="a sample of 0 positions was asked for"):
+        record(bort, tmp_path / "t", family="bort", heads=4, sample=0)
+    with pytest.raises(FormatError, match="cannot be read: No such file or directory"):
+        verify(tmp_path / "nowhere", converted)
+    with pytest.raises(FormatError, match=r"conversion.json: cannot be read"):
+        verify(bort, tmp_path)
+    assert not (tmp_path / "t").exists()
+
+
+def test_a_trace_and_a_checkpoint_are_told_apart(bort: Path, recorded: Path) -> None:
+    assert is_trace(recorded)
+    assert not is_trace(bort)
+
+
+def test_float16_sources_are_run_on_the_upcast_values(tmp_path: Path) -> None:
+    source = write_bort(tmp_path / "half.params", dtype="float16")
+    convert(source, tmp_path / "out", family="bort", heads=4)
+    report = verify(source, tmp_path / "out")
+    assert report, report.headline
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_a_cast_is_right_against_values_rounded_alike_and_shows_against_others(
+    bort: Path, tmp_path: Path, dtype: str
+) -> None:
+    convert(bort, tmp_path / "out", family="bort", heads=4, dtype=dtype)
+    report = verify(bort, tmp_path / "out")
+    assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True}
+    assert report.checks[1].detail.endswith(f"run backwards, equal to bort.params, as {dtype}")
+    told = f"conversion.json: the weights were cast to {dtype}"
+    assert f"{told}; GluonNLP ran on the values rounded in the same way" in report.notes
+    record(bort, tmp_path / "t", family="bort", heads=4)
+    against_trace = verify(tmp_path / "t", tmp_path / "out")
+    assert verdicts(against_trace) == {"names and shapes": True, "bits": True, "behaviour": False}
+    assert any(note.startswith(f"{told} and the trace's were not") for note in against_trace.notes)
+
+
+def test_importing_the_verifier_loads_neither_framework() -> None:
+    heavy = {"torch", "transformers", "mxnet", "matplotlib"}
+    code = f"import sys, bort_convert.verification; sys.exit(bool({heavy} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    code = code.replace("bort_convert.verification;", "bort_convert.verification.torch_run;")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
+
+
+def test_a_missing_torch_is_told() -> None:
+    code = "import sys; sys.modules['torch'] = None\nimport bort_convert.verification.torch_run"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "BackendError: this step needs torch and transformers" in done.stderr
+    assert 'pip install "bort-convert[torch]"' in done.stderr
+
+
+@pytest.mark.slow
+def test_a_full_size_bort_agrees_within_its_time_and_memory(tmp_path: Path) -> None:
+    source = write_bort(tmp_path / "bort.params", FULL)
+    convert(source, tmp_path / "out")
+    code = (
+        "import sys\nfrom bort_convert.verify import verify\nfrom bort_convert.verification.report import to_json\n"
+        "sys.stdout.write(to_json(verify(sys.argv[1], sys.argv[2])))"
+    )
+    before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    done = subprocess.run([sys.executable, "-c", code, source, tmp_path / "out"], check=True, capture_output=True)
+    report = json.loads(done.stdout)
+    assert report["passed"]
+    # CPU time, so that whatever else runs here changes nothing: a minute on two cores.
+    assert sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before < 120
+    assert report["peak_mb"] < 6000
+    worst = {run["dtype"]: max(layer["max_abs"] for layer in run["layers"][:-1]) for run in report["runs"]}
+    assert worst["float64"] < 1e-12
+    assert worst["float32"] < 3e-5
+    assert report["runs"][1]["layers"][-1]["max_abs"] < 1e-12
+
+
+def test_real_sentences_join_the_default_rows(bort: Path, copy: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: PLC0415
+
+    tokenizer = Tokenizer(models.WordLevel({"<unk>": 3, "one": 4, "two": 5}, unk_token="<unk>"))  # noqa: S106 - no password
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(copy / "tokenizer.json"))
+    (copy / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    (tmp_path / "text").write_text("one two\n\ntwo two unknown\n")
+    report, plain = verify(bort, copy, text=tmp_path / "text"), verify(bort, copy)
+    assert report, report.headline
+    assert report.layers[0].count == plain.layers[0].count + (2 + 3) * 32
+    (tmp_path / "text").write_text("\n")
+    with pytest.raises(InputError, match="text: 0 lines with text, expected 1 to 64"):
+        verify(bort, copy, text=tmp_path / "text")
+    (tmp_path / "text").write_bytes(b"\xff")
+    with pytest.raises(FormatError, match="text: cannot be read as UTF-8 text"):
+        verify(bort, copy, text=tmp_path / "text")
