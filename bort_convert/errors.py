@@ -6,6 +6,7 @@ argument stands in it as in Python, between backquotes: `heads=8`. The command l
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -62,14 +63,20 @@ class OptionError(ConvertError, ValueError):
     Attributes:
         option: name of the argument in Python, such as "heads".
         value: the value that was given.
+        problem: what is wrong with it, and what to do.
     """
 
     exit_code = 2
 
     def __init__(self, option: str, value: object, problem: str) -> None:
-        super().__init__(f"`{option}={value!r}`: {problem}")
+        shown = printable(repr(os.fspath(value) if isinstance(value, os.PathLike) else value))
+        super().__init__(f"`{option}={shown}`: {problem}")
         self.option = option
         self.value = value
+        self.problem = problem
+
+    def __reduce__(self) -> tuple[type[OptionError], tuple[str, object, str]]:
+        return type(self), (self.option, self.value, self.problem)  # a process pool pickles errors
 
 
 class InputError(ConvertError):
