@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click_default_group import DefaultGroup
 
-from bort_convert.cli.signals import KILLED, Interrupted, interruptible
+from bort_convert.cli.signals import STATUS_OF_A_SIGNAL, Interrupted, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,4 +50,4 @@ class Program(DefaultGroup):  # type: ignore[misc]  # click_default_group has no
                 return super().main(*args, **kwargs)
         except Interrupted as stop:
             click.echo(f"Interrupted by {stop.signal.name}", err=True)
-            sys.exit(KILLED + stop.signal)
+            sys.exit(STATUS_OF_A_SIGNAL + stop.signal)
