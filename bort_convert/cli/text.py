@@ -57,7 +57,9 @@ def conversion_text(manifest: Manifest, target: Path) -> str:
     if not (manifest.tokenizer or family.tokenizer):
         lines.append(f"  no tokenizer: bort_convert makes none for {family.title} yet")
     elif not manifest.tokenizer:
-        files = tokenizer.KINDS[family.tokenizer].files
+        files = " ".join(
+            f"--{name.replace('_', '-')} FILE" for name in tokenizer.KINDS[family.tokenizer].file_options
+        )
         lines.append(f"  no tokenizer: add one with bort-convert tokenizer {target} {files}")
     if "heads" in manifest.options and "attention_heads" not in manifest.dims:
         lines.append(f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell")

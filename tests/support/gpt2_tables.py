@@ -1,11 +1,11 @@
-"""GPT-2's tables as GluonNLP has them, made of a few merges or of OpenAI's own."""
+"""Write GPT-2 vocabularies as GluonNLP does, from a few merges or from OpenAI's own."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from bort_convert.tokenizer.gpt2 import LETTERS
+from bort_convert.tokenizer.gpt2 import BYTE_CHARACTERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +22,7 @@ def vocabulary_text(ids: dict[str, int]) -> str:
 
 
 def small_vocabulary(ranks: Path) -> str:
-    """A letter for each byte, what the merges make of them, and the end of a text."""
+    """The JSON of a vocabulary of the 256 byte characters, the results of the merges, and the end of a text."""
     merges = ranks.read_text("utf-8").splitlines()[1:]
-    tokens = [*LETTERS, *(merge.replace(" ", "") for merge in merges), END]
+    tokens = [*BYTE_CHARACTERS, *(merge.replace(" ", "") for merge in merges), END]
     return vocabulary_text({token: number for number, token in enumerate(tokens)})
