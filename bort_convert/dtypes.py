@@ -1,8 +1,7 @@
-"""Data types by name, bfloat16 included, and what every room calls an array, a shape and a tensor without its values.
+"""Data types by name, bfloat16 among them; the package's words for an array, a shape and a tensor without its values.
 
-A dtype is carried as its NumPy name (`"float32"`); NumPy itself has no bfloat16, so that one comes from `ml_dtypes`,
-imported when the first such array is met. NumPy too is imported where there are values to compute with: most of what
-copies bytes, reads headers or fits a plan has none, and importing it takes longer than all of that.
+A dtype is carried as its NumPy name (`"float32"`), so that most code needs no NumPy. NumPy has no bfloat16: its values
+are computed with as `ml_dtypes` has them, which is an extra. Copying them needs neither.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from bort_convert.errors import BackendError
 from bort_convert.lazy_numpy import np
 
 if TYPE_CHECKING:
@@ -29,17 +29,25 @@ FLOATS = ("float16", BFLOAT16, "float32", "float64")
 
 
 def numpy_dtype(name: str) -> np.dtype[Any]:
-    """The little-endian NumPy dtype of a name; `"bfloat16"` gives that of `ml_dtypes`."""
-    if name == BFLOAT16:
-        import ml_dtypes  # noqa: PLC0415 - only a bfloat16 array needs it
+    """Look up the little-endian NumPy dtype of a name.
 
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name).newbyteorder("<")
+    Raises:
+        BackendError: the name is "bfloat16", and `ml_dtypes` is not installed.
+    """
+    if name != BFLOAT16:
+        return np.dtype(name).newbyteorder("<")
+    try:
+        import ml_dtypes  # noqa: PLC0415 - an extra that only bfloat16 needs
+    except ImportError as error:
+        raise BackendError(
+            f'computing with bfloat16 values needs ml_dtypes ({error}): pip install "bort-convert[bfloat16]"'
+        ) from error
+    return np.dtype(ml_dtypes.bfloat16)
 
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """A tensor without its values: what a header says of it."""
+    """Name, dtype and shape of a tensor, without its values."""
 
     name: str
     dtype: str

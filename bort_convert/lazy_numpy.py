@@ -1,7 +1,8 @@
 """NumPy, imported when it is first used.
 
-Reading headers, fitting a table and copying bytes compute nothing, and importing NumPy takes longer than all of them.
-Modules on that path take `np` from here; modules that always compute import NumPy themselves.
+Reading headers, fitting a table and copying bytes compute nothing. Importing NumPy takes longer than all of that, and
+some interpreters have none (a browser). Modules on that path take `np` from here; modules that always compute import
+NumPy themselves.
 """
 
 from __future__ import annotations
@@ -9,16 +10,20 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from bort_convert.errors import BackendError
+
 if TYPE_CHECKING:
     import numpy as np
 else:
 
     class _LazyNumpy(ModuleType):
-        """Stand in for NumPy; the first attribute that is asked for imports it."""
+        """Stand in for NumPy; import it when an attribute is first asked for."""
 
         def __getattr__(self, name: str) -> object:
-            import numpy  # noqa: ICN001, PLC0415 - the one place that delays it
-
+            try:
+                import numpy  # noqa: ICN001, PLC0415 - the one place that delays it
+            except ImportError as error:
+                raise BackendError(f"computing with values needs NumPy ({error}): pip install numpy") from error
             return getattr(numpy, name)
 
     np = _LazyNumpy("numpy")

@@ -15,9 +15,8 @@ from bort_convert.model_dir.shards import DEFAULT_SIZE, size_in_bytes
 from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, open_params
 from bort_convert.tokenizer import TokenizerOptions
-from bort_convert.weights.from_checkpoint import transfer
-from bort_convert.weights.parallel_write import survey_values
-from bort_convert.weights.statistics import check_finite
+from bort_convert.weights.from_checkpoint import convert_weights
+from bort_convert.weights.statistics import check_finite, statistics_of_arrays
 
 if TYPE_CHECKING:
     import os
@@ -119,13 +118,13 @@ def convert(
         receiving = config.config_of(found, dtype=dtype, labels=labels, problem_type=problem_type)
         words = tokenizer_for(found.family, found.plan.dims, files)
         if strict:
-            check_finite(survey_values(params))
+            check_finite(statistics_of_arrays(params))
         with new_directory(target, source=source, force=force) as folder:
-            written = transfer(
+            written = convert_weights(
                 folder,
                 params,
                 found,
-                limit=limit,
+                max_bytes=limit,
                 dtype=dtype,
                 allow_overflow=allow_overflow,
                 checksums=checksums,

@@ -14,13 +14,13 @@ from bort_convert.mapping.source_names import prefixed_names
 from bort_convert.model_dir.manifest import FILE_NAME, Manifest, SourceFile, TensorEntry
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.models.registry import families
-from bort_convert.weights.to_checkpoint import check_values, restore
+from bort_convert.weights.to_checkpoint import check_left_out, export_weights
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
 
-    from bort_convert.weights.to_checkpoint import Restored
+    from bort_convert.weights.to_checkpoint import ExportDigests
 
 STRUCTURAL: Final = "structural"
 PREFIX: Final = "prefix"
@@ -69,9 +69,9 @@ def export(
     found = _fitted(directory, family, prefixed=names == PREFIX)
     with directory.open_weights() as stored:
         written = _written_names(found, known, names)
-        check_values(found, stored)
+        check_left_out(found, stored)
         with new_file(target, force=force) as path:
-            restored = restore(path, found, stored, written, progress)
+            restored = export_weights(path, found, stored, written, progress)
             stored.check_unchanged()
         manifest = _manifest(found, restored, written, SourceFile(folder.resolve().name, stored.size))
     return replace(manifest, options={"names": names}, notes=tuple(_notes(found, restored, known)))
@@ -129,7 +129,7 @@ def _written_names(found: FittedDirectory, manifest: Manifest | None, style: str
     return {name: name for name in found.sources if name not in absent}
 
 
-def _manifest(found: FittedDirectory, restored: Restored, written: Mapping[str, str], source: SourceFile) -> Manifest:
+def _manifest(found: FittedDirectory, restored: ExportDigests, written: Mapping[str, str], source: SourceFile) -> Manifest:
     fit = found.fit
     tensors: dict[str, TensorEntry] = {}
     left_out: dict[str, str] = {}
@@ -160,18 +160,18 @@ def _manifest(found: FittedDirectory, restored: Restored, written: Mapping[str, 
     )
 
 
-def _notes(found: FittedDirectory, restored: Restored, manifest: Manifest | None) -> Iterator[str]:
+def _notes(found: FittedDirectory, restored: ExportDigests, manifest: Manifest | None) -> Iterator[str]:
     """What the file is and is not, for a person."""
     if manifest is not None:
         source, cast = printable(manifest.source.name), manifest.options.get("dtype")
-        digests = {name: manifest.tensors[name].sha256 for name in restored.targets if name in manifest.tensors}
-        changed = [name for name, digest in restored.targets.items() if digests.get(name) != digest]
+        digests = {name: manifest.tensors[name].sha256 for name in restored.tensors if name in manifest.tensors}
+        changed = [name for name, digest in restored.tensors.items() if digests.get(name) != digest]
         if cast is not None:
             yield f"the conversion cast every tensor to {cast}: these are not the bits of {source}"
         elif not any(digests.values()):
             yield f"{FILE_NAME} has no digests: whether these are the bits of {source} cannot be told"
         elif changed:
-            yield f"{len(changed):,} of {len(restored.targets):,} tensors are no longer those of {source}"
+            yield f"{len(changed):,} of {len(restored.tensors):,} tensors are no longer those of {source}"
         else:
             yield f"the arrays of {source}, bit for bit"
     dtypes = {spec.dtype for spec in found.sources.values()}

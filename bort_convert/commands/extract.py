@@ -15,7 +15,7 @@ from bort_convert.files.atomic import new_file
 from bort_convert.files.streams import sha256_of
 from bort_convert.model_dir.manifest import Manifest, TensorEntry
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
-from bort_convert.weights.parallel_write import Written, describe_source, values_of, write_weights
+from bort_convert.weights.parallel_write import WrittenWeights, describe_source, values_of, write_weights
 
 if TYPE_CHECKING:
     import os
@@ -68,14 +68,14 @@ def extract(
 
 def _write_safetensors(
     path: Path, params: ParamsFile, specs: Sequence[TensorSpec], progress: Callable[[int, int], None]
-) -> Written:
+) -> WrittenWeights:
     payload = partial(values_of, params)
     return write_weights({path: specs}, params, payload, framework="np", progress=progress)
 
 
 def _write_npz(
     path: Path, params: ParamsFile, specs: Sequence[TensorSpec], progress: Callable[[int, int], None]
-) -> Written:
+) -> WrittenWeights:
     if problems := [problem for spec in specs if (problem := _no_npz_member(spec))]:
         raise OutputError("\n  ".join((".npz cannot hold these arrays; extract to .safetensors instead:", *problems)))
     total, done, digests = sum(spec.nbytes for spec in specs), 0, {}
@@ -88,7 +88,7 @@ def _write_npz(
             digests[spec.name] = sha256_of(array)
             done += spec.nbytes
             progress(done, total)
-    return Written(describe_source(params), digests)
+    return WrittenWeights(describe_source(params), digests)
 
 
 def _no_npz_member(spec: TensorSpec) -> str:

@@ -10,14 +10,14 @@ from bort_convert.errors import ConvertError, MappingError, VariantError
 from bort_convert.model_dir.config import config_of
 from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
-from bort_convert.weights.parallel_write import survey_values
+from bort_convert.weights.statistics import statistics_of_arrays
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
     from bort_convert.mapping.fit import Fit
-    from bort_convert.weights.statistics import Values
+    from bort_convert.weights.statistics import Statistics
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Inspection:
     arrays: tuple[TensorInfo, ...]
     fit: Fit | None
     misfit: ConvertError | None
-    values: Mapping[str, Values] = field(default_factory=dict)
+    values: Mapping[str, Statistics] = field(default_factory=dict)
 
     @property
     def parameters(self) -> int:
@@ -108,7 +108,7 @@ def inspect(
         except (MappingError, VariantError) as error:
             misfit = error
         arrays = tuple(params.header.values())
-        known = survey_values(params) if values else {}
+        known = statistics_of_arrays(params) if values else {}
         return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, known)
 
 

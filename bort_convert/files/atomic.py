@@ -1,7 +1,7 @@
-"""Outputs that appear whole or not at all: built under another name beside the target, then renamed into place.
+"""Write outputs that appear whole or not at all: built under another name beside the target, then renamed into place.
 
-At every moment the target is absent, the old one, or complete: see `docs/decisions/0023-interrupted-runs.md`. What a
-killed run leaves behind has a name that tells, and the next run into the same target clears it: see `leftovers`.
+At every moment the target is absent, the old one, or complete: see `docs/decisions/0023-interrupted-runs.md`. The next
+run into the same target clears the leftovers of a killed run: see `leftovers`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OutputError
-from bort_convert.files.leftovers import REPLACED, clear_leftovers, delete, held, name_beside, partial_directory
+from bort_convert.files.leftovers import (
+    REPLACED,
+    clear_leftovers,
+    delete,
+    directory_lock,
+    name_beside,
+    partial_directory,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
+_NO_SUCH_SYNC: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _HINTS: Final = {
     errno.ENOSPC: ". Free some space there, or choose another place",
     errno.EDQUOT: ". Your quota there is used up; choose another place",
@@ -34,17 +42,17 @@ _HINTS: Final = {
 def new_directory(
     target: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, force: bool = False
 ) -> Iterator[Path]:
-    """A directory to fill; when the block ends without an error, it stands at `target`.
+    """Give an empty directory to fill; when the block ends without an error, it stands at `target`.
 
     Args:
-        target: must be absent or an empty directory, unless `force` is given.
-        source: what the output is made from, if anything: it must not be replaced by it.
-        force: replace the directory that stands there.
+        target: absent or an empty directory, unless `force` is true.
+        source: file or directory that the output is made from, which the output must not replace.
+        force: replace the directory at `target`.
 
     Raises:
-        OutputError: something else stands there, or the system refuses to write.
+        OutputError: something else stands at `target`, or the system refuses to write.
     """
-    path = _place(target)
+    path = _named(target)
     with _system_errors(path):
         _check_source(path, source)
         clear_leftovers(path)
@@ -58,24 +66,24 @@ def new_directory(
             sync(partial)
             _put_directory(partial, path, force=force)
             sync(path.parent)
-            delete(partial)  # the old one, if there was one
+            delete(partial)  # the name of the old directory now, if there was one
 
 
 @contextlib.contextmanager
 def new_file(
     target: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, force: bool = False
 ) -> Iterator[Path]:
-    """The name of a file to write; when the block ends without an error, the file stands at `target`.
+    """Give the name of a file to write; when the block ends without an error, the file stands at `target`.
 
     Args:
-        target: must be absent, unless `force` is given.
-        source: what the output is made from, if anything: it must not be replaced by it.
-        force: replace the file that stands there.
+        target: absent, unless `force` is true.
+        source: file or directory that the output is made from, which the output must not replace.
+        force: replace the file at `target`.
 
     Raises:
-        OutputError: something stands there and `force` is not given, or the system refuses to write.
+        OutputError: something stands at `target` and `force` is false, or the system refuses to write.
     """
-    path = _place(target)
+    path = _named(target)
     with _system_errors(path):
         _check_source(path, source)
         clear_leftovers(path)
@@ -89,8 +97,8 @@ def new_file(
             sync(path.parent)
 
 
-def _place(target: str | os.PathLike[str]) -> Path:
-    """The target as a path that has a name, which `.` and `..` have not."""
+def _named(target: str | os.PathLike[str]) -> Path:
+    """Give the target as a path that ends in a name, which `.` and `..` do not."""
     path = Path(target)
     return path if path.name not in {"", ".."} else path.resolve()
 
@@ -113,23 +121,25 @@ def _check_directory(path: Path, *, force: bool) -> None:
     if path.is_mount():
         raise OutputError(f"{path} is where a file system is mounted, and cannot be replaced. Give a name inside it")
     if path.is_dir() and any(path.iterdir()) and not force:
-        raise OutputError(f"{path} is not empty; expected an empty directory, or nothing. Pass --force to replace it")
+        raise OutputError(
+            f"{path} is not empty; expected an empty directory, or nothing. Pass `force=True` to replace it"
+        )
 
 
 def _check_file(path: Path, *, force: bool) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a directory; expected a file, or nothing. Choose another name")
     if path.exists() and not force:
-        raise OutputError(f"{path} is there already; expected nothing. Pass --force to replace it")
+        raise OutputError(f"{path} is there already; expected nothing. Pass `force=True` to replace it")
 
 
 def _put_directory(partial: Path, path: Path, *, force: bool) -> None:
-    """Rename into place; with `force` an old directory takes the partial one's name, or is deleted."""
-    if os.name == "nt":  # renames onto nothing only; an empty directory makes way
+    """Rename into place; with `force`, an old directory takes the name of the partial one."""
+    if os.name == "nt":  # Windows renames onto an empty directory no more than onto a full one
         with contextlib.suppress(OSError):
             path.rmdir()
     try:
-        # Takes the place of nothing, or of an empty directory; the system refuses anything else in the same step.
+        # The system lets it replace nothing but an empty directory, in one step.
         partial.rename(path)
     except OSError:
         _check_directory(path, force=force)
@@ -140,7 +150,7 @@ def _put_directory(partial: Path, path: Path, *, force: bool) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step, where the system can: Linux, on most file systems."""
+    """Exchange two names in one step and return True, where the system can: Linux, on most file systems."""
     if sys.platform != "linux":
         return False
     import ctypes  # noqa: PLC0415 - only where something is replaced
@@ -151,9 +161,9 @@ def _exchange(one: Path, other: Path) -> bool:
 
 
 def _replace(partial: Path, path: Path) -> None:
-    """The same in two steps: the old directory makes way, and comes back if the new one cannot take its place."""
+    """Replace a directory in two steps; put the old one back if the new one cannot take its place."""
     aside = name_beside(path, REPLACED)
-    with held(path, claim=True):
+    with directory_lock(path, own=True):
         try:
             path.rename(aside)
             partial.rename(path)
@@ -165,7 +175,7 @@ def _replace(partial: Path, path: Path) -> None:
 
 
 def _put_file(partial: Path, path: Path, *, force: bool) -> None:
-    """Give a file its name; without `force`, in a way that never takes the name from another file."""
+    """Give a file its name; without `force`, never take the name from another file."""
     if force:
         partial.replace(path)
         return
@@ -173,22 +183,25 @@ def _put_file(partial: Path, path: Path, *, force: bool) -> None:
         path.hardlink_to(partial)
     except OSError:
         _check_file(path, force=False)
-        partial.rename(path)  # where there are no links
+        partial.rename(path)  # a file system without hard links
 
 
 def sync(path: Path) -> None:
-    """Have the system write a file or a directory's entries down; Windows opens no directory, and has no need."""
-    if os.name == "nt" and path.is_dir():
+    """Have the system store a file, or the entries of a directory, as far as it has a call for that."""
+    if not hasattr(os, "fsync") or (os.name == "nt" and path.is_dir()):  # Windows opens no directory
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_SYNC:
+            raise
     finally:
         os.close(descriptor)
 
 
 def _umask() -> int:
-    """The permissions that new files do not get; the system gives them only in exchange for others."""
+    """Read the permissions that new files do not get; the system tells them only when others are set."""
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
@@ -196,7 +209,7 @@ def _umask() -> int:
 
 @contextlib.contextmanager
 def _system_errors(path: Path) -> Iterator[None]:
-    """Turn what the system says into one line that names the target."""
+    """Turn an error of the system into an OutputError that names the target."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Whether a file is still the one that was opened: what the system says of it, then and now."""
+"""Tell if a file is still the one that was opened, by its number, size and time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Identity:
-    """A file as the system tells it from others, and from itself before someone wrote to it.
+    """Values by which the system tells a file from others, and from itself before it was written to.
 
     Attributes:
         device: number of the file system.
@@ -30,14 +30,14 @@ class Identity:
 
     @classmethod
     def of(cls, status: os.stat_result) -> Identity:
-        """The identity of a file whose status is known."""
+        """Take the identity from a file's status."""
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
     def check(self, path: Path) -> None:
-        """Look at what stands at `path` now.
+        """Compare with the file at `path` now.
 
         Raises:
-            FormatError: another file, none, or the same with another size or time.
+            FormatError: the file is gone, was replaced, or has another size or time.
         """
         try:
             now = self.of(path.stat())
@@ -49,9 +49,9 @@ class Identity:
         if now == self:
             return
         if (now.device, now.inode) != (self.device, self.inode):
-            what = "another file took its place"
+            change = "another file took its place"
         elif now.size != self.size:
-            what = f"it had {self.size:,} bytes and has {now.size:,} now"
+            change = f"it had {self.size:,} bytes and has {now.size:,} now"
         else:
-            what = "something wrote to it"
-        raise FormatError(f"{path}: changed while it was read: {what}. Try again when nothing writes to it")
+            change = "something wrote to it"
+        raise FormatError(f"{path}: changed while it was read: {change}. Try again when nothing writes to it")

@@ -1,12 +1,13 @@
-"""What stands beside a target for a while, under names that tell, and what to do with it when its run was killed.
+"""Directories beside a target, under names of their own: make them, lock them, and clear those of killed runs.
 
 `.NAME.partial-XXXXXXXXXXXXXXXX` is an output that is being built, or an old one that is being deleted.
 `.NAME.replaced-XXXXXXXXXXXXXXXX` is an old directory that makes way for a new one, where a system cannot exchange two
-names in one step; it is the only copy of what stood at the target.
+names in one step; it is the only copy of the old output.
 
-A run holds a lock (`flock`) on its directory, and the system lets go of it however the run ends. A directory whose
+A run holds a lock (`flock`) on its directory, and the system frees the lock however the run ends. A directory whose
 lock is free is a leftover: a partial one is deleted, a replaced one is put back. Where there are no such locks (on
-Windows, on some network file systems) nothing tells the living from the dead, and leftovers wait for a person.
+Windows, in a browser, on some network file systems) nothing tells leftovers from the directories of live runs, and
+they wait for a person.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import errno
 import logging
 import os
 import re
-import sys
 from typing import TYPE_CHECKING, Final
 
-if sys.platform != "win32":
+try:
     import fcntl
+
+    HAS_LOCKS = True
+except ImportError:  # Windows, a browser
+    HAS_LOCKS = False
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,21 +35,21 @@ REPLACED: Final = "replaced"
 _LOG: Final = logging.getLogger(__name__)
 
 
-def name_beside(path: Path, kind: str) -> Path:
-    """A name that nothing has, for something of a kind on its way to or from a path."""
-    return path.with_name(f".{path.name}.{kind}-{os.urandom(8).hex()}")
+def name_beside(path: Path, state: str) -> Path:
+    """Make up a new name beside `path` for a directory in a state, PARTIAL or REPLACED."""
+    return path.with_name(f".{path.name}.{state}-{os.urandom(8).hex()}")
 
 
 @contextlib.contextmanager
 def partial_directory(path: Path) -> Iterator[Path]:
-    """An empty directory beside a path, this run's alone while the block runs, and gone after it."""
+    """Make an empty directory beside a path, locked while the block runs and deleted after it."""
     while True:
         folder = name_beside(path, PARTIAL)
-        # Whatever stops the run from here on, the name is known and what it stands for is deleted.
+        # The `try` begins before the directory is there, so that it is deleted whatever stops the run.
         try:
             folder.mkdir(0o700)
-            with held(folder, claim=True) as ours:
-                if ours:  # else another run took it for a leftover before it was locked
+            with directory_lock(folder, own=True) as locked:
+                if locked:  # else another run took it for a leftover before it was locked
                     yield folder
                     return
         finally:
@@ -53,7 +57,7 @@ def partial_directory(path: Path) -> Iterator[Path]:
 
 
 def delete(folder: Path) -> None:
-    """Delete a directory and all that it holds, as far as the system lets us; one that is not there is fine."""
+    """Delete a directory, if it exists, and all files in it, as far as the system allows."""
     with contextlib.suppress(OSError):
         if folder.exists():
             import shutil  # noqa: PLC0415 - mostly there is nothing to delete
@@ -62,16 +66,16 @@ def delete(folder: Path) -> None:
 
 
 def clear_leftovers(path: Path) -> None:
-    """Delete what killed runs left beside a path, or put it back, and say so; leave alone what a live run holds."""
+    """Delete the directories that killed runs left beside a path, or put them back, and log it; skip locked ones."""
     pattern = re.compile(rf"{re.escape(f'.{path.name}.')}({PARTIAL}|{REPLACED})-[0-9a-f]{{16}}")
-    found = []
-    with contextlib.suppress(OSError):  # a parent that is not there yet, or that may be written and not listed
-        found = sorted(beside for beside in path.parent.iterdir() if pattern.fullmatch(beside.name))
-    for leftover in found:
-        with held(leftover, claim=False) as dead:
-            if dead and f".{REPLACED}-" in leftover.name:
+    candidates = []
+    with contextlib.suppress(OSError):  # the parent does not exist yet, or may be written and not listed
+        candidates = sorted(beside for beside in path.parent.iterdir() if pattern.fullmatch(beside.name))
+    for leftover in candidates:
+        with directory_lock(leftover, own=False) as locked:
+            if locked and f".{REPLACED}-" in leftover.name:
                 _put_back(leftover, path)
-            elif dead:
+            elif locked:
                 delete(leftover)
                 _LOG.warning("%s: deleted, a run that was killed had left it", leftover)
 
@@ -86,20 +90,20 @@ def _put_back(leftover: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def held(folder: Path, *, claim: bool) -> Iterator[bool]:
-    """Hold the lock of a directory while the block runs; gives whether that is so, and the directory still there.
+def directory_lock(folder: Path, *, own: bool) -> Iterator[bool]:
+    """Lock a directory while the block runs; give True if the lock is held and the directory still exists.
 
     Args:
         folder: the directory.
-        claim: it is this run's own: it counts as held where the system has no locks, and must be readable.
+        own: this run made it. Then it counts as locked where the system has no locks, and must be readable.
     """
-    if sys.platform == "win32":
-        yield claim
+    if not HAS_LOCKS:
+        yield own
         return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as error:
-        if claim and error.errno != errno.ENOENT:
+        if own and error.errno != errno.ENOENT:
             raise
         yield False
         return
@@ -108,7 +112,7 @@ def held(folder: Path, *, claim: bool) -> Iterator[bool]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             locked = True
         except OSError as error:
-            locked = claim and error.errno != errno.EWOULDBLOCK
+            locked = own and error.errno != errno.EWOULDBLOCK
         yield locked and folder.exists()
     finally:
         os.close(descriptor)

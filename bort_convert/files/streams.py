@@ -1,6 +1,6 @@
 """Byte ranges of open files: read, copy in the kernel, compare and hash them.
 
-Nothing here maps a file: a mapped page counts as resident memory, and a conversion should need none to speak of.
+Nothing here maps a file: mapped pages count as resident memory, and a conversion should need little of it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.dtypes import numpy_dtype
+from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.lazy_numpy import np
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array, Shape, TensorSpec
 
     Payload = Callable[[str], "FileRange | bytes | Iterable[Array]"]
-    """The values of a tensor, by its name: bytes that are written as they are, or arrays that hold them in pieces."""
+    """Give the values of a tensor by its name: as bytes to write unchanged, or as consecutive arrays."""
 
 PIECE: Final = 1 << 20
-"""Bytes per read: large enough that calls cost nothing, small enough to stay in a processor's cache."""
+"""Bytes per read: enough that the number of calls does not matter, and few enough to stay in a processor's cache."""
 
 _POSITION: Final = threading.Lock()
-"""Where reading moves the file's position, one thread at a time may do it."""
+"""Held to seek and read, where the system has no `preadv`: threads share the position of an open file."""
 
 _NO_KERNEL_COPY: Final = frozenset(
     code
@@ -40,7 +40,13 @@ _NO_KERNEL_COPY: Final = frozenset(
 
 @dataclass(frozen=True)
 class FileRange:
-    """`size` bytes from byte `offset` of the open file `descriptor`."""
+    """A range of an open file.
+
+    Attributes:
+        descriptor: the file.
+        offset: byte at which the range begins.
+        size: bytes of the range.
+    """
 
     descriptor: int
     offset: int
@@ -48,7 +54,7 @@ class FileRange:
 
 
 def read_pieces(source: FileRange) -> Iterator[memoryview]:
-    """The bytes of a range in pieces of `PIECE` bytes, the last one shorter; each is gone when the next one comes.
+    """Read a range in pieces of `PIECE` bytes, the last one shorter, all in one buffer: each overwrites the one before.
 
     Raises:
         FormatError: the file ends early (it was cut while it was being read), or the system cannot read it.
@@ -56,18 +62,18 @@ def read_pieces(source: FileRange) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(min(PIECE, source.size)))
     for start in range(0, source.size, PIECE):
         piece = buffer[: source.size - start]
-        found = read_into(piece, source.descriptor, source.offset + start)
-        if found != len(piece):
-            raise _ended(source, start + found)
+        count = read_into(piece, source.descriptor, source.offset + start)
+        if count != len(piece):
+            raise _ended_early(source, start + count)
         yield piece
 
 
 def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
-    """A tensor's values as flat arrays of `PIECE` bytes or less; no more of a file is read at once.
+    """Give a tensor's values as flat arrays of `PIECE` bytes or less; no more of a file is read at once.
 
     Args:
-        values: any shape; in a file, little-endian and in C order.
-        dtype: that they have.
+        values: an array of any shape, or a range that holds the values little-endian and in C order.
+        dtype: name of the dtype of `values`.
     """
     if isinstance(values, FileRange):
         for piece in read_pieces(values):
@@ -80,20 +86,20 @@ def flat_arrays(values: FileRange | Array, dtype: str) -> Iterator[Array]:
 
 
 def array_bytes(array: Array) -> Iterator[memoryview]:
-    """The little-endian C-order bytes of an array in pieces; an array that has them so is not copied."""
+    """Give the little-endian C-order bytes of an array in pieces, without a copy where the array holds them so."""
     flat = np.ascontiguousarray(array, numpy_dtype(array.dtype.name)).reshape(-1).view(np.uint8)
     for start in range(0, flat.size, PIECE):
         yield flat[start : start + PIECE].data
 
 
 def sha256_of(values: FileRange | Array, *, watch: Callable[[], None] = lambda: None) -> str:
-    """Hash a range of a file, or the bytes of an array.
+    """Hash a range of a file, or the little-endian C-order bytes of an array.
 
-    hashlib releases the interpreter's lock: two calls on two threads take no longer than one. A thread that reads for
-    itself hashes what is in its own processor's cache; handing it pieces costs more than reading them twice.
+    hashlib releases the interpreter's lock, so that calls on two threads run at the same time. Each thread reads for
+    itself: a piece is then in its own processor's cache, and reading twice costs less than handing pieces over.
 
     Args:
-        values: the range, or the array as its little-endian C-order bytes.
+        values: the range or the array.
         watch: called after each piece; an exception that it raises ends the work.
 
     Returns:
@@ -110,18 +116,18 @@ def sha256_of(values: FileRange | Array, *, watch: Callable[[], None] = lambda: 
 
 
 def sha256_of_file(path: Path, size: int | None = None) -> str:
-    """Hash the first `size` bytes of a file, or all of them."""
+    """Hash the first `size` bytes of a file, or the whole file."""
     with path.open("rb") as file:
         return sha256_of(FileRange(file.fileno(), 0, os.fstat(file.fileno()).st_size if size is None else size))
 
 
 @dataclass(frozen=True)
 class BitDifference:
-    """Values of two tensors that have other bits.
+    """Number and place of the values by which two tensors differ.
 
     Attributes:
-        count: values that differ.
-        size: values of the tensor.
+        count: number of values whose bits differ.
+        size: number of values in the tensor.
         first: index of the first value that differs.
     """
 
@@ -130,34 +136,49 @@ class BitDifference:
     first: Shape
 
 
-def bit_difference(one: FileRange | Array, other: FileRange | Array, spec: TensorSpec) -> BitDifference | None:
+def bit_difference(
+    one: FileRange | Array, other: FileRange | Array, spec: TensorSpec, *, watch: Callable[[], None] = lambda: None
+) -> BitDifference | None:
     """Compare two tensors of one dtype and shape bit by bit; None if they are equal.
 
     Args:
-        one: its values, little-endian and in C order where they stand in a file.
+        one: an array, or a range that holds the values little-endian and in C order.
         other: likewise.
         spec: dtype and shape of both.
+        watch: called before each piece of a range; an exception that it raises ends the work.
     """
-    if isinstance(one, FileRange) and isinstance(other, FileRange) and same_bytes(one, other):
+    if isinstance(one, FileRange) and isinstance(other, FileRange) and same_bytes(one, other, watch=watch):
         return None
     count, first, start = 0, 0, 0
-    for mine, theirs in zip(flat_arrays(one, spec.dtype), flat_arrays(other, spec.dtype), strict=True):
-        bits = f"u{mine.itemsize}"
-        different = mine.view(bits) != theirs.view(bits)
+    for mine, theirs in zip(_flat_bits(one, spec.dtype), _flat_bits(other, spec.dtype), strict=True):
+        watch()
+        different = mine != theirs
         if not count and different.any():
             first = start + int(different.argmax())
         count += int(np.count_nonzero(different))
         start += mine.size
-    position = tuple(int(index) for index in np.unravel_index(first, spec.shape)) if count else ()
-    return BitDifference(count, start, position) if count else None
+    index = tuple(int(position) for position in np.unravel_index(first, spec.shape)) if count else ()
+    return BitDifference(count, start, index) if count else None
+
+
+def _flat_bits(values: FileRange | Array, dtype: str) -> Iterator[Array]:
+    """Give the bits of values as flat arrays of unsigned integers."""
+    bits = f"uint{8 * ITEMSIZES[dtype]}"
+    return flat_arrays(values if isinstance(values, FileRange) else np.ascontiguousarray(values).view(bits), bits)
 
 
 def same_bytes(one: FileRange, other: FileRange, *, watch: Callable[[], None] = lambda: None) -> bool:
-    """True if two ranges hold the same bytes; an exception that `watch` raises before a piece ends the work."""
+    """Compare two ranges; True if they hold the same bytes.
+
+    Args:
+        one: a range.
+        other: another.
+        watch: called before each piece; an exception that it raises ends the work.
+    """
     if one.size != other.size:
         return False
-    # Memoryviews are compared value by value, the bytearrays behind them many at a time. What a last, shorter piece
-    # leaves in those is of the pieces before it, which were equal.
+    # Python compares memoryviews byte by byte, the bytearrays behind them many bytes at a time. Those hold, behind a
+    # last, shorter piece, bytes of the piece before it, which were equal.
     for mine, theirs in zip(read_pieces(one), read_pieces(other), strict=True):
         watch()
         if mine.obj != theirs.obj:
@@ -168,8 +189,8 @@ def same_bytes(one: FileRange, other: FileRange, *, watch: Callable[[], None] = 
 def copy_range(source: FileRange, target: int) -> None:
     """Copy a range to the current position of the open file `target`.
 
-    On Linux the bytes stay in the kernel (`copy_file_range`, which on some file systems shares them and copies nothing;
-    else `sendfile`); where the kernel cannot, they are read and written in pieces.
+    On Linux the kernel copies: by `copy_file_range`, which shares the bytes on some file systems, else by `sendfile`.
+    Elsewhere the range is read and written in pieces.
     """
     done = _copy_in_kernel(source, target)
     for piece in read_pieces(FileRange(source.descriptor, source.offset + done, source.size - done)):
@@ -177,22 +198,25 @@ def copy_range(source: FileRange, target: int) -> None:
 
 
 def write_all(target: int, data: bytes | memoryview) -> None:
-    """Write every byte, in as many calls as the system needs."""
+    """Write all bytes at the current position of the open file `target`."""
     view = memoryview(data)
     while view:
         view = view[os.write(target, view[:PIECE]) :]
 
 
 def read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
-    """Fill a buffer of bytes from byte `offset`; give the bytes read, fewer only where the file ends.
+    """Fill a buffer of bytes from byte `offset` of an open file.
+
+    Returns:
+        The number of bytes read: less than the size of the buffer only where the file ends.
 
     Raises:
         FormatError: the system cannot read the file.
     """
     done = 0
     try:
-        while done < len(buffer) and (found := _read_some(buffer[done:], descriptor, offset + done)):
-            done += found
+        while done < len(buffer) and (count := _read_some(buffer[done:], descriptor, offset + done)):
+            done += count
     except OSError as error:
         raise FormatError(
             f"the source cannot be read at byte {offset + done:,}: {error.strerror or error}. Is its disk in order?"
@@ -201,15 +225,15 @@ def read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
 
 
 def _copy_in_kernel(source: FileRange, target: int) -> int:
-    """Copy as much as the kernel will, by the better way first; give the number of bytes that it copied."""
+    """Have the kernel copy as many bytes as it will, and return their number."""
     done = _copy_by(_copy_file_range, source, 0, target)
     return _copy_by(_sendfile, source, done, target)
 
 
 def _copy_by(call: Callable[[FileRange, int, int], int], source: FileRange, done: int, target: int) -> int:
-    """Copy on from byte `done` for as long as a system call will; give the byte reached."""
+    """Copy from byte `done` of the range for as long as a system call will; return the byte reached."""
     try:
-        # Some file systems give 0 for what they cannot copy; a source that really ended fails in the next read.
+        # Some file systems return 0 where they cannot copy; at the true end of a source, the next read fails.
         while done < source.size and (copied := call(source, done, target)):
             done += copied
     except OSError as error:
@@ -235,12 +259,12 @@ def _read_some(buffer: memoryview, descriptor: int, offset: int) -> int:
         return os.preadv(descriptor, [buffer], offset)
     with _POSITION:
         os.lseek(descriptor, offset, os.SEEK_SET)
-        found = os.read(descriptor, len(buffer))
-    buffer[: len(found)] = found
-    return len(found)
+        data = os.read(descriptor, len(buffer))
+    buffer[: len(data)] = data
+    return len(data)
 
 
-def _ended(source: FileRange, done: int) -> FormatError:
+def _ended_early(source: FileRange, done: int) -> FormatError:
     return FormatError(
         f"the source ended at byte {source.offset + done:,} while it was being read; expected {source.size - done:,} "
         "more bytes (it was whole when it was opened). Did something truncate or replace it? Convert again"

@@ -1,6 +1,6 @@
-"""The `.params` files of MXNet and Gluon: what is in their bytes, how to read them and how to write them.
+"""The `.params` format of MXNet and Gluon: its bytes, and how to read and write them.
 
-The numbers of MXNet releases below are those that were seen to write or read what is described.
+The MXNet releases named below were seen to write or read the bytes described.
 
 Purpose
 -------
@@ -17,16 +17,16 @@ npy         93 4E 55 4D 50 59            MXNet 2, `npx.save` of one array
 Capabilities
 ------------
 - Arrays of 13 types, of 0 to 32 dimensions, with zero-size axes; dense, by rows (row_sparse) or compressed (csr).
-- Names are free text: empty, with dots, slashes, colons or NUL. A list file may do without.
-- The header of each array says how long it is, so that a reader steps from header to header and maps the values.
+- Names are free text: empty, with dots, slashes, colons or NUL. A list file may have no names.
+- The header of each array gives its size, so that a reader steps from header to header and maps the values.
 
 Limitations
 -----------
 - A list file has no checksum, no alignment, no padding, no table of offsets, no compression and no version of its
   writer.
-- The names of a list file stand behind all values: a file that was cut short has none.
+- The names of a list file stand behind all values: a file that was cut short has no names.
 - No configuration, vocabulary, gradient or optimizer state; no sign that two arrays were one parameter.
-- Some forks keep bit-packed weights under the type float64 or float32. Nothing in the file tells.
+- Some forks keep bit-packed weights under the type float64 or float32. Nothing in the file shows it.
 
 List file
 ---------
@@ -44,14 +44,14 @@ The smallest file, of no arrays, has 32 bytes.
 
 Records
 -------
-The first u32 of a record gives its version, record by record::
+The first u32 of a record gives the version of that record::
 
     0xF993FAC8   version 1   MXNet 0.11
     0xF993FAC9   version 2   MXNet 0.12 to 1.9, and `mx.nd.save` of 2.0
     0xF993FACA   version 3   MXNet 1.5 to 2.0 under np shape semantics
-    0 to 32      version 0   MXNet up to 0.10: the word is the number of dimensions
+    0 to 32      version 0   MXNet up to 0.10: the first u32 is the number of dimensions
 
-What follows the word of a dense array; n is the number of dimensions::
+A dense array goes on as follows; n is the number of dimensions::
 
     version 0                version 1                versions 2 and 3
                                                       i32      storage type: 0 dense, 1 row_sparse, 2 csr
@@ -62,13 +62,13 @@ What follows the word of a dense array; n is the number of dimensions::
     i32      type flag       i32      type flag       i32      type flag
              values                   values                   values
 
-Values are in C order, as many bytes as the dimensions and the type ask for. The device is where the array was when it
-was saved; a reader ignores it, whatever it is.
+Values are in C order, as many bytes as dimensions and type require. The device held the array when it was saved; a
+reader ignores it.
 
 Without dimensions: a record of version 0 or 1 ends behind n, and is an array without a value ("none"). Versions 2 and
 3 have a scalar: device, type and one value follow. (MXNet's own reader takes version 2 for "none" and then loses its
-place, so no MXNet reads back the scalars that it wrote.) Only if a file does not work out to its end when all version
-2 records without dimensions are scalars, a reader MAY try it with all of them as "none".
+place, so no MXNet reads back the scalars that it wrote.) A reader MAY read all version 2 records without dimensions as
+"none", only if reading them as scalars does not end at the end of the file.
 
 Sparse arrays, version 2 alone; "shape" is an i32 and as many i64::
 
@@ -104,7 +104,7 @@ descr `[('bfloat16', '<u2')]`, or `'<b2'`.
 
 A sparse array NAME is a folder of exactly these members: `NAME/data.npy`, `NAME/indices.npy`, for csr
 `NAME/indptr.npy`, `NAME/shape.npy` (int64) and `NAME/format.npy`, which has a header that does not parse and behind
-it the letters `row_sparse` or `csr`. Any other folder holds dense arrays.
+it the text `row_sparse` or `csr`. Any other folder holds dense arrays.
 
 What a reader must not do
 -------------------------
@@ -113,32 +113,31 @@ What a reader must not do
 - It MUST NOT use a sparse index that it has not checked: in range, each row or column once, indptr from 0 to the
   number of values without a fall.
 - It MUST NOT unpickle (object arrays, `.states` files), nor take names of members for paths of files.
-- It SHOULD refuse what MXNet lets pass and what is most likely damage: bytes behind the end, two arrays of one name,
-  other bools than 0 and 1.
+- It SHOULD refuse files that MXNet reads and that are most likely damaged: bytes behind the end, two arrays of one
+  name, other bools than 0 and 1.
 
 What a writer should do
 -----------------------
-- It SHOULD write version 2 records: they are what the most releases read. It MUST NOT write 0-d arrays in them.
+- It SHOULD write version 2 records, which most releases read. It MUST NOT write 0-d arrays in them.
 - It SHOULD make the file appear complete, under its name, at once.
 
 This reader
 -----------
-`open_params` refuses, with the place and the reason, everything that is not as above. What MXNet accepts and it does
-not: trailing bytes and repeated names (`allow_trailing`, `allow_duplicates`), sparse indices out of place, wrong
-bools, members whose names lead out of their archive. What it accepts and MXNet does not: version 2 scalars, versions 2
-and 3 side by side, old "none" records.
+`open_params` refuses every file that is not as above, with the place and the reason. It refuses some files that MXNet
+reads: trailing bytes and repeated names (`allow_trailing`, `allow_duplicates`), sparse indices out of place, wrong
+bools, members whose names lead out of their archive. It reads some files that MXNet refuses: version 2 scalars,
+versions 2 and 3 side by side, old "none" records.
 
-What opening sees: all headers, all names, the shapes of sparse arrays, the structure of an archive, and the checksum
-of a `.params` file inside one. What is checked when an array is asked for: sparse indices, bools, the checksum of its
-member.
+Opening checks all headers, all names, the shapes of sparse arrays, the structure of an archive, and the checksum of a
+`.params` file inside one. Sparse indices, bools and the checksum of a member are checked when an array is asked for.
 
 Limits that no sane file meets: 32 dimensions; a sparse array reads as dense up to 64 MiB, or 1,024 times the file if
 that is more; an archive unpacks to 64 MiB, or 100 times its size; a `.npy` header of 4,096 bytes; 32,768
 arrays, or members of an archive (`max_arrays`); 100 bytes of names for each of them, or 1 MiB together.
 
 The file is mapped and must keep its bytes while it is open or a view of it lives: cutting it short ends the process.
-With `mapped=False` arrays are read when they are asked for, and a file that was cut short is a FormatError: everything
-else in the package opens files so. `ParamsFile.check_unchanged` tells whether the file is still the one that it was.
+With `mapped=False` arrays are read when they are asked for, and a file that was cut short is a FormatError; the rest of
+the package opens files so. `ParamsFile.check_unchanged` checks that the file is still the one that was opened.
 """
 
 from bort_convert.params.info import MAX_ARRAYS, TensorInfo

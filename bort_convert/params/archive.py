@@ -1,4 +1,4 @@
-"""The zip container: its members, each checked against its neighbours and its own local header.
+"""Read the members of a zip archive, each checked against its neighbours and its own local header.
 
 `zipfile` reads the central directory, which alone is trusted: MXNet 2 leaves the sizes in local headers at zero. The
 bytes of a member are not read through `zipfile`, so that arrays can be views of the file.
@@ -13,8 +13,8 @@ import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bort_convert.params.cursor import Cursor, Span, amount, counted, shown
-from bort_convert.params.info import MAX_ARRAYS, check_count, name_bytes
+from bort_convert.params.cursor import Cursor, Span, amount, counted, quoted
+from bort_convert.params.info import MAX_ARRAYS, check_count, name_limit
 from bort_convert.params.member import CrcGuard, Member
 from bort_convert.params.sniff import END_MAGIC, LOCAL_MAGIC
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
-ALWAYS_UNPACKED = 64 * 2**20  # bytes that the members together may unpack to however small the archive is
-UNPACK_RATIO = 100  # beyond that, how many times larger than the archive
+ALWAYS_UNPACKED = 64 * 2**20  # bytes that all members may unpack to however small the archive is
+UNPACK_RATIO = 100  # size of the archive times this may be unpacked beyond that
 
 END_BYTES = 22
 END_SEARCH = 2**18  # bytes that `zipfile` may read to find the central directory; a comment has up to 2**16
 ENCRYPTED = 0x1 | 0x40 | 0x2000  # flag bits: encrypted, strongly encrypted, directory encrypted
 STREAMED = 0x8  # flag bit: sizes and checksum follow the data
-IN_EXTRA = 0xFFFFFFFF  # a 32-bit size that stands in the zip64 extra field
+IN_EXTRA = 0xFFFFFFFF  # a 32-bit size whose value is in the zip64 extra field
 ZIP64 = 1
 
-# What `zipfile` lets out for one damaged directory or another.
+# Exceptions of `zipfile` for damaged directories.
 DAMAGE = (
     zipfile.BadZipFile,
     NotImplementedError,
@@ -47,17 +47,17 @@ DAMAGE = (
 
 
 def read_members(span: Span, *, allow_trailing: bool = False, max_arrays: int = MAX_ARRAYS) -> list[Member]:
-    """All members of an archive, in the order of its central directory.
+    """Read the members of an archive, in the order of its central directory.
 
     Raises:
         FormatError: the archive is damaged or encrypted, has a name twice, has more members than `max_arrays`, or would
             unpack to far too much.
     """
     try:
-        with zipfile.ZipFile(io.BufferedReader(_SpanFile(span, name_bytes(max_arrays) + END_SEARCH))) as archive:
+        with zipfile.ZipFile(io.BufferedReader(_SpanFile(span, name_limit(max_arrays) + END_SEARCH))) as archive:
             infos, directory, comment = archive.infolist(), archive.start_dir, archive.comment
     except DAMAGE as error:
-        reason = shown(str(error))
+        reason = quoted(str(error))
         raise span.error(
             f"a zip archive without a readable central directory ({reason}). Truncated download?"
         ) from error
@@ -78,7 +78,8 @@ def _check_end(span: Span, comment: bytes) -> None:
     end.skip(max(span.size - END_BYTES - len(comment), 0), "the archive")
     if end.take(len(END_MAGIC), "the end of the central directory") != END_MAGIC:
         raise span.error(
-            "bytes stand behind the end of the archive; expected the end of the file. allow_trailing=True ignores them"
+            "bytes stand behind the end of the archive; expected the end of the file. `allow_trailing=True` "
+            "ignores them"
         )
 
 
@@ -86,7 +87,7 @@ def _check_names_and_sizes(span: Span, infos: Sequence[zipfile.ZipInfo]) -> None
     names = set()
     for info in infos:
         if info.orig_filename in names:
-            raise span.error(f"two members of the archive are called {shown(info.orig_filename)}; expected one")
+            raise span.error(f"two members of the archive are called {quoted(info.orig_filename)}; expected one")
         names.add(info.orig_filename)
     total, allowed = sum(info.file_size for info in infos), max(ALWAYS_UNPACKED, UNPACK_RATIO * span.size)
     if total > allowed:
@@ -97,15 +98,15 @@ def _check_names_and_sizes(span: Span, infos: Sequence[zipfile.ZipInfo]) -> None
 
 
 def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
-    """A member, once what the archive says of it in three places agrees.
+    """Make a member, once its directory entry, its local header and its place agree.
 
     Args:
         span: the archive.
         info: its entry in the central directory.
-        limit: byte of the archive at which the next thing starts.
+        limit: byte of the archive at which the next member or the directory starts.
     """
     name = info.orig_filename
-    label = f"{span.label}: member {shown(name)}"
+    label = f"{span.label}: member {quoted(name)}"
     here = replace(span, label=label)
     if name.startswith("/") or ".." in re.split(r"[/\\]", name):
         raise here.error(
@@ -136,7 +137,7 @@ def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
 
 
 def _check_local(here: Span, cursor: Cursor, info: zipfile.ZipInfo) -> None:
-    """Steps over a local header and compares it with the central directory."""
+    """Step over a local header and compare it with the central directory."""
     magic = cursor.take(len(LOCAL_MAGIC), "its local header")
     if magic != LOCAL_MAGIC:
         raise here.error(f"its local header starts with {magic!r}; expected {LOCAL_MAGIC!r}")
@@ -146,7 +147,7 @@ def _check_local(here: Span, cursor: Cursor, info: zipfile.ZipInfo) -> None:
     name = cursor.take(name_bytes, "its name")
     extra = cursor.take(extra_bytes, "its extra field")
     if name != _raw_name(info):
-        raise here.error(f"its local header calls it {shown(name)}")
+        raise here.error(f"its local header calls it {quoted(name)}")
     if flags & ENCRYPTED or method != info.compress_type:
         raise here.error(
             f"its local header has flags 0x{flags:04X} and method {method}; expected {info.compress_type}, plain"
@@ -162,16 +163,16 @@ def _check_local(here: Span, cursor: Cursor, info: zipfile.ZipInfo) -> None:
 
 
 def _raw_name(info: zipfile.ZipInfo) -> bytes:
-    """The name as bytes: `zipfile` decodes it as UTF-8 if a flag says so, else as code page 437."""
+    """Encode the name again: `zipfile` decodes it as UTF-8 if a flag says so, else as code page 437."""
     return info.orig_filename.encode("utf-8" if info.flag_bits & 0x800 else "cp437")
 
 
 def _zip64_sizes(extra: bytes) -> tuple[int, int] | None:
-    """Packed and unpacked size from a local header's extra field, if they are there."""
+    """Read packed and unpacked size from the extra field of a local header; None if it has none."""
     at = 0
     while at + 4 <= len(extra):
-        kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == ZIP64 and length >= 16 and at + 20 <= len(extra):  # noqa: PLR2004 - two u64 behind two u16
+        field, length = struct.unpack_from("<HH", extra, at)
+        if field == ZIP64 and length >= 16 and at + 20 <= len(extra):  # noqa: PLR2004 - two u64 behind two u16
             size, packed = struct.unpack_from("<QQ", extra, at + 4)
             return packed, size
         at += 4 + length
@@ -179,11 +180,11 @@ def _zip64_sizes(extra: bytes) -> tuple[int, int] | None:
 
 
 class _SpanFile(io.RawIOBase):
-    """A span as the file object that `zipfile` wants; the descriptor's own position is left alone.
+    """A span as a file object for `zipfile`; the position of the open file does not move.
 
     Args:
         span: the archive.
-        most: bytes that may be read. `zipfile` holds each entry of a directory in many times its bytes.
+        most: bytes that may be read. `zipfile` takes many times the bytes of a directory in memory.
     """
 
     def __init__(self, span: Span, most: int) -> None:
@@ -214,6 +215,6 @@ class _SpanFile(io.RawIOBase):
         if self._left < 0:
             raise self._span.error(
                 f"a zip archive with a central directory of more than {self._most:,} bytes. If the archive is what it "
-                f"should be, raise the number of its members with --max-arrays (max_arrays in Python)"
+                f"should be, raise the number of its members with `max_arrays`"
             )
         return len(chunk)

@@ -1,7 +1,7 @@
 """Bounded reading: a span of bytes, and a cursor that never leaves it.
 
-A number from a file is compared with the bytes that are left before anything is done with it, and every short read
-gives the same sentence: what was being read, how many bytes it needs, at which byte, and how many are left.
+A number from a file is compared with the bytes that are left before it is used. Every short read gives the same
+message: what was being read, the bytes that it needs, at which byte, and how many bytes remain.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 WIDEST = 80  # characters of a file's own text in a message
 
 
-def shown(text: str | bytes) -> str:
-    """Text from a file as a message may show it: quoted, escaped and short."""
+def quoted(text: str | bytes) -> str:
+    """Quote, escape and shorten text from a file for a message."""
     return clipped(repr(text[: WIDEST + 1]))
 
 
 def clipped(text: str) -> str:
-    """Text cut to the width that a message has for it."""
+    """Shorten text to `WIDEST` characters."""
     return text if len(text) <= WIDEST else text[: WIDEST - 3] + "..."
 
 
 def amount(number: int) -> str:
-    """A count as a message may show it: the product of a file's own numbers can have hundreds of digits."""
+    """Format a count for a message: the product of a file's own numbers can have hundreds of digits."""
     return f"{number:,}" if number < 2**64 else "more than 2**64"
 
 
 def counted(number: int, noun: str) -> str:
-    """A count with its noun in the right number."""
+    """Format a count with its noun, in the singular or plural."""
     return f"{amount(number)} {noun}{'' if number == 1 else 's'}"
 
 
-def _unguarded() -> None:
-    """The guard of bytes that carry no checksum."""
+def _no_checksum() -> None:
+    """Guard bytes that carry no checksum: do nothing."""
 
 
 @dataclass(frozen=True)
 class Span:
-    """A stretch of bytes: a whole file, or one member of an archive where it stands.
+    """A stretch of bytes: a whole file, or one member of an archive in its place.
 
     Attributes:
         data: an open file, or unpacked bytes.
         start: index in `data` of the first byte.
-        stop: index behind the last byte.
-        label: how messages name it; bytes in messages count from `start`.
+        stop: index in `data` behind the last byte.
+        label: name of the span in messages, in which bytes count from `start`.
         guard: raises FormatError when a checksum over these bytes fails.
     """
 
@@ -61,7 +61,7 @@ class Span:
     start: int
     stop: int
     label: str
-    guard: Callable[[], None] = _unguarded
+    guard: Callable[[], None] = _no_checksum
 
     @property
     def size(self) -> int:
@@ -69,18 +69,22 @@ class Span:
         return self.stop - self.start
 
     def view(self, start: int, count: int) -> memoryview:
-        """`count` bytes from byte `start` of the span, for an array to stand on; FormatError where there are none."""
+        """Give `count` bytes from byte `start` of the span, to make an array of.
+
+        Raises:
+            FormatError: the file has become shorter.
+        """
         if isinstance(self.data, FileBytes):
             return self.data.view(self.start + start, count)
         return memoryview(self.data)[self.start + start :][:count]
 
     def checked(self) -> Span:
-        """The span itself, once its guard let it pass."""
+        """Run the guard, and return the span itself."""
         self.guard()
         return self
 
     def error(self, message: str) -> FormatError:
-        """An error that begins with the label."""
+        """Make an error that begins with the label."""
         return FormatError(f"{self.label}: {message}")
 
 
@@ -101,34 +105,38 @@ class Cursor:
         """The number of bytes from here to the end of the span."""
         return self.span.stop - self._at
 
-    def skip(self, count: int, what: str) -> int:
-        """Moves over `count` bytes without reading them.
+    def skip(self, count: int, subject: str) -> int:
+        """Move over `count` bytes without reading them.
+
+        Args:
+            count: a number of bytes.
+            subject: name of those bytes in the message of an error.
 
         Returns:
-            The byte that they start at, counted from the start of the span.
+            The first of those bytes, counted from the start of the span.
 
         Raises:
             FormatError: fewer bytes are left.
         """
         if count > self.left:
             raise self.span.error(
-                f"{what} needs {counted(count, 'byte')} at byte {self.byte:,}, where {self.left:,} remain. "
+                f"{subject} needs {counted(count, 'byte')} at byte {self.byte:,}, where {self.left:,} remain. "
                 f"Truncated download?"
             )
         start = self.byte
         self._at += count
         return start
 
-    def take(self, count: int, what: str) -> bytes:
-        """The next `count` bytes; FormatError when fewer are left."""
-        start = self.span.start + self.skip(count, what)
+    def take(self, count: int, subject: str) -> bytes:
+        """Read the next `count` bytes; raise FormatError when fewer are left."""
+        start = self.span.start + self.skip(count, subject)
         return bytes(self.span.data[start : start + count])
 
-    def numbers(self, codes: str, what: str) -> tuple[int, ...]:
-        """The next little-endian integers, one for each `struct` code; FormatError when too few bytes are left."""
-        values: tuple[int, ...] = struct.unpack(f"<{codes}", self.take(struct.calcsize(f"<{codes}"), what))
+    def numbers(self, codes: str, subject: str) -> tuple[int, ...]:
+        """Read little-endian integers, one for each `struct` code; raise FormatError when too few bytes are left."""
+        values: tuple[int, ...] = struct.unpack(f"<{codes}", self.take(struct.calcsize(f"<{codes}"), subject))
         return values
 
-    def number(self, code: str, what: str) -> int:
-        """The next little-endian integer; FormatError when too few bytes are left."""
-        return self.numbers(code, what)[0]
+    def number(self, code: str, subject: str) -> int:
+        """Read a little-endian integer; raise FormatError when too few bytes are left."""
+        return self.numbers(code, subject)[0]

@@ -1,4 +1,4 @@
-"""What a file says about its arrays: the public `TensorInfo`, and the records and pieces that it is made from."""
+"""Headers of a file's arrays: the public `TensorInfo`, and the records that it is made from."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.lazy_numpy import np
-from bort_convert.params.cursor import clipped, shown
+from bort_convert.params.cursor import clipped, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from bort_convert.params.cursor import Span
 
 Storage: TypeAlias = Literal["dense", "row_sparse", "csr", "none"]
-Kind: TypeAlias = Literal["list", "zip", "npy"]
+Container: TypeAlias = Literal["list", "zip", "npy"]
 
 MAX_DIMENSIONS = 32  # NumPy 1 has no more
-MAX_BYTES = 2**63 - 1  # NumPy refuses a shape beyond, even an empty one
+MAX_BYTES = 2**63 - 1  # NumPy refuses a larger shape, even an empty one
 MAX_ARRAYS = 32_768  # at some 2 kB each in memory; a large network has a thousand
-NAME_BYTES = 100  # all names together may take this, for each array that is allowed
-ALWAYS_NAMED = 2**20  # bytes that they may take however few arrays are allowed
+NAME_BYTES = 100  # of all names together, for each array that is allowed
+ALWAYS_NAMED = 2**20  # bytes of all names together that are allowed however few arrays are
 
 # The type flags of list files. Source: apache/mxnet, 3rdparty/mshadow/mshadow/base.h, enum TypeFlag
 DTYPES: Mapping[int, str] = MappingProxyType(
@@ -49,18 +49,18 @@ DTYPES: Mapping[int, str] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
-    """What the header of a file says about one array; no payload has been read or checked.
+    """Header of one array; its values have not been read or checked.
 
     Attributes:
-        name: its name; "0", "1", ... in a file without names.
-        shape: of the array as it reads (dense); () for a record without a value.
+        name: name of the array; "0", "1", ... in a file without names.
+        shape: shape of the array as it reads (dense); () for a record without a value.
         dtype: NumPy's name of the type, or "bfloat16"; None for a record without a value.
         storage: "dense", "row_sparse", "csr", or "none" for a record without a value.
-        offset: where the values start, in bytes from the start of `ParamsFile.fileno()`: `nbytes` bytes, little-endian,
-            C order. None where they do not stand there so: a deflated member, Fortran order, no value.
-            Copying them past the mapping leaves out what `ParamsFile[name]` checks: the checksum of an archive, the
-            bytes of a bool.
-        nbytes: bytes of the stored values: of the whole array when dense, of what is kept when sparse.
+        offset: byte of the open file (`ParamsFile.fileno()`) from which `nbytes` bytes hold the values, little-endian
+            and in C order. None where no bytes of the file do: a deflated member, Fortran order, no value.
+            Copying them from the file leaves out two checks that `ParamsFile[name]` makes: the checksum of an archive,
+            and that a bool is 0 or 1. `ParamsFile.check` makes them.
+        nbytes: bytes of the stored values: of the whole array when dense, of the kept values when sparse.
     """
 
     name: str
@@ -72,22 +72,22 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """One run of values in the file: a dense array, or the data, indices or indptr of a sparse one.
+class StoredArray:
+    """One array as the file stores it: a dense array, or the data, indices or indptr of a sparse one.
 
     Attributes:
         dtype: NumPy's name of the type, or "bfloat16".
-        shape: of the values.
-        start: first byte of the values, from the start of the span that `source` gives.
-        source: gives the bytes, unpacked and with their checksum verified.
+        shape: shape of the values.
+        start: first byte of the values, counted from the start of the span that `open_span` gives.
+        open_span: gives the bytes, unpacked and with their checksum verified.
         offset: as in TensorInfo.
-        fortran: the first axis runs fastest.
+        fortran: True if the first axis runs fastest.
     """
 
     dtype: str
     shape: Shape
     start: int
-    source: Callable[[], Span]
+    open_span: Callable[[], Span]
     offset: int | None
     fortran: bool = False
 
@@ -97,38 +97,44 @@ class Piece:
         return math.prod(self.shape) * ITEMSIZES[self.dtype]
 
     def check(self, label: str) -> None:
-        """Checks what `load` would; values are looked at only where something about them can be wrong."""
+        """Check as `load` does, reading no values but those of a bool."""
         if self.dtype == "bool":
             self.load(label)
         else:
-            self.source()
+            self.open_span()
 
     def load(self, label: str) -> Array:
-        """The values, as a view of the source's bytes (misaligned where the file has them so) where it is mapped.
+        """Give the values, as a view of the file (misaligned where the file has them so) if the file is mapped.
 
         Raises:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
-        span = self.source()
+        span = self.open_span()
         flat = np.frombuffer(span.view(self.start, self.nbytes), numpy_dtype(self.dtype))
         if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:
             first = int(wrong[0])
-            found = int(flat.view(np.uint8)[first])
-            raise FormatError(f"{label}: value {first} of a bool array is the byte {found}; expected 0 or 1")
+            byte = int(flat.view(np.uint8)[first])
+            raise FormatError(f"{label}: value {first} of a bool array is the byte {byte}; expected 0 or 1")
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One array of a file: how it is stored, its dense shape, and its pieces by name ("data" always among them)."""
+    """One named array of a file.
+
+    Attributes:
+        storage: as in TensorInfo.
+        shape: shape of the array as it reads (dense).
+        stored: the arrays that the file stores for it: "data"; for a sparse one also "indices", and "indptr" for csr.
+    """
 
     storage: Storage
     shape: Shape
-    pieces: Mapping[str, Piece]
+    stored: Mapping[str, StoredArray]
 
     def info(self, name: str) -> TensorInfo:
-        """The public face of the record, once it has a name."""
-        data = self.pieces.get("data")
+        """Make the public header of the record, once its name is known."""
+        data = self.stored.get("data")
         if data is None:
             return TensorInfo(name, self.shape, None, self.storage, None, 0)
         return TensorInfo(name, self.shape, data.dtype, self.storage, data.offset, data.nbytes)
@@ -139,47 +145,54 @@ NONE = Record("none", (), MappingProxyType({}))
 
 @dataclass(frozen=True)
 class Contents:
-    """All records of a file, in file order and with their names, which may still repeat."""
+    """All records of a file.
 
-    kind: Kind
+    Attributes:
+        container: "list", "zip" or "npy".
+        named: False where the arrays have no names in the file.
+        records: name and record of each array, in file order; names may repeat.
+        note: how the file was read, if that needs saying.
+    """
+
+    container: Container
     named: bool
     records: tuple[tuple[str, Record], ...]
     note: str = ""
 
 
-def check_count(span: Span, what: str, count: int, most: int) -> None:
-    """Refuses a file of more arrays than the caller lets it have: each takes memory, however few bytes it has.
+def check_count(span: Span, finding: str, count: int, most: int) -> None:
+    """Refuse a file of more than `most` arrays: each takes memory, however few bytes it has in the file.
 
     Raises:
-        FormatError: it has more.
+        FormatError: it has more; the message begins with `finding`.
     """
     if count > most:
         raise span.error(
-            f"{what}; at most {most:,} are read. If the file is what it should be, raise the limit with "
-            f"--max-arrays {count} (max_arrays in Python)"
+            f"{finding}; at most {most:,} are read. If the file is what it should be, raise the limit with "
+            f"`max_arrays={count}`"
         )
 
 
-def name_bytes(arrays: int) -> int:
-    """How many bytes the names of so many arrays may take together."""
+def name_limit(arrays: int) -> int:
+    """Compute the number of bytes that the names of so many arrays may take together."""
     return max(ALWAYS_NAMED, NAME_BYTES * arrays)
 
 
-def check_shape(span: Span, what: str, shape: Shape, dtype: str) -> None:
-    """Refuses a shape that no NumPy array can have.
+def check_shape(span: Span, subject: str, shape: Shape, dtype: str) -> None:
+    """Refuse a shape that no NumPy array can have.
 
     Raises:
-        FormatError: more than 32 dimensions, a negative one, or more bytes than 63 bits count.
+        FormatError: more than 32 dimensions, a negative one, or more bytes than 63 bits can count.
     """
     if len(shape) > MAX_DIMENSIONS:
-        raise span.error(f"{what} has {len(shape):,} dimensions; expected 0 to {MAX_DIMENSIONS}")
+        raise span.error(f"{subject} has {len(shape):,} dimensions; expected 0 to {MAX_DIMENSIONS}")
     for axis, size in enumerate(shape):
         if size < 0:
-            raise span.error(f"{what}: dimension {axis} of {clipped(str(shape))} is {size}; expected 0 or more")
+            raise span.error(f"{subject}: dimension {axis} of {clipped(str(shape))} is {size}; expected 0 or more")
     if math.prod(size for size in shape if size) * ITEMSIZES[dtype] > MAX_BYTES:
-        raise span.error(f"{what}: the shape {clipped(str(shape))} of {dtype} is more than 2**63 bytes")
+        raise span.error(f"{subject}: the shape {clipped(str(shape))} of {dtype} is more than 2**63 bytes")
 
 
 def tensor_label(label: str, name: str) -> str:
-    """How a message names an array whose name is known."""
-    return f"{label}: tensor {shown(name)}"
+    """Give the name of an array in messages: the file's label and the array's name."""
+    return f"{label}: tensor {quoted(name)}"

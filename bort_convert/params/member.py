@@ -1,4 +1,4 @@
-"""One member of an archive: bytes that stand in the file as they are, or deflated; a bare file counts as one, too."""
+"""One member of an archive, stored or deflated; a file outside of any archive counts as one, too."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CHUNK = 2**20
-RAW_DEFLATE = -15  # zlib's word for a stream without a header
+RAW_DEFLATE = -15  # zlib's number for a stream without a header
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,11 @@ class Member:
     """A member whose place, size and method have been checked against the archive.
 
     Attributes:
-        name: as the archive has it.
-        span: its bytes in the file, deflated or not, guarded by the checksum when they are not.
+        name: name in the archive.
+        span: bytes of the member in the file; guarded by its checksum if they are not deflated.
         size: unpacked bytes.
         crc: CRC-32 of the unpacked bytes.
-        deflated: the bytes in the file are a deflate stream.
+        deflated: True if the bytes in the file are a deflate stream.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Member:
     deflated: bool = False
 
     def head(self, count: int) -> Span:
-        """Its first `count` bytes or more, unless it has fewer; no checksum is verified."""
+        """Give its first `count` bytes or more, if it has as many; no checksum is verified."""
         if not self.deflated:
             return self.span
         start, stop = self.span.start, min(self.span.stop, self.span.start + CHUNK)
@@ -45,7 +45,7 @@ class Member:
         return Span(bytearray(head), 0, len(head), self.span.label)
 
     def whole(self) -> Span:
-        """All of its bytes, unpacked, once their checksum has been verified."""
+        """Give all of its bytes, unpacked, their checksum verified."""
         if not self.deflated:
             return self.span.checked()
         unpacked = bytearray()
@@ -54,11 +54,11 @@ class Member:
         return Span(unpacked, 0, len(unpacked), self.span.label)
 
     def chunks(self) -> Iterator[bytes]:
-        """The unpacked bytes of a deflated member, never more than its announced size.
+        """Unpack a deflated member chunk by chunk, to no more bytes than its announced size.
 
         Raises:
-            FormatError: the stream is damaged or does not give the announced size and checksum; all but the last chunk
-                have been given by then.
+            FormatError: the stream is damaged or does not have the announced size and checksum. Chunks have been given
+                by then.
         """
         self.span.guard()
         inflater = zlib.decompressobj(RAW_DEFLATE)
@@ -86,7 +86,7 @@ class Member:
 
 
 class CrcGuard:
-    """The guard of a stored member: verifies its CRC-32 once, the first time that one of its arrays is handed out."""
+    """Guard of a stored member: verify its CRC-32 once, before the first of its arrays is handed out."""
 
     def __init__(self, span: Span, crc: int) -> None:
         self._span = span
@@ -94,7 +94,7 @@ class CrcGuard:
         self._verified = False
 
     def __call__(self) -> None:
-        """Raises FormatError when the checksum fails."""
+        """Raise FormatError when the checksum fails."""
         if self._verified:
             return
         self._span.guard()
@@ -106,6 +106,6 @@ class CrcGuard:
 
 
 def check_crc(span: Span, found: int, expected: int) -> None:
-    """Raises FormatError when a checksum is not the one that the archive has."""
+    """Raise FormatError when a checksum is not that of the archive."""
     if found != expected:
         raise span.error(f"the CRC-32 is 0x{found:08X}; expected 0x{expected:08X}. The file is damaged: fetch it again")

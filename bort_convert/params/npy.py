@@ -1,12 +1,12 @@
-"""The `.npy` header, read by a small grammar of our own: nothing is evaluated, and NumPy's reader refuses bfloat16.
+"""Read what MXNet 2 writes: a single `.npy` file, and archives of them.
 
-MXNet 2 writes bfloat16 as a structure of one field, `[('bfloat16', '<u2')]`, or (in later sources) as `'<b2'`.
+The `.npy` header is read by a small grammar: nothing is evaluated, and NumPy's own reader refuses bfloat16, which MXNet
+2 writes as a structure of one field, `[('bfloat16', '<u2')]`, or (in later sources) as `'<b2'`.
 
-MERGED params.npz: What the members of an archive mean: arrays of MXNet 2, or one `.params` file that was not unpacked.
-
-A sparse array is a folder: `NAME/data.npy`, `NAME/indices.npy`, `NAME/shape.npy`, `NAME/format.npy`, for csr also
-`NAME/indptr.npy`. Behind the header of `format.npy`, which no reader of `.npy` understands, stand the letters of the
-storage type. A folder with any other set of members holds dense arrays.
+An archive holds one array in each member, or it wraps one `.params` file. A sparse array is a folder of
+`NAME/data.npy`, `NAME/indices.npy`, `NAME/shape.npy`, `NAME/format.npy` and, for csr, `NAME/indptr.npy`. The header of
+`format.npy` does not parse, and behind it stands the storage type as text. A folder with any other set of members holds
+dense arrays.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bort_convert.params.cursor import Cursor, amount, clipped, counted, shown
-from bort_convert.params.info import MAX_DIMENSIONS, Contents, Piece, Record, check_shape
+from bort_convert.params.cursor import Cursor, amount, clipped, counted, quoted
+from bort_convert.params.info import MAX_DIMENSIONS, Contents, Record, StoredArray, check_shape
 from bort_convert.params.member import Member
 from bort_convert.params.sparse import AUXILIARY, check_shapes
 
@@ -56,101 +56,25 @@ HEADER = re.compile(rf"\s*\{{\s*{ITEM}\s*,\s*{ITEM}\s*,\s*{ITEM}\s*,?\s*\}}\s*",
 SHAPE = re.compile(r"\(\s*(?:(?:\d+L?\s*,\s*)+(?:\d+L?)?\s*)?\)", re.ASCII)
 SIZE = re.compile(r"\d+", re.ASCII)
 
-
-def read_npy(span: Span, *, allow_trailing: bool = False) -> Contents:
-    """A bare `.npy` file: one array without a name.
-
-    Raises:
-        FormatError: the header is not as NumPy's specification says, or the file is not as long as it says.
-    """
-    piece = read_piece(Member("", span, span.size), allow_trailing=allow_trailing)
-    left = span.size - piece.start - piece.nbytes
-    note = f"{counted(left, 'byte')} behind the end ignored" if left else ""
-    return Contents("npy", named=False, records=(("0", Record("dense", piece.shape, {"data": piece})),), note=note)
-
-
-def read_piece(member: Member, *, allow_trailing: bool = False) -> Piece:
-    """The values of a member that is a `.npy` file; only its header is read.
-
-    Raises:
-        FormatError: as for `read_npy`.
-    """
-    span = member.head(HEAD_BYTES)
-    text, start = read_header(span)
-    dtype, shape, fortran = _understood(span, text)
-    in_place = not (fortran or member.deflated)
-    piece = Piece(dtype, shape, start, member.whole, member.span.start + start if in_place else None, fortran)
-    left = member.size - start
-    if piece.nbytes > left or (piece.nbytes < left and not allow_trailing):
-        trailing = "allow_trailing=True ignores what stands behind a bare .npy"
-        raise span.error(
-            f"{counted(left, 'byte')} behind the .npy header; expected {amount(piece.nbytes)} for "
-            f"{clipped(str(shape))} {dtype}. {'Truncated download?' if piece.nbytes > left else trailing}"
-        )
-    return piece
-
-
-def read_header(span: Span) -> tuple[str, int]:
-    """The text of a header, not yet understood, and the byte that it ends at.
-
-    Raises:
-        FormatError: no `.npy` magic, an unknown version, or a header that is too long.
-    """
-    cursor = Cursor(span)
-    if (magic := cursor.take(len(MAGIC), "the .npy magic")) != MAGIC:
-        raise span.error(f"starts with {magic!r}; expected {MAGIC!r} of a .npy file")
-    version = cursor.numbers("BB", "the .npy version")
-    if version not in LENGTH_CODES:
-        raise span.error(f".npy version {version[0]}.{version[1]} at byte 6; expected 1.0, 2.0 or 3.0")
-    length = cursor.number(LENGTH_CODES[version[0], version[1]], "the length of the .npy header")
-    if length > HEADER_LIMIT:
-        raise span.error(f"the .npy header announces {length:,} bytes; expected at most {HEADER_LIMIT:,}")
-    return cursor.take(length, "the .npy header").decode("latin-1"), cursor.byte
-
-
-def _understood(span: Span, text: str) -> tuple[str, Shape, bool]:
-    """Type, shape and whether the first axis runs fastest, from the text of a header."""
-    match = HEADER.fullmatch(text)
-    items = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
-    order = ORDERS.get(items.get("fortran_order", ""))
-    if len(items) < len(KEYS) or order is None or not SHAPE.fullmatch(items["shape"]):
-        raise span.error(f"the .npy header is {shown(text.strip())}; expected a dict of descr, fortran_order and shape")
-    if (descr := items["descr"]) not in DTYPES:
-        pickle = " (objects, which are a pickle and never unpacked)" if "O" in descr else ""
-        raise span.error(f"the .npy header has descr {clipped(descr)}{pickle}; expected a little-endian number or bool")
-    dtype, shape = DTYPES[descr], tuple(map(int, SIZE.findall(items["shape"])))
-    check_shape(span, "the array", shape, dtype)
-    return dtype, shape, order and len(shape) > 1
-
-
 SUFFIX = ".npy"
 SHAPE_MEMBER, FORMAT_MEMBER = "shape.npy", "format.npy"
-FORMAT_BYTES = 4200  # a header at its longest, and a word behind it
+FORMAT_BYTES = 4200  # the longest header, and a storage type
 
 
-def single_params(span: Span, members: Sequence[Member]) -> Member | None:
-    """The `.params` member of an archive that is a wrapping around it; None when the archive holds arrays.
+def read_npy(span: Span, *, allow_trailing: bool = False) -> Contents:
+    """Read a single `.npy` file: one array without a name.
 
     Raises:
-        FormatError: it is neither.
+        FormatError: the header is not as NumPy's specification says, or the file is not as long as the header says.
     """
-    own = [member for member in members if not member.name.startswith("__MACOSX/")]
-    names = [member.name for member in own]
-    if any(name.endswith("data.pkl") for name in names):
-        raise span.error("a PyTorch checkpoint (a zip archive with data.pkl); expected an MXNet .params file")
-    wrapped = [member for member in own if member.name.endswith(".params")]
-    if not wrapped:
-        return None
-    if len(wrapped) > 1 or any(name.endswith(SUFFIX) for name in names):
-        found = clipped(", ".join(shown(name) for name in names))
-        raise span.error(
-            f"an archive with {found}; expected one .params member, or .npy members alone. Unpack it first"
-        )
-    return wrapped[0]
+    array = _stored_array(Member("", span, span.size), allow_trailing=allow_trailing)
+    left = span.size - array.start - array.nbytes
+    note = f"{counted(left, 'byte')} behind the end ignored" if left else ""
+    return Contents("npy", named=False, records=(("0", Record("dense", array.shape, {"data": array})),), note=note)
 
 
 def read_npz(members: Sequence[Member]) -> Contents:
-    """The arrays of an archive of `.npy` members.
+    """Read the arrays of an archive of `.npy` members.
 
     Raises:
         FormatError: a member is no `.npy` file, or is not as its header says.
@@ -168,8 +92,8 @@ def read_npz(members: Sequence[Member]) -> Contents:
             if folder + slash not in records:
                 records[folder + slash] = _sparse(storage, folders[folder + slash])
         elif name.endswith(SUFFIX):
-            piece = read_piece(member)
-            records[name] = Record("dense", piece.shape, {"data": piece})
+            array = _stored_array(member)
+            records[name] = Record("dense", array.shape, {"data": array})
         else:
             raise member.span.error("no .npy file; expected an archive of .npy members, or of one .params file")
     named = tuple(
@@ -179,32 +103,109 @@ def read_npz(members: Sequence[Member]) -> Contents:
     return Contents("zip", named=True, records=named)
 
 
+def wrapped_params(span: Span, members: Sequence[Member]) -> Member | None:
+    """Find the `.params` file that an archive wraps; None if the archive holds arrays.
+
+    Raises:
+        FormatError: the archive holds neither.
+    """
+    relevant = [member for member in members if not member.name.startswith("__MACOSX/")]
+    names = [member.name for member in relevant]
+    if any(name.endswith("data.pkl") for name in names):
+        raise span.error("a PyTorch checkpoint (a zip archive with data.pkl); expected an MXNet .params file")
+    wrapped = [member for member in relevant if member.name.endswith(".params")]
+    if not wrapped:
+        return None
+    if len(wrapped) > 1 or any(name.endswith(SUFFIX) for name in names):
+        content = clipped(", ".join(quoted(name) for name in names))
+        raise span.error(
+            f"an archive with {content}; expected one .params member, or .npy members alone. Unpack it first"
+        )
+    return wrapped[0]
+
+
+def _stored_array(member: Member, *, allow_trailing: bool = False) -> StoredArray:
+    """Read the header of a member that is a `.npy` file.
+
+    Raises:
+        FormatError: as for `read_npy`.
+    """
+    span = member.head(HEAD_BYTES)
+    text, start = _header_text(span)
+    dtype, shape, fortran = _parse_header(span, text)
+    in_place = not (fortran or member.deflated)
+    array = StoredArray(dtype, shape, start, member.whole, member.span.start + start if in_place else None, fortran)
+    left = member.size - start
+    if array.nbytes > left or (array.nbytes < left and not allow_trailing):
+        trailing = "`allow_trailing=True` ignores bytes behind a bare .npy"
+        raise span.error(
+            f"{counted(left, 'byte')} behind the .npy header; expected {amount(array.nbytes)} for "
+            f"{clipped(str(shape))} {dtype}. {'Truncated download?' if array.nbytes > left else trailing}"
+        )
+    return array
+
+
+def _header_text(span: Span) -> tuple[str, int]:
+    """Give the text of a `.npy` header, and the byte at which it ends.
+
+    Raises:
+        FormatError: no `.npy` magic, an unknown version, or a header that is too long.
+    """
+    cursor = Cursor(span)
+    if (magic := cursor.take(len(MAGIC), "the .npy magic")) != MAGIC:
+        raise span.error(f"starts with {magic!r}; expected {MAGIC!r} of a .npy file")
+    version = cursor.numbers("BB", "the .npy version")
+    if version not in LENGTH_CODES:
+        raise span.error(f".npy version {version[0]}.{version[1]} at byte 6; expected 1.0, 2.0 or 3.0")
+    length = cursor.number(LENGTH_CODES[version[0], version[1]], "the length of the .npy header")
+    if length > HEADER_LIMIT:
+        raise span.error(f"the .npy header announces {length:,} bytes; expected at most {HEADER_LIMIT:,}")
+    return cursor.take(length, "the .npy header").decode("latin-1"), cursor.byte
+
+
+def _parse_header(span: Span, text: str) -> tuple[str, Shape, bool]:
+    """Parse a header to dtype, shape, and True if the first axis runs fastest."""
+    match = HEADER.fullmatch(text)
+    items = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
+    order = ORDERS.get(items.get("fortran_order", ""))
+    if len(items) < len(KEYS) or order is None or not SHAPE.fullmatch(items["shape"]):
+        raise span.error(
+            f"the .npy header is {quoted(text.strip())}; expected a dict of descr, fortran_order and shape"
+        )
+    if (descr := items["descr"]) not in DTYPES:
+        pickle = " (objects, which are a pickle and never unpacked)" if "O" in descr else ""
+        raise span.error(f"the .npy header has descr {clipped(descr)}{pickle}; expected a little-endian number or bool")
+    dtype, shape = DTYPES[descr], tuple(map(int, SIZE.findall(items["shape"])))
+    check_shape(span, "the array", shape, dtype)
+    return dtype, shape, order and len(shape) > 1
+
+
 def _storage(leaves: Mapping[str, Member]) -> Storage | None:
-    """The storage type of a folder that is one sparse array; None for any other."""
+    """Tell the storage type of a folder that is one sparse array; None for any other folder."""
     for storage, auxiliary in AUXILIARY.items():
-        parts = {f"{name}{SUFFIX}" for name in ("data", *auxiliary)}
-        if leaves.keys() == {*parts, SHAPE_MEMBER, FORMAT_MEMBER} and leaves[FORMAT_MEMBER].size <= FORMAT_BYTES:
+        stored = {f"{name}{SUFFIX}" for name in ("data", *auxiliary)}
+        if leaves.keys() == {*stored, SHAPE_MEMBER, FORMAT_MEMBER} and leaves[FORMAT_MEMBER].size <= FORMAT_BYTES:
             span = leaves[FORMAT_MEMBER].whole()
-            _, start = read_header(span)
+            _, start = _header_text(span)
             if bytes(span.data[span.start + start : span.stop]) == storage.encode():
                 return storage
     return None
 
 
 def _sparse(storage: Storage, leaves: Mapping[str, Member]) -> Record:
-    shape = _shape(leaves[SHAPE_MEMBER])
-    pieces = {name: read_piece(leaves[f"{name}{SUFFIX}"]) for name in ("data", *AUXILIARY[storage])}
-    record = Record(storage, shape, pieces)
+    shape = _sparse_shape(leaves[SHAPE_MEMBER])
+    stored = {name: _stored_array(leaves[f"{name}{SUFFIX}"]) for name in ("data", *AUXILIARY[storage])}
+    record = Record(storage, shape, stored)
     span = leaves["data.npy"].span
-    check_shape(span, "the array", shape, pieces["data"].dtype)
+    check_shape(span, "the array", shape, stored["data"].dtype)
     check_shapes(span, "the array", record)
     return record
 
 
-def _shape(member: Member) -> Shape:
-    """The numbers in a shape member; the one payload that is read when a file is opened."""
-    piece = read_piece(member)
-    if piece.dtype != "int64" or len(piece.shape) != 1 or piece.shape[0] > MAX_DIMENSIONS:
-        found = f"{clipped(str(piece.shape))} {piece.dtype}"
+def _sparse_shape(member: Member) -> Shape:
+    """Read the numbers of a shape member, the only values that are read when a file is opened."""
+    array = _stored_array(member)
+    if array.dtype != "int64" or len(array.shape) != 1 or array.shape[0] > MAX_DIMENSIONS:
+        found = f"{clipped(str(array.shape))} {array.dtype}"
         raise member.span.error(f"the shape of a sparse array is stored as {found}; expected up to 32 int64 in a row")
-    return tuple(map(int, piece.load(member.span.label)))
+    return tuple(map(int, array.load(member.span.label)))

@@ -1,4 +1,4 @@
-"""The way to the bytes: a regular file; inside an archive that only wraps a `.params` file, that member."""
+"""Open a regular file, or the one `.params` file that an archive wraps."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ SPECIAL_FILES = (
 )
 
 
-def opened(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
-    """A regular file, open until the stack is closed.
+def open_regular(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
+    """Open a regular file until the stack is closed.
 
     Raises:
         FormatError: there is none, it may not be read, or it is a directory, a pipe or a device (which could block).
     """
     try:
         mode = path.stat().st_mode
-        for applies, words in SPECIAL_FILES:
+        for applies, description in SPECIAL_FILES:
             if applies(mode):
-                raise FormatError(f"{path}: this is {words}. Expected an MXNet .params file")
+                raise FormatError(f"{path}: this is {description}. Expected an MXNet .params file")
         return stack.enter_context(path.open("rb"))
     except FileNotFoundError as error:
         raise FormatError(f"{path}: there is no such file") from error
@@ -42,11 +42,11 @@ def opened(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
         raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
 
 
-def bytes_of(stack: contextlib.ExitStack, file: IO[bytes], label: str, *, mapped: bool) -> Span:
-    """All bytes of an open file, until the stack is closed.
+def whole_span(stack: contextlib.ExitStack, file: IO[bytes], label: str, *, mapped: bool) -> Span:
+    """Give all bytes of an open file as a span, until the stack is closed.
 
     Raises:
-        FormatError: it is empty.
+        FormatError: the file is empty.
     """
     size = file.seek(0, 2)
     if not size:
@@ -56,8 +56,8 @@ def bytes_of(stack: contextlib.ExitStack, file: IO[bytes], label: str, *, mapped
     return Span(data, 0, size, label)
 
 
-def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, mapped: bool) -> tuple[IO[bytes], Span]:
-    """The `.params` file in an archive, its checksum verified: in place when it is stored, else in a temporary file.
+def unwrap(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, mapped: bool) -> tuple[IO[bytes], Span]:
+    """Verify the checksum of the `.params` file in an archive, and unpack it to a temporary file if it is deflated.
 
     Returns:
         The open file in which offsets count, and the bytes of the member.
@@ -77,7 +77,7 @@ def unwrapped(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, m
         unpacked.flush()
     except OSError as error:
         raise FormatError(f"{member.span.label}: cannot be unpacked ({_reason(error)})") from error
-    return unpacked, bytes_of(stack, unpacked, member.span.label, mapped=mapped)
+    return unpacked, whole_span(stack, unpacked, member.span.label, mapped=mapped)
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Opening a file, and the mapping of its arrays: headers now, values when they are asked for."""
+"""Open a `.params` file as a mapping of arrays: headers are read at once, values when an array is asked for."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import IO, TYPE_CHECKING
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.files.identity import Identity
-from bort_convert.params.cursor import counted, shown
+from bort_convert.params.cursor import counted, quoted
 from bort_convert.params.file import FileBytes
 from bort_convert.params.info import MAX_ARRAYS, tensor_label
 from bort_convert.params.listfile import read_list
-from bort_convert.params.npy import read_npy, read_npz, single_params
-from bort_convert.params.open_file import bytes_of, opened, unwrapped
+from bort_convert.params.npy import read_npy, read_npz, wrapped_params
+from bort_convert.params.open_file import open_regular, unwrap, whole_span
 from bort_convert.params.sniff import sniff
 from bort_convert.params.sparse import check_indices, densify
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array
     from bort_convert.params.cursor import Span
-    from bort_convert.params.info import Contents, Kind, Record, TensorInfo
+    from bort_convert.params.info import Container, Contents, Record, TensorInfo
     from bort_convert.params.member import Member
 
 
@@ -42,50 +42,51 @@ def open_params(
     max_arrays: int = MAX_ARRAYS,
     mapped: bool = True,
 ) -> ParamsFile:
-    """The arrays of a `.params` file, by name; only headers are read until an array is asked for.
+    """Open a `.params` file; only headers are read until an array is asked for.
 
     Args:
         path: a list file of any MXNet, an archive of `.npy` members or a bare `.npy` file of MXNet 2, or an archive
             with one such `.params` file in it.
         allow_trailing: ignore bytes behind the end, as MXNet does.
-        allow_duplicates: where two arrays have one name keep the last, as MXNet does.
-        max_arrays: refuse a file that has more arrays, or more members in its archive: a million tiny ones take
-            gigabytes of memory.
-        mapped: arrays are views of the mapped file, which must not become shorter while one lives: the system would end
-            the process. False reads an array each time it is asked for; what is gone then is a FormatError.
+        allow_duplicates: keep the last of several arrays of one name, as MXNet does.
+        max_arrays: refuse a file of more arrays, or an archive of more members: a million tiny ones take gigabytes of
+            memory.
+        mapped: give arrays as views of the mapped file, which must not become shorter while one of them lives: the
+            system would end the process. False reads an array each time it is asked for, and raises FormatError where
+            the file has become shorter.
 
     Raises:
         FormatError: the file cannot be opened, is something else, or is damaged.
     """
     path = Path(path)
     with contextlib.ExitStack() as stack:
-        file = opened(stack, path)
+        file = open_regular(stack, path)
         identity = Identity.of(os.fstat(file.fileno()))
-        span, note = bytes_of(stack, file, str(path), mapped=mapped), ""
+        span, note = whole_span(stack, file, str(path), mapped=mapped), ""
         read = partial(_contents, allow_trailing=allow_trailing, max_arrays=max_arrays)
         if sniff(span) != "zip":
             contents = read(span)
         else:
             members = _members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
-            member = single_params(span, members)
+            member = wrapped_params(span, members)
             if member is None:
                 contents = read_npz(members)
             else:
-                note = f"read from member {shown(member.name)} of the archive"
-                file, span = unwrapped(stack, file, member, mapped=mapped)
+                note = f"read from member {quoted(member.name)} of the archive"
+                file, span = unwrap(stack, file, member, mapped=mapped)
                 contents = read(span)
-        records, doubled = _by_name(span, contents, allow_duplicates=allow_duplicates)
+        records, duplicates = _by_name(span, contents, allow_duplicates=allow_duplicates)
         if isinstance(span.data, FileBytes):
-            span.data.walked()
-        contents = replace(contents, note="; ".join(filter(None, (note, contents.note, doubled))))
+            span.data.headers_read()
+        contents = replace(contents, note="; ".join(filter(None, (note, contents.note, duplicates))))
         return ParamsFile(path, identity, contents, records, file=file, resources=stack.pop_all())
 
 
 def _contents(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
-    kind = sniff(span)
-    if kind == "list":
+    container = sniff(span)
+    if container == "list":
         return read_list(span, allow_trailing=allow_trailing, max_arrays=max_arrays)
-    if kind == "npy":
+    if container == "npy":
         return read_npy(span, allow_trailing=allow_trailing)
     return read_npz(_members(span, allow_trailing=allow_trailing, max_arrays=max_arrays))
 
@@ -97,7 +98,7 @@ def _members(span: Span, *, allow_trailing: bool, max_arrays: int) -> list[Membe
 
 
 def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple[dict[str, Record], str]:
-    """The records by name, and a note about the names that more than one of them has."""
+    """Give the records by name, and a note if some have the same name."""
     records = dict(contents.records)
     surplus = len(contents.records) - len(records)
     if not surplus:
@@ -107,8 +108,8 @@ def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple
         for number, (name, _) in enumerate(contents.records, 1):
             if name in seen:
                 raise span.error(
-                    f"tensors {seen[name]:,} and {number:,} are both called {shown(name)}; expected each name once. "
-                    f"allow_duplicates=True keeps the last, as MXNet does"
+                    f"tensors {seen[name]:,} and {number:,} are both called {quoted(name)}; expected each name once. "
+                    f"`allow_duplicates=True` keeps the last, as MXNet does"
                 )
             seen[name] = number
     return records, f"{counted(surplus, 'array')} hidden by a later one of the same name"
@@ -118,18 +119,18 @@ class ParamsFile(Mapping[str, "Array"]):
     """The arrays of an open file, by name, in file order; made by `open_params`.
 
     A dense array is a view of the mapped file: nothing is copied, and the array may be misaligned
-    (`array.flags.aligned`), as the format aligns nothing. It is writeable, and what is written stays in this process;
-    of a file that is larger than memory it may be read-only.
-    A deflated or sparse one, and any of a file that is not mapped, is made anew each time it is asked for. A record
-    without a value is in `header` only.
+    (`array.flags.aligned`), as the format aligns nothing. The array is writeable, and the file keeps its values; an
+    array of a file that is larger than memory may be read-only.
+    A deflated or sparse array, and any array of a file that is not mapped, is made anew each time it is asked for. A
+    record without a value is in `header` only.
 
     Attributes:
-        path: as given to `open_params`.
+        path: the argument of `open_params`.
         size: bytes of the file.
-        kind: "list", "zip" (of `.npy` members) or "npy".
-        named: False when the arrays have no names in the file and are called "0", "1", ...
-        note: what the reader of a report should know about how the file was read; mostly empty.
-        header: name -> TensorInfo, in file order; arrays without a value, too.
+        kind: container of the arrays: "list", "zip" (of `.npy` members) or "npy".
+        named: False if the arrays have no names in the file and are called "0", "1", ...
+        note: how the file was read, if that needs saying; mostly empty.
+        header: name -> TensorInfo, in file order, with the records without a value.
     """
 
     def __init__(
@@ -145,7 +146,7 @@ class ParamsFile(Mapping[str, "Array"]):
         self.path = path
         self.size = identity.size
         self._identity = identity
-        self.kind: Kind = contents.kind
+        self.kind: Container = contents.container
         self.named = contents.named
         self.note = contents.note
         self.header: Mapping[str, TensorInfo] = MappingProxyType(
@@ -156,33 +157,33 @@ class ParamsFile(Mapping[str, "Array"]):
         self._resources = resources
 
     def __getitem__(self, name: str) -> Array:
-        """The array, dense.
+        """Give an array, dense.
 
         Raises:
-            KeyError: the file has none of this name, or the record has no value.
-            FormatError: what opening could not see is wrong: a checksum, an index, a bool that is neither 0 nor 1; or a
-                sparse array has a dense form of more than 64 MiB and more than 1,024 times the file.
+            KeyError: the file has no array of this name, or the record has no value.
+            FormatError: something is wrong that opening could not see: a checksum, an index, a bool that is neither 0
+                nor 1; or a sparse array would take more than 64 MiB and more than 1,024 times the file.
             ValueError: the file is closed.
         """
         if name not in self:
             raise KeyError(name)
-        pieces = self.pieces(name)
+        stored = self.pieces(name)
         record = self._records[name]
         if record.storage == "dense":
-            return pieces["data"]
-        return densify(tensor_label(str(self.path), name), record, pieces, self.size)
+            return stored["data"]
+        return densify(tensor_label(str(self.path), name), record, stored, self.size)
 
     def check(self, name: str) -> None:
-        """Checks of an array what opening could not see, as an item would, and reads no more than that takes.
+        """Verify checksums and bools of an array, as asking for it does; other values are not read.
 
         Raises:
-            KeyError: the file has none of this name.
-            FormatError: as for an item.
+            KeyError: the file has no array of this name.
+            FormatError: a checksum fails, or a bool is neither 0 nor 1.
             ValueError: the file is closed.
         """
         self.fileno()
-        for piece in self._records[name].pieces.values():
-            piece.check(tensor_label(str(self.path), name))
+        for array in self._records[name].stored.values():
+            array.check(tensor_label(str(self.path), name))
 
     @property
     def specs(self) -> dict[str, TensorSpec | None]:
@@ -193,42 +194,42 @@ class ParamsFile(Mapping[str, "Array"]):
         }
 
     def check_unchanged(self) -> None:
-        """Looks whether the file is still the one that was opened, as far as the system tells.
+        """Check that the file is still the one that was opened, by its number, size and time.
 
         Raises:
-            FormatError: it was written to, replaced or removed: what was read may be of two files.
+            FormatError: it was written to, replaced or removed: the values read may be of two files.
         """
         self._identity.check(self.path)
 
     def pieces(self, name: str) -> dict[str, Array]:
-        """What is stored of an array.
+        """Give the arrays that the file stores for an array, by name.
 
         Returns:
             {"data"} for a dense array; {"data", "indices"} for row_sparse: rows (r, d1, ...) and their r numbers;
-            {"data", "indices", "indptr"} for csr: n values, their n columns, and where each row starts among them
-            (rows + 1, or 0 of them in a matrix that was never filled); {} for a record without a value.
+            {"data", "indices", "indptr"} for csr: n values, their n columns, and the start of each row among them
+            (rows + 1 numbers, or none in a matrix that was never filled); {} for a record without a value.
 
         Raises:
-            KeyError: the file has none of this name.
-            FormatError: as for an item, but for the size of the dense form.
+            KeyError: the file has no array of this name.
+            FormatError: a checksum, an index or a bool is wrong.
             ValueError: the file is closed.
         """
         record = self._records[name]
         self.fileno()
         label = tensor_label(str(self.path), name)
-        pieces = {part: piece.load(label) for part, piece in record.pieces.items()}
+        arrays = {role: stored.load(label) for role, stored in record.stored.items()}
         if record.storage in ("row_sparse", "csr"):
-            check_indices(label, record, pieces)
-        return pieces
+            check_indices(label, record, arrays)
+        return arrays
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name, record in self._records.items() if record.pieces)
+        return (name for name, record in self._records.items() if record.stored)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        """Looks at the header only, where a Mapping would ask for the array."""
+        """Look at the header only, where a Mapping would ask for the array."""
         return name in self.header and self.header[str(name)].dtype is not None
 
     __eq__ = object.__eq__  # a Mapping would compare all values
@@ -238,11 +239,11 @@ class ParamsFile(Mapping[str, "Array"]):
         return f"<ParamsFile {str(self.path)!r}: {self.kind}, {len(self):,} arrays>"
 
     def fileno(self) -> int:
-        """The open descriptor in which `TensorInfo.offset` counts; ValueError when the file is closed."""
+        """Give the descriptor of the open file in which `TensorInfo.offset` counts; ValueError if it is closed."""
         return self._file.fileno()
 
     def close(self) -> None:
-        """Closes the file. Arrays stay valid: the map goes with the last of them."""
+        """Close the file. Arrays stay valid: the map lives on with them."""
         self._resources.close()
 
     def __enter__(self) -> Self:

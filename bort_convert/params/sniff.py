@@ -1,24 +1,24 @@
-"""Which container a file is, by its first bytes; of a file that is none, what it is instead."""
+"""Tell the container of a file by its first bytes, and name the format of a file that is no container."""
 
 from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING
 
-from bort_convert.params.cursor import counted, shown
+from bort_convert.params.cursor import counted, quoted
 from bort_convert.params.listfile import FIXED_BYTES, LIST_MAGIC, V1, V2, V3
 from bort_convert.params.npy import MAGIC as NPY_MAGIC
 
 if TYPE_CHECKING:
     from bort_convert.params.cursor import Span
-    from bort_convert.params.info import Kind
+    from bort_convert.params.info import Container
 
 HEAD_BYTES = 4096
-LOCAL_MAGIC = b"PK\3\4"  # of a member of an archive
-END_MAGIC = b"PK\5\6"  # of the end of an archive, which is all that an empty one has
+LOCAL_MAGIC = b"PK\3\4"  # start of a member of an archive
+END_MAGIC = b"PK\5\6"  # end of an archive, and all of an empty one
 LIST_START = struct.pack("<Q", LIST_MAGIC)
 
-CONTAINERS: tuple[tuple[bytes, Kind], ...] = (
+CONTAINERS: tuple[tuple[bytes, Container], ...] = (
     (LIST_START, "list"),
     (LOCAL_MAGIC, "zip"),
     (END_MAGIC, "zip"),
@@ -28,7 +28,7 @@ CONTAINERS: tuple[tuple[bytes, Kind], ...] = (
 COMPRESSED = "a {} file; unpack it first"
 RECORD = "one array record without a list header (the raw bytes of one NDArray); save it again with mx.nd.save"
 PICKLE = "a pickle (optimizer states, or a checkpoint of another framework); pickles are never unpacked"
-OTHERS: tuple[tuple[bytes, str], ...] = (
+FOREIGN: tuple[tuple[bytes, str], ...] = (
     *((struct.pack("<I", magic), RECORD) for magic in (V1, V2, V3)),
     (struct.pack(">Q", LIST_MAGIC), "a list file in big-endian order; only little-endian files are read"),
     (bytes.fromhex("B79C04054F8DE5F7"), "a TVM parameter file, another format with the same suffix"),
@@ -45,18 +45,18 @@ OTHERS: tuple[tuple[bytes, str], ...] = (
 TAR_MAGIC, TAR_BYTE = b"ustar", 257
 
 
-def sniff(span: Span) -> Kind:
-    """The container that a file is.
+def sniff(span: Span) -> Container:
+    """Tell the container of a file.
 
     Raises:
-        FormatError: none that is read here; the message says what it is instead.
+        FormatError: the file is none of the containers; the message names its format.
     """
     head = bytes(span.data[span.start : min(span.start + HEAD_BYTES, span.stop)])
-    for magic, kind in CONTAINERS:
+    for magic, container in CONTAINERS:
         if head.startswith(magic):
-            return _long_enough(span, kind)
-    if found := _other(head, span.size):
-        raise span.error(f"this is {found}. Expected an MXNet .params file")
+            return _long_enough(span, container)
+    if foreign := _foreign_format(head, span.size):
+        raise span.error(f"this is {foreign}. Expected an MXNet .params file")
     if span.size < FIXED_BYTES:
         raise span.error(
             f"{counted(span.size, 'byte')}; the smallest .params file has {FIXED_BYTES}. Truncated download?"
@@ -68,27 +68,27 @@ def sniff(span: Span) -> Kind:
     )
 
 
-def _long_enough(span: Span, kind: Kind) -> Kind:
-    if kind == "list" and span.size < FIXED_BYTES:
+def _long_enough(span: Span, container: Container) -> Container:
+    if container == "list" and span.size < FIXED_BYTES:
         raise span.error(f"a list file of {span.size:,} bytes; the smallest has {FIXED_BYTES}. Truncated download?")
-    return kind
+    return container
 
 
-def _other(head: bytes, size: int) -> str | None:
-    """What a file is that is no container of ours, in words; None when its bytes do not tell."""
-    for magic, words in OTHERS:
+def _foreign_format(head: bytes, size: int) -> str | None:
+    """Describe the format of a file that is no container; None when its bytes do not tell."""
+    for magic, description in FOREIGN:
         if head.startswith(magic):
-            return words
+            return description
     if head[TAR_BYTE:].startswith(TAR_MAGIC):
         return COMPRESSED.format("tar")
     if head[8:9] == b"{" and 0 < struct.unpack_from("<Q", head)[0] <= size - 8:
         return "a safetensors file"
     if head and not head.strip(b"\0"):
         return "nothing but zero bytes where a header should be, as an unfinished download leaves them"
-    return _text(head)
+    return _text_format(head)
 
 
-def _text(head: bytes) -> str | None:
+def _text_format(head: bytes) -> str | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith(b"<"):
         return "an HTML or XML page, probably an error page that was saved under this name"
@@ -97,5 +97,5 @@ def _text(head: bytes) -> str | None:
             return "a symbol graph in JSON (-symbol.json); the arrays are in the .params file beside it"
         return "a JSON file"
     if start and all(byte >= 0x20 or byte in b"\t\r\n\f" for byte in head):  # noqa: PLR2004 - the first printable
-        return f"a text file that begins {shown(start[:40].decode(errors='replace'))}"
+        return f"a text file that begins {quoted(start[:40].decode(errors='replace'))}"
     return None

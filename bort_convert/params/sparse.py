@@ -1,7 +1,7 @@
-"""Sparse arrays: what has to hold between their pieces, and the dense array that they stand for.
+"""Sparse arrays: check the stored arrays against one another, and make the dense array.
 
-MXNet checks none of this when it loads a file, and a bad index then reads or ends the process when the array is made
-dense (1.9.1). Here shapes are checked when the file is opened, and indices before an array is handed out.
+MXNet 1.9.1 checks none of this when it loads a file; a bad index then gives wrong values or ends the process when the
+array is made dense. Here shapes are checked when the file is opened, and indices before an array is handed out.
 """
 
 from __future__ import annotations
@@ -21,63 +21,65 @@ if TYPE_CHECKING:
     from bort_convert.params.cursor import Span
     from bort_convert.params.info import Record, Storage
 
-# The order in which a list file has them.
+# The stored arrays besides the data, in the order of a list file.
 AUXILIARY: Mapping[Storage, tuple[str, ...]] = {"row_sparse": ("indices",), "csr": ("indptr", "indices")}
 INDEX_DTYPES = ("int64", "int32")
 
-ALWAYS_DENSE = 64 * 2**20  # bytes that a dense form may take however small the file is
-DENSE_RATIO = 1024  # beyond that, how many times larger than the file it may be
+ALWAYS_DENSE = 64 * 2**20  # bytes that a dense array may take however small the file is
+DENSE_RATIO = 1024  # size of the file times this may be taken beyond that
 
 
-def check_shapes(span: Span, what: str, record: Record) -> None:
-    """Compares the shapes and types of the pieces with one another and with the shape of the array.
+def check_shapes(span: Span, subject: str, record: Record) -> None:
+    """Compare the shapes and types of the stored arrays with one another and with the shape of the record.
 
     Raises:
         FormatError: they contradict one another.
     """
     for name in AUXILIARY[record.storage]:
-        if (found := record.pieces[name].dtype) not in INDEX_DTYPES:
-            raise span.error(f"{what}: the {name} of a {record.storage} array are {found}; expected int64")
-    shapes = {name: piece.shape for name, piece in record.pieces.items()}
+        if (found := record.stored[name].dtype) not in INDEX_DTYPES:
+            raise span.error(f"{subject}: the {name} of a {record.storage} array are {found}; expected int64")
+    shapes = {name: array.shape for name, array in record.stored.items()}
     rows = record.shape[:1]
     expected: dict[str, Shape]
     if record.storage == "row_sparse":
-        _check_rank(span, what, record, rows != ())
-        stored = shapes["data"][:1]
-        expected = {"data": (*stored, *record.shape[1:]) if stored else record.shape, "indices": stored}
+        _check_rank(span, subject, record, rows != ())
+        count = shapes["data"][:1]
+        expected = {"data": (*count, *record.shape[1:]) if count else record.shape, "indices": count}
     else:
-        _check_rank(span, what, record, len(record.shape) == 2)  # noqa: PLR2004 - rows and columns
-        stored = shapes["indices"][:1]
-        unfilled = stored == (0,) and shapes["indptr"] == (0,)
-        expected = {"data": stored, "indices": stored, "indptr": (0,) if unfilled else (rows[0] + 1,)}
+        _check_rank(span, subject, record, len(record.shape) == 2)  # noqa: PLR2004 - rows and columns
+        count = shapes["indices"][:1]
+        unfilled = count == (0,) and shapes["indptr"] == (0,)
+        expected = {"data": count, "indices": count, "indptr": (0,) if unfilled else (rows[0] + 1,)}
     for name, shape in expected.items():
         if shapes[name] != shape:
             raise span.error(
-                f"{what}: the {name} of a {record.storage} array of shape {clipped(str(record.shape))} have the shape "
-                f"{clipped(str(shapes[name]))}; expected {clipped(str(shape))}"
+                f"{subject}: the {name} of a {record.storage} array of shape {clipped(str(record.shape))} have the "
+                f"shape {clipped(str(shapes[name]))}; expected {clipped(str(shape))}"
             )
 
 
-def _check_rank(span: Span, what: str, record: Record, fits: bool) -> None:  # noqa: FBT001 - the caller's condition
-    if not fits:
+def _check_rank(span: Span, subject: str, record: Record, valid: bool) -> None:  # noqa: FBT001 - the caller's condition
+    if not valid:
         expected = "two dimensions" if record.storage == "csr" else "one dimension or more"
-        raise span.error(f"{what}: a {record.storage} array of shape {clipped(str(record.shape))}; expected {expected}")
+        raise span.error(
+            f"{subject}: a {record.storage} array of shape {clipped(str(record.shape))}; expected {expected}"
+        )
 
 
-def check_indices(label: str, record: Record, pieces: Mapping[str, Array]) -> None:
-    """Looks at every index.
+def check_indices(label: str, record: Record, stored: Mapping[str, Array]) -> None:
+    """Check every index of a sparse array.
 
     Raises:
         FormatError: a row or column is out of range or stands twice, or indptr does not rise from 0 to the number of
             stored values.
     """
-    indices = pieces["indices"].astype(np.int64, copy=False)
+    indices = stored["indices"].astype(np.int64, copy=False)
     if record.storage == "row_sparse":
         _check_range(label, "row", indices, record.shape[0])
         _check_unique(label, "row", np.sort(indices))
         return
     _check_range(label, "column", indices, record.shape[1])
-    indptr = pieces["indptr"]
+    indptr = stored["indptr"]
     if indptr.size == 0:
         return
     if indptr[0] != 0 or indptr[-1] != indices.size:
@@ -108,20 +110,20 @@ def _check_unique(label: str, noun: str, ascending: Array, rows: Array | None = 
         raise FormatError(f"{label}: {noun} number {ascending[found[0]]} stands there twice; expected once")
 
 
-def densify(label: str, record: Record, pieces: Mapping[str, Array], file_size: int) -> Array:
-    """The dense array that checked pieces stand for.
+def densify(label: str, record: Record, stored: Mapping[str, Array], file_size: int) -> Array:
+    """Make the dense array of a sparse one whose indices have been checked.
 
     Args:
-        label: how messages name it.
-        record: what the file says about it.
-        pieces: data, indices and, for csr, indptr.
-        file_size: bytes of the file, which bound what is allocated: 64 MiB, or 1,024 times the file if that is more.
+        label: name of the array in messages.
+        record: header of the array.
+        stored: data, indices and, for csr, indptr.
+        file_size: bytes of the file; the dense array may take 64 MiB, or 1,024 times the file if that is more.
 
     Raises:
         FormatError: the dense array would be larger than that.
     """
-    data = pieces["data"]
-    dtype = record.pieces["data"].dtype
+    data = stored["data"]
+    dtype = record.stored["data"].dtype
     needed = math.prod(record.shape) * ITEMSIZES[dtype]
     allowed = max(ALWAYS_DENSE, DENSE_RATIO * file_size)
     if needed > allowed:
@@ -131,8 +133,8 @@ def densify(label: str, record: Record, pieces: Mapping[str, Array], file_size: 
         )
     dense = np.zeros(record.shape, numpy_dtype(dtype))
     if record.storage == "row_sparse":
-        dense[pieces["indices"]] = data
+        dense[stored["indices"]] = data
     elif data.size:
-        rows = np.repeat(np.arange(record.shape[0]), np.diff(pieces["indptr"]))
-        dense[rows, pieces["indices"]] = data
+        rows = np.repeat(np.arange(record.shape[0]), np.diff(stored["indptr"]))
+        dense[rows, stored["indices"]] = data
     return dense

@@ -1,4 +1,4 @@
-"""Writing a list file of version 2 records, which every MXNet from 0.12 to 1.9 loads: from arrays, or in a stream."""
+"""Write a list file of version 2 records, which every MXNet from 0.12 to 1.9 loads, from arrays or from a stream."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError, OutputError, printable
 from bort_convert.files.streams import FileRange, array_bytes, copy_range, write_all
 from bort_convert.lazy_numpy import np
-from bort_convert.params.cursor import shown
+from bort_convert.params.cursor import quoted
 from bort_convert.params.info import DTYPES, MAX_DIMENSIONS
 from bort_convert.params.listfile import LIST_MAGIC, V2
 
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array
 
-UNREADABLE = ("int16", "uint16", "uint32", "uint64")  # MXNet 1.x has the numbers, but refuses them
+UNREADABLE = ("int16", "uint16", "uint32", "uint64")  # MXNet 1.x knows their flags and refuses the arrays
 FLAGS = {dtype: flag for flag, dtype in DTYPES.items() if dtype not in UNREADABLE}
 DENSE = 0
 CPU = (1, 0)  # device type and number
 
 
 def save_params(path: str | os.PathLike[str], tensors: Mapping[str, Array] | Sequence[Array]) -> None:
-    """Writes arrays as `mx.nd.save` does: a mapping with its names, a sequence without names.
+    """Write arrays as `mx.nd.save` does: a mapping with its names, a sequence without names.
 
-    The file appears under its name when it is complete; an older one is replaced.
+    The file appears under its name when it is complete, and replaces an older one.
 
     Args:
-        path: of the file to write.
+        path: the file to write.
         tensors: float16, float32, float64, bfloat16, int8, int32, int64, uint8 or bool, of 1 to 32 dimensions, any
-            byte order and memory layout. Each is asked for once, and none is kept.
+            byte order and memory layout. Each array is asked for once, and none is kept.
 
     Raises:
-        FormatError: something that MXNet would not read back: a 0-d array, another type, a name with a NUL. All such
-            are reported at once, and no file is written.
+        FormatError: MXNet would not read some arrays back: a 0-d array, another type, a name with a NUL. The message
+            names all of them, and no file is written.
         OutputError: the file cannot be written.
     """
     if isinstance(tensors, np.ndarray | str | bytes):
@@ -66,17 +66,17 @@ def write_params(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Write a file in one pass, values in pieces: no more of a tensor is in memory than `payload` gives at once.
+    """Write a file in one pass: no more of a tensor is in memory than `payload` gives at once.
 
     Args:
-        path: the file, which must not exist.
-        specs: what to write, in this order; the same restrictions as for `save_params`.
-        payload: the values of a name, little-endian and in C order: a range of an open file, copied as it is, or arrays
-            of the spec's dtype that hold the values one after the other.
-        advance: told after each tensor how many bytes it had.
+        path: the file to write, which must not exist.
+        specs: the arrays to write, in this order; the same restrictions as for `save_params`.
+        payload: gives the values of a tensor by its name, little-endian and in C order: as a range of an open file to
+            copy, or as consecutive arrays of the spec's dtype.
+        advance: called after each tensor with its bytes.
 
     Raises:
-        FormatError: something that MXNet would not read back; no file is written.
+        FormatError: MXNet would not read some arrays back; no file is written.
         OutputError: a payload has more or fewer bytes than its spec.
     """
     _refuse(str(path), [line for spec in specs if (line := _problem(spec))])
@@ -120,9 +120,9 @@ def _refuse(label: str, problems: Sequence[str]) -> None:
 
 
 def _problem(spec: TensorSpec) -> str:
-    """Why MXNet would not read a tensor back, "" if it would."""
+    """Say why MXNet would not read a tensor back; "" if it would."""
     problem = _name_problem(spec.name) or _array_problem(spec)
-    return f"tensor {shown(spec.name)} {problem}" if problem else ""
+    return f"tensor {quoted(spec.name)} {problem}" if problem else ""
 
 
 def _name_problem(name: str) -> str:
@@ -147,19 +147,19 @@ def _array_problem(spec: TensorSpec) -> str:
 
 
 def _record_header(spec: TensorSpec) -> bytes:
-    """What stands before the values of a dense record: 24 bytes, and 8 for each dimension."""
+    """Make the header of a dense record: 24 bytes, and 8 for each dimension."""
     count = len(spec.shape)
     return struct.pack(f"<Iii{count}qiii", V2, DENSE, count, *spec.shape, *CPU, FLAGS[spec.dtype])
 
 
 def _names(names: Sequence[str]) -> bytes:
-    """The end of a file: how many names there are, and each with its length."""
+    """Make the end of a file: the number of names, and each name behind its length."""
     texts = [name.encode() for name in names]
     return b"".join([struct.pack("<Q", len(texts)), *(struct.pack("<Q", len(text)) + text for text in texts)])
 
 
 def _write_values(target: int, values: FileRange | Iterable[Array]) -> int:
-    """Write a tensor's values, and give how many bytes they were."""
+    """Write a tensor's values, and return the number of their bytes."""
     if isinstance(values, FileRange):
         copy_range(values, target)
         return values.size

@@ -1,4 +1,4 @@
-"""The header of a safetensors file: made from what is to be written, and read with every rule checked."""
+"""The header of a safetensors file: make it for a list of tensors, and parse it with every rule checked."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ CODES: Final = {
     "int32": "I32", "uint32": "U32", "float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64",
 }  # fmt: skip
 _NAMES: Final = {code: name for name, code in CODES.items()}
-MAX_HEADER: Final = 4 << 20  # 30,000 tensors; Python's objects for JSON take some 20 times its bytes
+MAX_HEADER: Final = 4 << 20  # 30,000 tensors; parsed JSON takes some 20 times its bytes
 _MAX_DIMENSIONS: Final = 32  # NumPy 1 has no more
 _TOO_LARGE: Final = 2**63
-_LONGEST: Final = 300  # characters of a message that a file's own text may fill
+_LONGEST: Final = 300  # characters of a file's own text in a message
 _METADATA: Final = "__metadata__"
 
 
 def header_bytes(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> bytes:
-    """The length and the JSON for tensors that follow in this order, padded to a multiple of 8 bytes.
+    """Make the length and the JSON for tensors that follow in this order, padded to a multiple of 8 bytes.
 
     Raises:
-        OutputError: a name is taken by the format or comes twice.
+        OutputError: a name is reserved by the format or comes twice.
     """
     entries: dict[str, Any] = {_METADATA: dict(metadata)} if metadata else {}
     position = 0
@@ -45,12 +45,15 @@ def header_bytes(order: Sequence[TensorSpec], metadata: Mapping[str, str]) -> by
 
 
 def parse_header(path: str, text: bytes, available: int) -> tuple[dict[str, TensorSpec], dict[str, str]]:
-    """The tensors in the order of their values, and the metadata.
+    """Parse a header.
 
     Args:
-        path: for messages.
+        path: name of the file in messages.
         text: the JSON.
-        available: bytes that follow it in the file.
+        available: bytes that follow the JSON in the file.
+
+    Returns:
+        The tensors by name, in the order of their values, and the metadata.
 
     Raises:
         FormatError: the header breaks a rule of the format.

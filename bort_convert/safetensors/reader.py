@@ -1,4 +1,4 @@
-"""Reading safetensors files: the header at once, an array when it is asked for."""
+"""Read safetensors files: the header at once, an array when it is asked for."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
-    """Open a safetensors file: read and check its header, and none of its values.
+    """Open a safetensors file, and read and check its header.
 
     Raises:
-        FormatError: the file cannot be opened or breaks a rule of the format: which one, where, and what was expected.
+        FormatError: the file cannot be opened or breaks a rule of the format; the message says which rule, and where.
     """
     try:
         with ExitStack() as stack:
@@ -48,12 +48,12 @@ def open_tensors(path: str | os.PathLike[str]) -> TensorFile:
 
 
 class TensorFile(Mapping[str, "Array"]):
-    """An open file: a mapping from names to arrays, each read anew when it is asked for.
+    """An open file: a mapping from names to arrays, which reads an array each time it is asked for.
 
     Attributes:
         header: name -> `TensorSpec`, in the order of the values in the file.
         metadata: the strings under `__metadata__`.
-        offsets: name -> the byte in the file where its values begin.
+        offsets: name -> byte of the file at which the values begin.
     """
 
     def __init__(
@@ -71,22 +71,22 @@ class TensorFile(Mapping[str, "Array"]):
         if self._file.closed:
             raise ValueError(f"{name}: the file is closed")
         array = np.empty(spec.shape, numpy_dtype(spec.dtype))
-        found = read_into(array.reshape(-1).view(np.uint8).data, self._file.fileno(), self.offsets[name])
-        if found < spec.nbytes:
-            raise FormatError(f"{self._file.name}: {name!r} ends after {found:,} of {spec.nbytes:,} bytes: cut short?")
+        count = read_into(array.reshape(-1).view(np.uint8).data, self._file.fileno(), self.offsets[name])
+        if count < spec.nbytes:
+            raise FormatError(f"{self._file.name}: {name!r} ends after {count:,} of {spec.nbytes:,} bytes: cut short?")
         return array
 
     def part(self, name: str) -> FileRange:
-        """Where a tensor's values stand in the file, for as long as it is open."""
+        """Give the range of the open file that holds a tensor's values."""
         return FileRange(self._file.fileno(), self.offsets[name], self.header[name].nbytes)
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """Path of the file."""
         return Path(self._file.name)
 
     def fileno(self) -> int:
-        """The descriptor of the open file."""
+        """Give the descriptor of the open file."""
         return self._file.fileno()
 
     def __contains__(self, name: object) -> bool:
@@ -107,7 +107,7 @@ class TensorFile(Mapping[str, "Array"]):
         self.close()
 
     def close(self) -> None:
-        """Close the file; arrays stay as they are."""
+        """Close the file; arrays stay valid."""
         self._file.close()
 
 

@@ -1,4 +1,4 @@
-"""Writing safetensors files: the header first, then every tensor as it comes, in pieces."""
+"""Write safetensors files in one pass: the header, then tensor after tensor."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def write_tensors(
     metadata: Mapping[str, str] | None = None,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Write a file in one pass; whether it has reached the disk is the caller's concern.
+    """Write a file in one pass; the caller has the system store it (`fsync`).
 
-    Larger elements come first, then names in order, as the safetensors library has it: every tensor is aligned, and
-    the same tensors give the same file.
+    Tensors are sorted by decreasing size of their elements, then by name, as the safetensors library does: every tensor
+    is aligned, and the same tensors give the same file.
 
     Args:
-        path: the file, which must not exist.
-        specs: what to write, in any order.
-        payload: the values of a name: a range of an open file or bytes, written as they are, or arrays of the spec's
-            dtype that hold the values one after the other.
-        metadata: for the header's `__metadata__`.
-        advance: told after each tensor how many bytes it had.
+        path: the file to write, which must not exist.
+        specs: the tensors to write, in any order.
+        payload: gives the values of a tensor by its name: as a range of an open file or bytes, to write unchanged, or
+            as consecutive arrays of the spec's dtype.
+        metadata: strings for the header's `__metadata__`.
+        advance: called after each tensor with its bytes.
 
     Returns:
-        The byte in the file where each tensor's values begin.
+        The byte of the file at which each tensor's values begin.
 
     Raises:
-        OutputError: a name is taken by the format or comes twice, or a payload does not match its spec.
+        OutputError: a name is reserved by the format or comes twice, or a payload does not match its spec.
     """
     order = sorted(specs, key=lambda spec: (-ITEMSIZES[spec.dtype], spec.name))
     header = header_bytes(order, metadata or {})
@@ -66,7 +66,7 @@ def write_tensors(
 
 
 def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, Array], metadata: Mapping[str, str]) -> None:
-    """Write arrays that are in memory, with their metadata, to a file that must not exist."""
+    """Write arrays in memory, with metadata, to a file that must not exist."""
     specs = [TensorSpec(name, array.dtype.name, array.shape) for name, array in tensors.items()]
     write_tensors(path, specs, lambda name: [tensors[name]], metadata=metadata)
 

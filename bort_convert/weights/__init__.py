@@ -1,1 +1,1 @@
-"""Move values: a checkpoint to safetensors, and back."""
+"""Move values: from a checkpoint to safetensors files, and back."""

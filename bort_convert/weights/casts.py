@@ -23,35 +23,33 @@ class Caster:
 
     Attributes:
         dtype: NumPy's name of the dtype to cast to, or "bfloat16".
-        overflows: name of a tensor -> how many of its values do not fit.
+        overflows: name of a tensor -> number of its values that became infinite.
     """
 
     dtype: str
     overflows: dict[str, int] = field(default_factory=dict)
 
-    def pieces(self, name: str, values: FileRange | Array, source: str) -> Iterator[Array]:
-        """Cast a tensor, as flat arrays.
+    def cast(self, name: str, values: FileRange | Array, source_dtype: str) -> Iterator[Array]:
+        """Cast a tensor piece by piece, to flat arrays.
 
         Args:
-            name: of the tensor, for `overflows`.
-            values: any shape; in a file, little-endian and in C order.
-            source: their dtype.
+            name: name of the tensor, for `overflows`.
+            values: an array of any shape, or a range that holds the values little-endian and in C order.
+            source_dtype: name of the dtype of `values`.
         """
-        for piece in flat_arrays(values, source):
+        for piece in flat_arrays(values, source_dtype):
             with np.errstate(over="ignore"):
-                cast = piece.astype(numpy_dtype(self.dtype))
-            # Almost always there are none, and then one pass is enough.
-            if infinite := _infinities(cast):
-                lost = infinite - _infinities(piece)
-                if lost:
-                    self.overflows[name] = self.overflows.get(name, 0) + lost
-            yield cast
+                result = piece.astype(numpy_dtype(self.dtype))
+            # The result has almost never an infinity, and then the source need not be searched.
+            if (infinite := _infinities(result)) and (overflowed := infinite - _infinities(piece)):
+                self.overflows[name] = self.overflows.get(name, 0) + overflowed
+            yield result
 
     def check(self) -> None:
         """Refuse overflows.
 
         Raises:
-            MappingError: names every tensor that overflowed, and how many of its values.
+            MappingError: some values became infinite; the message has their number for every tensor.
         """
         if self.overflows:
             lines = [f"{name}: too large: {count:,} of its values" for name, count in self.overflows.items()]

@@ -1,18 +1,17 @@
-"""A plan carried out: from the tensors of an open `.params` file to weights in a folder, and what was done."""
+"""Carry out a plan: write the weights of a model directory from an open `.params` file, and describe them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, printable
 from bort_convert.files.atomic import write_text
-from bort_convert.files.streams import FileRange, bit_difference
+from bort_convert.files.streams import FileRange
 from bort_convert.model_dir.manifest import Manifest, TensorEntry
 from bort_convert.model_dir.shards import INDEX, WEIGHTS, cut, index_text
 from bort_convert.weights.casts import Caster
-from bort_convert.weights.parallel_write import Written, values_of, write_weights
+from bort_convert.weights.parallel_write import values_of, write_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,14 +22,15 @@ if TYPE_CHECKING:
     from bort_convert.mapping.fit import Fit
     from bort_convert.mapping.plan import Plan
     from bort_convert.params import ParamsFile
+    from bort_convert.weights.parallel_write import WrittenWeights
 
 
-def transfer(
+def convert_weights(
     folder: Path,
     params: ParamsFile,
-    found: Fit,
+    fit: Fit,
     *,
-    limit: int,
+    max_bytes: int,
     dtype: str | None,
     allow_overflow: bool,
     checksums: bool,
@@ -39,97 +39,93 @@ def transfer(
     """Write the weights that a fit calls for, in one file or in shards with their index.
 
     Args:
-        folder: where to.
+        folder: the directory to write to.
         params: the source.
-        found: what it is.
-        limit: bytes of values that a file may have.
-        dtype: of every tensor; None to leave them as they are.
+        fit: the table of the source, and its plan.
+        max_bytes: bytes of values that a file may have.
+        dtype: dtype of every tensor; None to keep their dtypes.
         allow_overflow: let values that are too large for `dtype` become infinite.
         checksums: hash the source and every tensor.
-        progress: told from time to time the bytes written and the bytes to write.
+        progress: called with the bytes written and the bytes to write.
 
     Raises:
-        MappingError: tensors that the target model ties are not equal, a constant that it makes itself is another,
-            or values do not fit into `dtype`.
+        MappingError: tensors that the target model ties are not equal, a constant differs from the one that the target
+            model makes, or values do not fit into `dtype`.
     """
-    _check_left_out(params, found)
-    plan = found.plan.with_dtype(dtype) if dtype else found.plan
+    _check_left_out(params, fit)
+    plan = fit.plan.with_dtype(dtype) if dtype else fit.plan
     caster = Caster(dtype) if dtype else None
-    files = cut([spec for step in plan.steps for spec in step.targets], limit)
+    files = cut([spec for step in plan.steps for spec in step.targets], max_bytes)
     written = write_weights(
         {folder / name: specs for name, specs in files.items()},
         params,
-        _payload(params, found, caster),
-        tied=[(found.names[name], found.names[original]) for name, original in plan.aliases],
+        _payload(params, fit, caster),
+        tied=[(fit.names[name], fit.names[original]) for name, original in plan.aliases],
         checksums=checksums,
         progress=progress,
     )
     if WEIGHTS not in files:
         write_text(folder / INDEX, index_text(files))
-    _check_tied(params, written)
+    _check_tied(written)
     if caster and not allow_overflow:
         caster.check()
-    return _manifest(found, plan, written)
+    return _manifest(fit, plan, written)
 
 
-def _payload(params: ParamsFile, found: Fit, caster: Caster | None) -> Payload:
-    """Gives the values of a target by its name: copied where that is all there is to do."""
-    steps = {spec.name: (step, number) for step in found.plan.steps for number, spec in enumerate(step.targets)}
+def _payload(params: ParamsFile, fit: Fit, caster: Caster | None) -> Payload:
+    """Make the function that gives the values of a target tensor by its name: a range of the file where one will do."""
+    steps = {spec.name: (step, number) for step in fit.plan.steps for number, spec in enumerate(step.targets)}
 
     def payload(name: str) -> FileRange | bytes | Iterable[Array]:
         step, number = steps[name]
         spec = step.targets[number]
         if step.zero:
             return bytes((replace(spec, dtype=caster.dtype) if caster else spec).nbytes)
-        sources = [found.names[source] for source in step.sources]
-        made: FileRange | Array
+        sources = [fit.names[source] for source in step.sources]
+        values: FileRange | Array
         if step.copied:
-            made = values_of(params, sources[0])
+            values = values_of(params, sources[0])
         else:
-            made = step.op.forward(*(params[source] for source in sources))[number]
+            values = step.op.forward(*(params[source] for source in sources))[number]
         if caster and caster.dtype != spec.dtype:
-            return caster.pieces(name, made, spec.dtype)
-        return made if isinstance(made, FileRange) else [made]
+            return caster.cast(name, values, spec.dtype)
+        return values if isinstance(values, FileRange) else [values]
 
     return payload
 
 
-def _check_left_out(params: ParamsFile, found: Fit) -> None:
-    """Refuse what is not written because the target model makes it itself, where that would be something else.
+def _check_left_out(params: ParamsFile, fit: Fit) -> None:
+    """Refuse tensors that are left out, because the target model makes them, and differ from those that it makes.
 
     Raises:
-        MappingError: the tensor, and what it holds.
+        MappingError: a tensor differs; the message says in which values.
     """
-    for step in found.plan.steps:
+    for step in fit.plan.steps:
         if not step.targets:
-            names = [found.names[source] for source in step.sources]
+            names = [fit.names[source] for source in step.sources]
             try:
                 step.op.forward(*(params[name] for name in names))
             except MappingError as error:
                 raise MappingError(f"{printable(', '.join(names))}: {error}") from error
 
 
-def _check_tied(params: ParamsFile, written: Written) -> None:
-    """Refuse tensors that were written once and are not equal, bit for bit.
+def _check_tied(written: WrittenWeights) -> None:
+    """Refuse tensors that the target model ties and that differ.
 
     Raises:
-        MappingError: how many values differ, and where the first one stands.
+        MappingError: tensors differ; the message says in how many values, and where first.
     """
-    problems = []
-    for one, other in written.unequal:
-        info = params.header[one]
-        spec = TensorSpec(one, str(info.dtype), info.shape)
-        if found := bit_difference(values_of(params, one), values_of(params, other), spec):
-            problems.append(
-                f"{printable(one)}: differs from {printable(other)} in {found.count:,} of {found.size:,} values, first "
-                f"at {found.first}; expected no difference, because the target model ties them"
-            )
+    problems = [
+        f"{printable(one)}: differs from {printable(other)} in {difference.count:,} of {difference.size:,} values, "
+        f"first at {difference.first}; expected no difference, because the target model ties them"
+        for (one, other), difference in written.differences.items()
+    ]
     if problems:
         raise MappingError("tensors that are written once are not equal:", problems)
 
 
-def _manifest(found: Fit, plan: Plan, written: Written) -> Manifest:
-    names = found.names
+def _manifest(fit: Fit, plan: Plan, written: WrittenWeights) -> Manifest:
+    names = fit.names
     tensors = {
         spec.name: TensorEntry(
             sources=tuple(names[name] for name in step.sources),
@@ -145,12 +141,12 @@ def _manifest(found: Fit, plan: Plan, written: Written) -> Manifest:
     }
     return Manifest(
         source=written.source,
-        family=found.family.name,
-        table=found.table.title,
-        variant=found.variant,
-        architecture=found.architecture,
+        family=fit.family.name,
+        table=fit.table.title,
+        variant=fit.variant,
+        architecture=fit.architecture,
         dims=plan.dims,
-        hyperparameters=found.hyperparameters,
+        hyperparameters=fit.hyperparameters,
         tied={names[name]: names[original] for name, original in plan.aliases},
         left_out={names[name]: step.why for step in plan.steps if not step.targets for name in step.sources},
         tensors=tensors,

@@ -1,65 +1,53 @@
-"""From an open `.params` file to safetensors files: bytes are copied on one thread and hashed on others."""
+"""Write safetensors files from an open `.params` file: copy on one thread, hash on others."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError
 from bort_convert.files.atomic import sync
-from bort_convert.files.streams import FileRange, flat_arrays, same_bytes, sha256_of
+from bort_convert.files.streams import FileRange, bit_difference, sha256_of
 from bort_convert.model_dir.manifest import SourceFile
 from bort_convert.safetensors import write_tensors
-from bort_convert.weights.statistics import survey
+from bort_convert.weights.background import background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
-    from bort_convert.dtypes import Array, TensorSpec
-    from bort_convert.files.streams import Payload
+    from bort_convert.dtypes import Array
+    from bort_convert.files.streams import BitDifference, Payload
     from bort_convert.params import ParamsFile
-    from bort_convert.weights.statistics import Values
 
 HASHING: Final = 2
-"""Threads that hash, of which the source has one to itself; on two processors more would only be in its way."""
+"""Threads that hash. One of them hashes the source to the end; more would slow it down on two processors."""
 
 
 @dataclass(frozen=True)
-class Written:
-    """What is known once the weights are written.
+class WrittenWeights:
+    """Digests of written weights and of their source.
 
     Attributes:
-        source: the file that they came from.
-        digests: SHA-256 of every tensor that was written, by its name; of one that was copied, that of its source.
-        unequal: those of the tied pairs that do not hold the same bytes.
+        source: the file that the weights were made from; its digest is "" where nothing was hashed.
+        digests: SHA-256 of every tensor by its name; a copied tensor has that of its source.
+        differences: pairs of names in the source whose tensors should be equal, and are not.
     """
 
     source: SourceFile
     digests: Mapping[str, str]
-    unequal: tuple[tuple[str, str], ...] = ()
+    differences: Mapping[tuple[str, str], BitDifference] = field(default_factory=dict)
 
 
 def values_of(params: ParamsFile, name: str) -> FileRange | Array:
-    """A tensor's bytes where they stand in the file, or its values where they do not stand there as they are."""
+    """Give a tensor as the range of the file that holds its values, or as an array if no range does."""
     info = params.header[name]
     if info.storage == "dense" and info.offset is not None:
         params.check(name)
         return FileRange(params.fileno(), info.offset, info.nbytes)
     return params[name]
-
-
-def survey_values(params: ParamsFile) -> dict[str, Values]:
-    """What the values of every array are like, by name; at most a piece of a dense one is in memory."""
-    found = {}
-    for name in params:
-        info = params.header[name]
-        found[name] = survey(flat_arrays(values_of(params, name), str(info.dtype)), info.shape)
-    return found
 
 
 def write_weights(
@@ -71,22 +59,22 @@ def write_weights(
     tied: Sequence[tuple[str, str]] = (),
     checksums: bool = True,
     progress: Callable[[int, int], None],
-) -> Written:
-    """Write safetensors files.
+) -> WrittenWeights:
+    """Write safetensors files, hash their tensors and the source, and compare tied tensors of the source.
 
     Args:
-        files: what to write, by the path of the file, which must not exist.
+        files: the tensors to write, by the path of their file, which must not exist.
         params: the source.
-        payload: the values of a name, as `write_tensors` takes them.
-        framework: "pt" or "np"; older releases of transformers refuse a file that does not say which.
+        payload: gives the values of a tensor by its name, as `write_tensors` takes them.
+        framework: "pt" or "np"; older releases of transformers refuse a file without it.
         tied: pairs of names in the source, of one dtype and shape, that should hold the same bytes.
-        checksums: whether to hash at all; without, no digest is known.
-        progress: told from time to time the bytes written and the bytes to write.
+        checksums: hash; without, all digests are "".
+        progress: called with the bytes written and the bytes to write.
     """
     total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
     copied: dict[str, FileRange] = {}
 
-    def located(name: str) -> FileRange | bytes | Iterable[Array]:
+    def payload_noting_copies(name: str) -> FileRange | bytes | Iterable[Array]:
         values = payload(name)
         if isinstance(values, FileRange):
             copied[name] = values
@@ -97,66 +85,47 @@ def write_weights(
         done += nbytes
         progress(done, total)
 
-    with ThreadPoolExecutor(1) as disk, ThreadPoolExecutor(HASHING) as pool, _until_the_end() as raise_if_cancelled:
+    with background(1) as disk, background(HASHING) as hashing:
+        watch = hashing.raise_if_cancelled
         # The digest of the source is the longest work, and one chain: it begins first, and has a thread to the end.
-        source = pool.submit(describe_source, params, watch=raise_if_cancelled) if checksums else None
+        source = hashing.submit(describe_source, params, watch=watch) if checksums else None
         synced: list[Future[None]] = []
         digests: dict[str, Future[str]] = {}
-        equal: list[Future[bool]] = []
+        differences: dict[tuple[str, str], Future[BitDifference | None]] = {}
         for path, specs in files.items():
-            begins = write_tensors(path, specs, located, metadata={"format": framework}, advance=advance)
+            begins = write_tensors(path, specs, payload_noting_copies, metadata={"format": framework}, advance=advance)
             synced.append(disk.submit(sync, path))
-            # Before the digests, of which most are short: so all threads have work to the end.
-            equal = equal or [pool.submit(_equal, params, *pair, watch=raise_if_cancelled) for pair in tied]
+            if not differences:  # before the digests, most of which are short: so all threads have work to the end
+                differences = {pair: hashing.submit(_difference, params, *pair, watch=watch) for pair in tied}
             for spec in specs if checksums else ():
-                if part := copied.get(spec.name):
-                    digests[spec.name] = pool.submit(sha256_of, part, watch=raise_if_cancelled)
+                if values := copied.get(spec.name):
+                    digests[spec.name] = hashing.submit(sha256_of, values, watch=watch)
                 else:
-                    place = path, begins[spec.name], spec.nbytes
-                    digests[spec.name] = pool.submit(_digest_in, *place, watch=raise_if_cancelled)
+                    written = path, begins[spec.name], spec.nbytes
+                    digests[spec.name] = hashing.submit(_sha256_within, *written, watch=watch)
         for file in synced:
             file.result()
-        return Written(
+        return WrittenWeights(
             source.result() if source else SourceFile(params.path.name, params.size),
             {name: digest.result() for name, digest in digests.items()},
-            tuple(pair for pair, same in zip(tied, equal, strict=True) if not same.result()),
+            {pair: different for pair, future in differences.items() if (different := future.result())},
         )
 
 
 def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: None) -> SourceFile:
-    """The identity of an open file.
+    """Give name, size and SHA-256 of an open file.
 
     Args:
         params: the file.
-        watch: called after each piece of it; what it raises ends the work.
+        watch: called after each piece of it; an exception that it raises ends the work.
 
     Raises:
         FormatError: the file has become shorter, or is gone.
     """
-    # The path and not the descriptor: a checkpoint that was unpacked from an archive stands in another file.
+    # By its path: the arrays of a checkpoint that was unpacked from an archive are in another open file.
     with _reopened(params.path) as file:
         sha256 = sha256_of(FileRange(file.fileno(), 0, params.size), watch=watch)
     return SourceFile(params.path.name, params.size, sha256)
-
-
-def _digest_in(path: Path, offset: int, size: int, *, watch: Callable[[], None]) -> str:
-    with path.open("rb") as file:
-        return sha256_of(FileRange(file.fileno(), offset, size), watch=watch)
-
-
-@contextlib.contextmanager
-def _until_the_end() -> Iterator[Callable[[], None]]:
-    """Gives what raises CancelledError once the block has ended: threads that call it do not outlive it for long."""
-    ended = threading.Event()
-
-    def raise_if_cancelled() -> None:
-        if ended.is_set():
-            raise CancelledError
-
-    try:
-        yield raise_if_cancelled
-    finally:
-        ended.set()
 
 
 def _reopened(path: Path) -> IO[bytes]:
@@ -168,9 +137,12 @@ def _reopened(path: Path) -> IO[bytes]:
         ) from error
 
 
-def _equal(params: ParamsFile, one: str, other: str, *, watch: Callable[[], None]) -> bool:
-    """Whether two tensors of one dtype and shape hold the same bytes."""
-    first, second = values_of(params, one), values_of(params, other)
-    if isinstance(first, FileRange) and isinstance(second, FileRange):
-        return same_bytes(first, second, watch=watch)
-    return params[one].tobytes() == params[other].tobytes()
+def _sha256_within(path: Path, offset: int, size: int, *, watch: Callable[[], None]) -> str:
+    with path.open("rb") as file:
+        return sha256_of(FileRange(file.fileno(), offset, size), watch=watch)
+
+
+def _difference(params: ParamsFile, one: str, other: str, *, watch: Callable[[], None]) -> BitDifference | None:
+    info = params.header[one]
+    spec = TensorSpec(one, str(info.dtype), info.shape)
+    return bit_difference(values_of(params, one), values_of(params, other), spec, watch=watch)

@@ -1,4 +1,4 @@
-"""What the values of a tensor are like: their range and mean, and how many are not finite. Pure, and in pieces."""
+"""Statistics of a tensor's values: their range and mean, and the number that are not finite; computed in pieces."""
 
 from __future__ import annotations
 
@@ -7,26 +7,29 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import MappingError, printable
+from bort_convert.files.streams import flat_arrays
 from bort_convert.lazy_numpy import np
+from bort_convert.weights.parallel_write import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bort_convert.dtypes import Array, Shape
+    from bort_convert.params import ParamsFile
 
 
 @dataclass(frozen=True)
-class Values:
-    """What is known of a tensor's values.
+class Statistics:
+    """Statistics of a tensor's values.
 
     Attributes:
-        count: how many there are.
-        nans: how many are no number.
-        infinities: how many are infinite, of either sign.
-        first: position of the first value that is not finite; None where all are.
-        minimum: of the finite values, as float64; None where there are none.
-        maximum: likewise.
-        mean: likewise.
+        count: number of values.
+        nans: number of NaN.
+        infinities: number of infinite values of either sign.
+        first: index of the first value that is not finite; None if all are finite.
+        minimum: smallest finite value, as float64; None without finite values.
+        maximum: largest finite value, likewise.
+        mean: mean of the finite values, likewise.
     """
 
     count: int
@@ -39,7 +42,7 @@ class Values:
 
     @property
     def finite(self) -> bool:
-        """Whether every value is finite."""
+        """True if every value is finite."""
         return self.first is None
 
     def __str__(self) -> str:
@@ -47,14 +50,24 @@ class Values:
         return f"{' and '.join(parts) or 'no NaN or inf'} in {self.count:,} values"
 
 
-def survey(pieces: Iterable[Array], shape: Shape) -> Values:
-    """Look at every value of a tensor once.
+def statistics_of_arrays(params: ParamsFile) -> dict[str, Statistics]:
+    """Compute the statistics of every array, by name; at most a piece of a dense array is in memory."""
+    return {
+        name: compute_statistics(
+            flat_arrays(values_of(params, name), str(params.header[name].dtype)), params.header[name].shape
+        )
+        for name in params
+    }
+
+
+def compute_statistics(pieces: Iterable[Array], shape: Shape) -> Statistics:
+    """Compute the statistics of a tensor in one pass.
 
     Args:
         pieces: flat arrays of one dtype, bool, integer or floating-point, that hold the values in C order.
-        shape: of the tensor.
+        shape: shape of the tensor.
     """
-    seen = finite_count = nans = infinities = 0
+    count = finite_count = nans = infinities = 0
     first: int | None = None
     low, high, mean = np.inf, -np.inf, 0.0
     for piece in pieces:
@@ -64,38 +77,36 @@ def survey(pieces: Iterable[Array], shape: Shape) -> Values:
             kept = values
         else:
             kept = values[finite]
-            first = seen + int(np.argmin(finite)) if first is None else first
+            first = count + int(np.argmin(finite)) if first is None else first
             nan = int(np.count_nonzero(np.isnan(values)))
             nans, infinities = nans + nan, infinities + values.size - kept.size - nan
-        seen += values.size
+        count += values.size
         if kept.size:
             finite_count += kept.size
             low, high = min(low, float(kept.min())), max(high, float(kept.max()))
-            mean = _joined(mean, kept, kept.size / finite_count)
-    position = None if first is None else tuple(map(int, np.unravel_index(first, shape)))
-    known = (low, high, min(max(mean, low), high)) if finite_count else (None, None, None)
-    return Values(prod(shape), nans, infinities, position, *known)
+            mean = _updated_mean(mean, kept, kept.size / finite_count)
+    index = None if first is None else tuple(map(int, np.unravel_index(first, shape)))
+    of_finite = (low, high, min(max(mean, low), high)) if finite_count else (None, None, None)
+    return Statistics(prod(shape), nans, infinities, index, *of_finite)
 
 
-def check_finite(found: Mapping[str, Values]) -> None:
+def check_finite(statistics: Mapping[str, Statistics]) -> None:
     """Refuse tensors with values that are not finite.
 
     Raises:
-        MappingError: names each of them, how many values, and where the first one is.
+        MappingError: some values are not finite; the message says for each tensor how many, and where the first is.
     """
-    lines = [
-        f"{printable(name)}: {values}, first at {values.first}" for name, values in found.items() if not values.finite
-    ]
+    lines = [f"{printable(name)}: {one}, first at {one.first}" for name, one in statistics.items() if not one.finite]
     if lines:
         raise MappingError(
-            "these tensors hold values that are not finite; expected none. Leave --strict out to convert them as they "
-            "are:",
+            "these tensors hold values that are not finite; expected none. Leave `strict=True` out to convert them as "
+            "they are:",
             lines,
         )
 
 
-def _joined(mean: float, values: Array, weight: float) -> float:
-    """The mean of what came before and of these, which have this part in all; no sum overflows on the way."""
+def _updated_mean(mean: float, values: Array, weight: float) -> float:
+    """Update the mean by more values, a part of `weight` in all values, without a sum that overflows."""
     with np.errstate(over="ignore", under="ignore"):
         here = float((values / values.size).sum())
     here = min(max(here, float(values.min())), float(values.max()))

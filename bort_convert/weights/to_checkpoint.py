@@ -1,9 +1,7 @@
-"""A plan carried out backwards: from the tensors of a directory to a `.params` file."""
+"""Carry out a plan backwards: write a `.params` file from the tensors of a model directory."""
 
 from __future__ import annotations
 
-import threading
-from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Final
@@ -14,6 +12,7 @@ from bort_convert.errors import MappingError, printable
 from bort_convert.files.streams import FileRange, bit_difference, sha256_of
 from bort_convert.mapping.planner import describe
 from bort_convert.params import write_params
+from bort_convert.weights.background import background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,64 +23,66 @@ if TYPE_CHECKING:
     from bort_convert.model_dir.read import StoredWeights
 
 
-_HIDING: Final = -9984.0  # -10,000 as bfloat16 has it
+_HIDING: Final = -9984.0  # -10,000, rounded to bfloat16
 
 
 @dataclass(frozen=True)
-class Restored:
-    """SHA-256 of what was read and of what was written.
+class ExportDigests:
+    """SHA-256 of the tensors that were read and of the arrays that were written.
 
     Attributes:
-        targets: of every tensor in the directory that an array was made from.
-        arrays: of every array, by structural name; aliases have their original's.
+        tensors: digest of every tensor of the directory that an array was made from, by name.
+        arrays: digest of every array, by structural name; an alias has that of the tensor it is tied to.
     """
 
-    targets: Mapping[str, str]
+    tensors: Mapping[str, str]
     arrays: Mapping[str, str]
 
 
-def check_values(found: FittedDirectory, stored: StoredWeights) -> None:
-    """Look at the tensors that a checkpoint has no place for: each must be what can be made again.
+def check_left_out(fitted: FittedDirectory, stored: StoredWeights) -> None:
+    """Check the tensors that a checkpoint does not hold: a conversion must be able to make each again.
 
     Raises:
-        MappingError: a constant is not there any more, the two names of a tied tensor hold different values, or a
-            buffer does not count or hide. All of them.
+        MappingError: a constant has other values, two names of a tied tensor hold different values, or a buffer holds
+            neither positions nor a causal mask. The message names all of them.
     """
-    problems = [*_constants(found, stored)]
-    for second, first in found.name_map.aliases.items():
-        problems += _difference(stored, second, first)
-    for name, beside in found.name_map.counters.items():
-        count, rows = prod(stored.header[name].shape), stored.header[beside].shape[0]
+    name_map = fitted.name_map
+    problems = [*_changed_constants(fitted, stored)]
+    for alias, name in name_map.aliases.items():
+        problems += _difference(stored, alias, name)
+    for name, table in name_map.counters.items():
+        count, rows = prod(stored.header[name].shape), stored.header[table].shape[0]
         if count != rows or not np.array_equal(stored[name].reshape(-1), np.arange(rows)):
-            expected = f"the numbers 0 to {rows - 1}, one for each row of {printable(beside)}"
+            expected = f"the numbers 0 to {rows - 1}, one for each row of {printable(table)}"
             problems.append(f"{printable(name)}: holds other numbers, expected {expected}")
-    for name, beside in found.name_map.masks.items():
-        if not _hides(stored[name], stored.header[beside].shape[0]):
-            expected = f"a mask that hides later tokens from each of {stored.header[beside].shape[0]}"
+    for name, table in name_map.masks.items():
+        positions = stored.header[table].shape[0]
+        if not _is_causal_mask(stored[name], positions):
+            expected = f"a mask that hides later tokens from each of {positions}"
             problems.append(f"{printable(name)}: holds other numbers, expected {expected}, or a number that hides")
     if problems:
         raise MappingError("a GluonNLP checkpoint cannot hold these tensors:", problems)
 
 
-def restore(
+def export_weights(
     path: Path,
-    found: FittedDirectory,
+    fitted: FittedDirectory,
     stored: StoredWeights,
     names: Mapping[str, str],
     progress: Callable[[int, int], None],
-) -> Restored:
+) -> ExportDigests:
     """Write a `.params` file.
 
     Args:
-        path: of the file, which must not exist.
-        found: what the directory is.
-        stored: its tensors.
-        names: structural name -> name in the file, in its order.
-        progress: told from time to time the bytes written and the bytes to write.
+        path: the file to write, which must not exist.
+        fitted: the table that fits the directory, and its plan.
+        stored: tensors of the directory.
+        names: structural name -> name in the file, in the order of the file.
+        progress: called with the bytes written and the bytes to write.
     """
-    specs = [replace(found.sources[name], name=written) for name, written in names.items()]
+    specs = [replace(fitted.sources[name], name=written) for name, written in names.items()]
     structural = {written: name for name, written in names.items()}
-    values = _values(found, stored)
+    payload = _payload(fitted, stored)
     total, done = sum(spec.nbytes for spec in specs), 0
 
     def advance(nbytes: int) -> None:
@@ -89,76 +90,68 @@ def restore(
         done += nbytes
         progress(done, total)
 
-    stopped = threading.Event()
-    with ThreadPoolExecutor(1) as pool:
-        hashing = pool.submit(_digests, found, stored, stopped)
-        try:
-            write_params(path, specs, lambda written: values(structural[written]), advance=advance)
-            return hashing.result()
-        finally:
-            stopped.set()
+    with background(1) as hashing:
+        digests = hashing.submit(_digests, fitted, stored, watch=hashing.raise_if_cancelled)
+        write_params(path, specs, lambda written: payload(structural[written]), advance=advance)
+        return digests.result()
 
 
-def _values(found: FittedDirectory, stored: StoredWeights) -> Callable[[str], FileRange | list[Array]]:
-    """Gives the values of a source by its structural name: copied where that is all there is to do."""
-    plan = found.fit.plan
+def _payload(fitted: FittedDirectory, stored: StoredWeights) -> Callable[[str], FileRange | list[Array]]:
+    """Make the function that gives an array by its structural name: a range of a file where one will do."""
+    plan = fitted.fit.plan
     originals = dict(plan.aliases)
     steps = {name: (step, number) for step in plan.steps for number, name in enumerate(step.sources)}
 
-    def values(name: str) -> FileRange | list[Array]:
+    def payload(name: str) -> FileRange | list[Array]:
         step, number = steps[originals.get(name, name)]
-        places = [found.name_map.targets[spec.name] for spec in step.targets]
+        tensors = [fitted.name_map.targets[spec.name] for spec in step.targets]
         if step.copied:
-            return stored.part(places[0])
-        return [step.op.inverse(*(stored[place] for place in places))[number]]
+            return stored.part(tensors[0])
+        return [step.op.inverse(*(stored[tensor] for tensor in tensors))[number]]
 
-    return values
+    return payload
 
 
-def _digests(found: FittedDirectory, stored: StoredWeights, stopped: threading.Event) -> Restored:
-    def watch() -> None:
-        if stopped.is_set():
-            raise CancelledError
-
-    values = _values(found, stored)
-    targets: dict[str, str] = {}
+def _digests(fitted: FittedDirectory, stored: StoredWeights, *, watch: Callable[[], None]) -> ExportDigests:
+    payload = _payload(fitted, stored)
+    tensors: dict[str, str] = {}
     arrays: dict[str, str] = {}
-    for step in found.fit.plan.steps:
-        places = [found.name_map.targets[spec.name] for spec in step.targets]
+    for step in fitted.fit.plan.steps:
+        names = [fitted.name_map.targets[spec.name] for spec in step.targets]
         if step.sources:
-            targets |= {place: sha256_of(stored.part(place), watch=watch) for place in places}
-        for name in step.sources:
-            made = values(name)
-            arrays[name] = targets[places[0]] if isinstance(made, FileRange) else sha256_of(made[0])
-    return Restored(targets, arrays)
+            tensors |= {name: sha256_of(stored.part(name), watch=watch) for name in names}
+        for source in step.sources:
+            values = payload(source)
+            arrays[source] = tensors[names[0]] if isinstance(values, FileRange) else sha256_of(values[0])
+    return ExportDigests(tensors, arrays)
 
 
-def _hides(buffer: Array, positions: int) -> bool:
-    """Whether a buffer lets each position see itself and what is before it, or is the number that hides the others."""
+def _is_causal_mask(buffer: Array, positions: int) -> bool:
+    """Return True if `buffer` is GPT-2's causal mask, or its scalar that hides masked positions."""
     if not buffer.shape:
         return bool(buffer <= _HIDING)
     return buffer.shape == (1, 1, positions, positions) and np.array_equal(buffer[0, 0], np.tri(positions))
 
 
-def _constants(found: FittedDirectory, stored: StoredWeights) -> Iterator[str]:
-    """What no longer is the constant that a conversion made it."""
-    for step in found.fit.plan.steps:
+def _changed_constants(fitted: FittedDirectory, stored: StoredWeights) -> Iterator[str]:
+    """Describe the tensors that a conversion fills with a constant and that have other values."""
+    for step in fitted.fit.plan.steps:
         if step.op.holds_constant:
-            place = found.name_map.targets[step.targets[0].name]
+            name = fitted.name_map.targets[step.targets[0].name]
             try:
-                step.op.inverse(stored[place])
+                step.op.inverse(stored[name])
             except MappingError as error:
-                yield f"{printable(place)}: {error} ({step.why})"
+                yield f"{printable(name)}: {error} ({step.why})"
 
 
-def _difference(stored: StoredWeights, second: str, first: str) -> Iterator[str]:
-    """What speaks against two names for one tensor."""
-    one, other = stored.header[second], stored.header[first]
+def _difference(stored: StoredWeights, alias: str, name: str) -> Iterator[str]:
+    """Describe the difference between two names of a tied tensor, if there is one."""
+    one, other = stored.header[alias], stored.header[name]
     if (one.dtype, one.shape) != (other.dtype, other.shape):
-        yield f"{printable(second)}: found {describe(one)}, expected {describe(other)}, as {printable(first)}"
+        yield f"{printable(alias)}: found {describe(one)}, expected {describe(other)}, as {printable(name)}"
         return
-    if found := bit_difference(stored.part(second), stored.part(first), one):
+    if difference := bit_difference(stored.part(alias), stored.part(name), one):
         yield (
-            f"{printable(second)}: differs from {printable(first)} in {found.count:,} of {found.size:,} values, first "
-            f"at {found.first}; expected no difference: GluonNLP has one tensor for both"
+            f"{printable(alias)}: differs from {printable(name)} in {difference.count:,} of {difference.size:,} "
+            f"values, first at {difference.first}; expected no difference: GluonNLP has one tensor for both"
         )

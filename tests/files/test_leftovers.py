@@ -10,7 +10,7 @@ import pytest
 
 from bort_convert.errors import OutputError
 from bort_convert.files.atomic import new_directory
-from bort_convert.files.leftovers import held, partial_directory
+from bort_convert.files.leftovers import directory_lock, partial_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -182,12 +182,12 @@ def test_where_the_system_has_no_locks_leftovers_wait_for_a_person(
 
 
 def test_a_lock_is_held_once(tmp_path: Path) -> None:
-    with held(tmp_path, claim=True) as first, held(tmp_path, claim=True) as second:
+    with directory_lock(tmp_path, own=True) as first, directory_lock(tmp_path, own=True) as second:
         assert (first, second) == (True, False)
-    with held(tmp_path, claim=False) as again:
+    with directory_lock(tmp_path, own=False) as again:
         assert again
-    with held(tmp_path / "nothing", claim=True) as absent:
+    with directory_lock(tmp_path / "nothing", own=True) as absent:
         assert not absent
     (tmp_path / "file").touch()
-    with pytest.raises(NotADirectoryError), held(tmp_path / "file", claim=True):
+    with pytest.raises(NotADirectoryError), directory_lock(tmp_path / "file", own=True):
         pass

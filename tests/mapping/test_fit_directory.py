@@ -22,7 +22,7 @@ from bort_convert.model_dir.read import open_stored
 from bort_convert.models.bort import FAMILY as BORT
 from bort_convert.params import open_params
 from bort_convert.safetensors import save_tensors
-from bort_convert.weights.to_checkpoint import check_values, restore
+from bort_convert.weights.to_checkpoint import check_left_out, export_weights
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -115,9 +115,9 @@ def test_a_table_of_every_word_comes_back_bit_for_bit(head: bool, tmp_path: Path
     save_tensors(tmp_path / "model.safetensors", made_by(source), {})
     with open_stored(tmp_path) as stored:
         found = fit_directory(stored.header, CONFIG, [TOY])
-        check_values(found, stored)
+        check_left_out(found, stored)
         names = {name: name for name in found.sources}
-        restored = restore(tmp_path / "back.params", found, stored, names, lambda _done, _total: None)
+        restored = export_weights(tmp_path / "back.params", found, stored, names, lambda _done, _total: None)
     with open_params(tmp_path / "back.params") as params:
         assert {name: array.tobytes() for name, array in params.items()} == {
             name: array.tobytes() for name, array in source.items()
@@ -131,7 +131,7 @@ def test_a_row_of_padding_that_was_trained_is_refused(tmp_path: Path) -> None:
     made["toy.positions"][1, 1] = 7
     save_tensors(tmp_path / "model.safetensors", made, {})
     with open_stored(tmp_path) as stored, pytest.raises(MappingError) as caught:
-        check_values(fit_directory(stored.header, CONFIG, [TOY]), stored)
+        check_left_out(fit_directory(stored.header, CONFIG, [TOY]), stored)
     assert caught.value.disagreements == (
         "toy.positions: the first 2 rows should be 0.0 throughout, and 1 of 4 values are not (two rows for padding)",
     )
@@ -240,4 +240,4 @@ def test_a_counter_of_a_trillion_rows_without_a_value_is_refused_at_once(tmp_pat
     ids = "bert.embeddings.position_ids"
     save_tensors(tmp_path / "model.safetensors", tensors | {ids: np.zeros((1, 3), np.int64)}, {})
     with open_stored(tmp_path) as stored, pytest.raises(MappingError, match="position_ids: holds other numbers"):
-        check_values(fit_directory(stored.header, made.config, [BORT]), stored)
+        check_left_out(fit_directory(stored.header, made.config, [BORT]), stored)

@@ -35,7 +35,7 @@ def test_any_stretch_is_read_whatever_was_read_before(
     assert len(data) == len(BYTES)
     for start, stop in [(0, 4), (4, 8), (4090, 4100), (0, 9000), (8999, 9001), (2, 2), (16000, 20000), (20000, 20001)]:
         assert data[start:stop] == BYTES[start:stop]
-    data.walked()
+    data.headers_read()
     for data.mapped in (True, False):
         assert bytes(data.view(3, 9000)) == BYTES[3:9003]
         assert bytes(data.view(3, 0)) == b""
