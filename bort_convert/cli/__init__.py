@@ -1,4 +1,4 @@
-"""The command line: options in, text or JSON out, errors as one message and an exit code. No logic."""
+"""The command line: options in, text or JSON out, an error as one message and an exit code. No logic."""
 
 import click
 
@@ -16,18 +16,13 @@ COMMANDS = {
     "tokenizer": "directories",
     "families": "checkpoints",
 }
-"""Where each command lives: a module beside this one, imported when the command is used."""
+"""Module of each command, beside this one; it is imported when the command is used."""
 
 
-@click.group(cls=Program, places=COMMANDS, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Program, modules=COMMANDS, default="convert", context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="bort-convert")
 def main() -> None:
-    r"""Bring GluonNLP (MXNet) checkpoints to PyTorch.
+    """Convert GluonNLP (MXNet) checkpoints to PyTorch.
 
-    `bort-convert SOURCE OUT` is `bort-convert convert SOURCE OUT`.
-
-    \b
-    Exit codes: 0 done; 1 a check failed; 2 wrong usage; 3 the input cannot be
-    read or does not fit; 4 the output cannot be written; 5 a framework is missing;
-    130 interrupted (Ctrl-C), 143 terminated.
+    `bort-convert SOURCE OUT` is short for `bort-convert convert SOURCE OUT`.
     """

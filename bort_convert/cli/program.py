@@ -1,50 +1,81 @@
-"""The program that the commands belong to: each is imported when it is used, and any can be interrupted."""
+"""The group that the commands belong to: it imports a command when it is used, and ends in order when interrupted."""
 
 from __future__ import annotations
 
-import atexit
-import gc
+import difflib
+import os
+import re
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from click_default_group import DefaultGroup
 
+from bort_convert.cli.command import print_usage_errors_as_json
 from bort_convert.cli.signals import STATUS_OF_A_SIGNAL, Interrupted, interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# At its end a process gives its memory back anyway: a last search for cycles, in NumPy too, would only delay it.
-atexit.register(gc.freeze)
+EXIT_CODES: Final = (
+    ("0", "done"),
+    ("1", "a check failed"),
+    ("2", "wrong usage or a wrong option"),
+    ("3", "the input cannot be read or does not fit"),
+    ("4", "the output cannot be written"),
+    ("5", "a framework is missing"),
+    ("130, 143", "interrupted (Ctrl-C), terminated"),
+)
+_SIMILAR: Final = 0.7
+"""Similarity of a misspelt command to the one that is meant, as `difflib` counts it: between 0 and 1."""
 
 
-class Program(DefaultGroup):  # type: ignore[misc]  # click_default_group has no types
-    """Commands by name, of which the default one needs none.
+class Program(click.Group):
+    """Commands by name; without a command the default one runs.
 
     Attributes:
-        places: for each command the module beside this one that it lives in.
+        modules: name of the module in this package that each command lives in.
+        default: name of the default command.
     """
 
-    def __init__(self, *args: Any, places: Mapping[str, str], **kwargs: Any) -> None:  # noqa: ANN401 - click's own
+    def __init__(self, *args: Any, modules: Mapping[str, str], default: str | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - click's own signature
         super().__init__(*args, **kwargs)
-        self.places = places
+        self.modules = modules
+        self.default = default
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Every command, in the order of the help."""
-        return list(self.places)
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own signature
+        """Names of all commands, in the order of the help."""
+        return list(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command, imported; the default one where no command has this name."""
-        name = cmd_name if cmd_name in self.places else self.default_cmd_name
-        if name not in self.commands:
-            self.add_command(getattr(import_module(f"bort_convert.cli.{self.places[name]}"), name))
-        found: click.Command | None = super().get_command(ctx, cmd_name)
-        return found
+        """Import a command; None if there is no command of this name."""
+        if cmd_name in self.modules and cmd_name not in self.commands:
+            self.add_command(getattr(import_module(f"bort_convert.cli.{self.modules[cmd_name]}"), cmd_name))
+        return super().get_command(ctx, cmd_name)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command in front where the first word is neither a command nor an option of the program."""
+        own = {*self.modules, *(name for option in self.get_params(ctx) for name in option.opts)}
+        with print_usage_errors_as_json(args):
+            if args and self.default and args[0] not in own:
+                self._check_spelling(ctx, args[0])
+                args = [self.default, *args]
+            return super().parse_args(ctx, args)
+
+    def _check_spelling(self, ctx: click.Context, word: str) -> None:
+        """Refuse a word that resembles a command, unless it is a file, looks like a file's name, or is an option."""
+        similar = difflib.get_close_matches(word, self.modules, n=1, cutoff=_SIMILAR)
+        if similar and re.fullmatch(r"[A-Za-z][A-Za-z-]*", word) and not os.path.lexists(word):
+            raise click.UsageError(f"there is no command and no file {word!r}; did you mean {similar[0]}?", ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the exit codes below the commands."""
+        super().format_epilog(ctx, formatter)
+        with formatter.section("Exit codes"):
+            formatter.write_dl(EXIT_CODES)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
-        """Run a command; one that is interrupted ends with 128 and the signal's number, once it has cleaned up."""
+        """Run a command. After a signal to stop, and the clean-up, the exit status is 128 and the signal's number."""
         try:
             with interruptible():
                 return super().main(*args, **kwargs)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import bort_convert
-from bort_convert.cli.options import (
-    FORCE,
-    GLUONNLP,
-    JSON,
-    MXNET_PYTHON,
-    QUIET,
-    SOURCE,
-    Command,
-    progress_lines,
-    show,
-    table_options,
-)
+from bort_convert.cli.command import Command
+from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, QUIET, SOURCE, fit_options
+from bort_convert.cli.output import complain, progress_lines, show
 from bort_convert.errors import ParityError
 from bort_convert.verification.render import to_dict, to_text, write_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DTYPE = click.option(
     "--dtype",
@@ -31,29 +24,31 @@ DTYPE = click.option(
     help="Precision of the run.",
 )
 SEED = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the default inputs.")
-BATCH = click.option("--batch", type=click.IntRange(min=1), help="Rows of the default inputs.")
+BATCH = click.option("--batch", type=click.IntRange(min=1), help="Number of texts in the default inputs.")
 ATTENTIONS = click.option("--attentions", is_flag=True, help="Include attention probabilities.")
-TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds that MXNet may take.")
+TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Time limit of MXNet in seconds.")
 
 
-@click.command(cls=Command)
-@click.argument("paths", metavar="SOURCE OUT", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.command(cls=Command, short_help="Prove that a directory computes the same as its checkpoint.")
+@click.argument("paths", metavar="SOURCE OUT", nargs=-1, required=True, type=FILE)
 @click.option("--published", is_flag=True, help="Check OUT alone, against the only published output of the real Bort.")
 @DTYPE
-@click.option("--atol", type=click.FloatRange(min=0), help="What a difference may be, in place of the limits we set.")
-@click.option("--rtol", type=click.FloatRange(min=0), help="The same, relative to the largest value of each output.")
-@click.option("--text", type=click.Path(path_type=Path), help="Sentences, one a line, that join the default inputs.")
+@click.option("--atol", type=click.FloatRange(min=0), help="Largest absolute difference, in place of our limits.")
+@click.option(
+    "--rtol", type=click.FloatRange(min=0), help="Largest difference relative to the largest value of each output."
+)
+@click.option("--text", type=FILE, help="File with sentences, one on each line, that join the default inputs.")
 @SEED
 @BATCH
 @click.option(
-    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Where torch runs."
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device that torch runs on."
 )
 @ATTENTIONS
-@click.option("--heads", type=click.IntRange(min=1), help="Attention heads; by default those of the conversion.")
+@click.option("--heads", type=click.IntRange(min=1), help="Number of attention heads; by default as in the conversion.")
 @MXNET_PYTHON
 @GLUONNLP
 @TIMEOUT
-@click.option("--report", type=click.Path(path_type=Path), help="Write a report too: a name in .html, .json or .md.")
+@click.option("--report", type=FILE, help="Write a report too, as .html, .json, .md or .txt.")
 @JSON
 @QUIET
 @click.pass_context
@@ -68,36 +63,36 @@ def verify(
     quiet: bool,
     **options: Any,  # noqa: ANN401
 ) -> None:
-    """Prove that OUT computes what SOURCE does: names and shapes, bits, and every layer in both frameworks.
+    """Prove that OUT computes the same as SOURCE: names and shapes, bits, and every layer in both frameworks.
 
-    SOURCE is the .params file, which GluonNLP then runs on MXNet, or a trace from `bort-convert record`, which needs no
+    SOURCE is the .params file, which GluonNLP runs on MXNet, or a trace from `bort-convert record`, which needs no
     MXNet.
     """
     if len(paths) != (1 if published else 2):
         raise click.UsageError("expected OUT alone with --published" if published else "expected SOURCE and OUT")
-    given = {name: value for name, value in options.items() if value is not None}
+    chosen = {name: value for name, value in options.items() if value is not None}
     if published:
-        found = bort_convert.verify_published(paths[0])
+        result = bort_convert.verify_published(paths[0])
     else:
-        found = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **given)
+        result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
     if report:
-        write_report(found, report)
-    show(lambda: to_dict(found), lambda: to_text(found), as_json=as_json, quiet=quiet)
-    if not found:
+        write_report(result, report)
+    show(lambda: to_dict(result), lambda: [to_text(result)], as_json=as_json, quiet=quiet)
+    if not result:
         if quiet or as_json:
-            click.echo(found.headline, err=True)
+            complain([result.headline])
         ctx.exit(ParityError.exit_code)
 
 
-@click.command(cls=Command)
+@click.command(cls=Command, short_help="Keep the outputs of GluonNLP on MXNet for later verifications.")
 @SOURCE
-@click.argument("ref", type=click.Path(path_type=Path))
-@table_options
+@click.argument("ref", type=FILE)
+@fit_options
 @DTYPE
 @SEED
 @BATCH
-@click.option("--layers", help="Layers to keep, as in 0,3; by default all.")
-@click.option("--sample", type=click.IntRange(min=1), help="Valid positions to keep; by default all.")
+@click.option("--layers", help="Layers to keep, such as 0,3; by default all.")
+@click.option("--sample", type=click.IntRange(min=1), help="Number of valid positions to keep; by default all.")
 @ATTENTIONS
 @MXNET_PYTHON
 @GLUONNLP
@@ -106,14 +101,14 @@ def verify(
 @JSON
 @QUIET
 def record(source: Path, ref: Path, *, layers: str | None, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
-    """Run SOURCE with GluonNLP on MXNet and keep its outputs in REF, for checks that need no MXNet."""
-    chosen = _numbers(layers) if layers else None
-    given = {name: value for name, value in options.items() if value is not None}
-    trace = bort_convert.record(source, ref, layers=chosen, progress=progress_lines(shown=not quiet), **given)
-    outputs = {dtype: sorted(found) for dtype, found in trace.outputs.items()}
+    """Run SOURCE with GluonNLP on MXNet and keep its outputs in REF, for verifications without MXNet."""
+    kept = _numbers(layers) if layers else None
+    chosen = {name: value for name, value in options.items() if value is not None}
+    trace = bort_convert.record(source, ref, layers=kept, progress=progress_lines(shown=not quiet), **chosen)
+    outputs = {dtype: sorted(values) for dtype, values in trace.outputs.items()}
     document = {"provenance": dict(trace.provenance), "outputs": outputs}
     names = next(iter(outputs.values()))
-    text = f"{ref}: {len(names)} outputs in {' and '.join(outputs)}"
+    text = [f"{ref}: {len(names)} outputs in {' and '.join(outputs)}"]
     show(lambda: document, lambda: text, as_json=as_json, quiet=quiet)
 
 

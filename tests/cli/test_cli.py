@@ -1,27 +1,21 @@
 from __future__ import annotations
 
-import gc
 import json
-import os
 import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import click
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
 import bort_convert
 from bort_convert import cli
-from bort_convert.errors import BackendError
 from bort_convert.params import save_params
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-COMMANDS = sorted(cli.COMMANDS)
 
 
 def run(*arguments: object) -> Result:
@@ -118,8 +112,6 @@ def test_inspect_shows_arrays_and_the_closest_family_where_none_fits(fixtures: P
 
 
 def test_names_with_control_characters_are_printed_escaped(tmp_path: Path) -> None:
-    import numpy as np  # noqa: PLC0415
-
     save_params(tmp_path / "x.params", {"a\x1b[31m\n": np.zeros(1, np.float32), "b" * 5000: np.zeros(1, np.float32)})
     output = run("inspect", tmp_path / "x.params").output
     assert r"a\x1b[31m\n" in output
@@ -153,7 +145,7 @@ def test_families_lists_each_form_with_its_class_and_each_size_with_what_it_goes
     heads = "pooler, next-sentence head, masked-language-model head"
     assert ["bert", "language model", heads, "BertForPreTraining"] in lines
     assert ["bort", "classifier without dropout", "-", "BertForSequenceClassification"] in lines
-    sizes = "layers 2, hidden 512, units 1024, positions 512, heads 16"
+    sizes = "layers 2, intermediate_size 512, hidden_size 1024, max_positions 512, attention_heads 16"
     assert ["bort", "bort_2_16_512_1024", sizes] in lines
 
 
@@ -168,19 +160,6 @@ def test_families_as_json_have_every_form_and_what_loads_it() -> None:
     for name, family in bort_convert.families().items():
         assert len(found[name]["forms"]) == sum(len(table.architectures) for table in family.tables)
         assert [size["name"] for size in found[name]["variants"]] == [size.name for size in family.variants]
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_and_option_has_help(command: str) -> None:
-    assert run(command, "--help").exit_code == 0
-    found = cli.main.get_command(click.Context(cli.main), command)
-    assert found.help
-    for parameter in found.params:
-        assert parameter.param_type_name == "argument" or getattr(parameter, "help", None), parameter.name
-
-
-def test_the_version_is_the_packages() -> None:
-    assert run("--version").stdout.startswith("bort-convert, version ")
 
 
 def test_a_progress_bar_is_drawn_where_a_person_looks(
@@ -206,46 +185,3 @@ def test_every_malformed_file_ends_in_exit_3_and_one_clear_line(shared: Path, tm
         assert line.startswith("Error: ")
         assert name in line
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("told", [None, "3"])
-def test_threads_for_linear_algebra_and_cycles_are_left_to_the_user_and_to_a_proof(
-    full: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None
-) -> None:
-    seen = []
-
-    def see() -> None:
-        seen.append((os.environ.get("OPENBLAS_NUM_THREADS"), gc.isenabled()))
-
-    def proof(*_: object, **__: object) -> None:
-        see()
-        raise BackendError("seen enough")
-
-    monkeypatch.setattr(bort_convert, "verify", proof)
-    if told:
-        monkeypatch.setenv("OPENBLAS_NUM_THREADS", told)
-    else:
-        monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
-    options = ("--family", "bort", "--heads", 8, "--quiet")
-    assert run(full, tmp_path / "out", *options, "--verify").exit_code == 5
-    assert run(full, tmp_path / "out", *options).exit_code == 0
-    see()
-    assert seen == [(told, True), (told, True)]
-
-
-@pytest.mark.parametrize("command", ["inspect", "extract"])
-def test_many_arrays_are_not_searched_for_cycles(command: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.params"
-    save_params(path, [np.zeros(1)] * 5000)
-    searches: list[str] = []
-
-    def search(phase: str, _info: object) -> None:
-        searches.append(phase)
-
-    gc.callbacks.append(search)
-    try:
-        result = run(command, path, *([tmp_path / "x.safetensors"] if command == "extract" else []), "--quiet")
-    finally:
-        gc.callbacks.remove(search)
-    assert result.exit_code == 0
-    assert len(searches) < 60  # the import of a command; without frugality there are twice as many and more

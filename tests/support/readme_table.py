@@ -1,21 +1,43 @@
-"""Put the table of families into README.md, between its two marks: python tests/readme_table.py, or `make readme`."""
+"""Write the table of model families into README.md, between its two marks: `make readme`."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bort_convert import families
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bort_convert.mapping.family import Family
 
 README = Path(__file__).parents[2] / "README.md"
 FIRST = "<!-- Made from the families by `make readme`; change nothing here. -->\n\n"
 LAST = "\n\n<!-- As far as here. -->\n"
 
 
-def with_table(text: str) -> str:
-    """A page with the table as it has to be; ValueError where a mark is missing or stands there twice."""
-    before, rest = text.split(FIRST)
+def families_markdown(known: Iterable[Family]) -> str:
+    """A Markdown table: one row for each target class of each family."""
+    lines = ["| family | published sizes | checkpoint | becomes |", "|---|---|---|---|"]
+    for family in known:
+        sizes = ", ".join(f"`{variant.name}`" for variant in family.variants)
+        first = (f"{family.title} (`{family.name}`)", sizes)
+        forms: dict[str, list[str]] = {}
+        for table in family.tables:
+            for name, *groups in table.architectures:
+                forms.setdefault(name, []).append(f"{table.title} with {', '.join(groups)}" if groups else table.title)
+        for name, checkpoints in forms.items():
+            lines.append(f"| {' | '.join(first)} | {'; '.join(checkpoints)} | `{name}` |")
+            first = ("", "")
+    return "\n".join(lines)
+
+
+def with_table(page: str) -> str:
+    """The page with the current table; ValueError where a mark is missing or stands there twice."""
+    before, rest = page.split(FIRST)
     _, after = rest.split(LAST)
-    return f"{before}{FIRST}{text.families_markdown(families().values())}{LAST}{after}"
+    return f"{before}{FIRST}{families_markdown(families().values())}{LAST}{after}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+"""Rewrite the arguments in a message of the library, `heads=8`, as the flags that a user types, --heads 8."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from typing import Final
+
+import click
+
+from bort_convert.errors import printable
+
+_ARGUMENT: Final = re.compile(r"`([a-z_]+)(?:=([^`]+))?`")
+_SOME_VALUE: Final = "..."
+"""The library writes it for a value that the user has to fill in."""
+
+
+def as_flags(message: str, ctx: click.Context) -> str:
+    """The message with flags in place of the arguments between backquotes.
+
+    A name with a value, `name=value`, may be an option of any command; a bare `name` is one of this command. Other
+    names stay as they are.
+    """
+    own = _options(ctx.command)
+    every: dict[str, click.Option] = {}
+
+    def rewritten(match: re.Match[str]) -> str:
+        name, value = match.groups()
+        if name not in own and value is not None and not every:
+            every.update(_options_of_all_commands(ctx))
+        option = own.get(name) or every.get(name)
+        if option is None or (value is None and name not in own):
+            return match[0]
+        return _flag(option, value)
+
+    return _ARGUMENT.sub(rewritten, message)
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
+    return {str(option.name): option for option in command.params if isinstance(option, click.Option)}
+
+
+def _options_of_all_commands(ctx: click.Context) -> dict[str, click.Option]:
+    group = ctx.find_root().command
+    if not isinstance(group, click.Group):
+        return {}
+    commands = (group.get_command(ctx, name) for name in group.list_commands(ctx))
+    return {name: option for command in commands if command for name, option in _options(command).items()}
+
+
+def _flag(option: click.Option, value: str | None) -> str:
+    flag = option.opts[0]
+    if value is None:
+        return flag
+    if option.is_flag:
+        off = option.secondary_opts[0] if option.secondary_opts else f"no {flag}"
+        return off if value == "False" else flag
+    return f"{flag} {_typed(option, value)}"
+
+
+def _typed(option: click.Option, value: str) -> str:
+    """A value as it is typed in a shell; a list's elements stand between commas."""
+    if value == _SOME_VALUE:
+        return option.metavar or ("N" if isinstance(option.type, click.types.IntParamType) else "NAME")
+    try:
+        found = ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value
+    elements = found if isinstance(found, (list, tuple)) else [found]
+    return shlex.quote(printable(",".join(map(str, elements))))
