@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -32,20 +33,20 @@ def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
     assert leftovers(target.parent) == []
 
 
-@pytest.mark.skipif(os.name != "posix", reason="Windows writes no directory's entries down")
+@pytest.mark.skipif(os.name != "posix", reason="Windows syncs no directory")
 @pytest.mark.parametrize("kind", ["directory", "file"])
-def test_all_of_it_is_on_the_disk_before_it_has_its_name(
+def test_every_file_is_on_the_disk_before_the_target_appears(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     synced: list[tuple[int, bool]] = []
     target = tmp_path / "out"
     fsync = os.fsync
 
-    def seen(descriptor: int) -> None:
+    def recorded_fsync(descriptor: int) -> None:
         fsync(descriptor)
         synced.append((os.fstat(descriptor).st_ino, target.exists()))
 
-    monkeypatch.setattr(os, "fsync", seen)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
     if kind == "file":
         with new_file(target) as file:
             file.write_text("new")
@@ -54,12 +55,37 @@ def test_all_of_it_is_on_the_disk_before_it_has_its_name(
         with new_directory(target) as folder:
             for name in ("one", "two"):
                 (folder / name).write_text(name)
-            os.mkfifo(folder / "no file")  # opening it would wait for a writer
+            os.mkfifo(folder / "pipe")  # opening it would wait for a writer
         expected = [target / "one", target / "two", target]
     *before, last = synced
     assert {inode for inode, _ in before} == {path.stat().st_ino for path in expected}
-    assert not any(there for _, there in before)
+    assert not any(appeared for _, appeared in before)
     assert last == (tmp_path.stat().st_ino, True)
+
+
+@pytest.mark.parametrize("fault", [errno.EINVAL, errno.ENOTSUP, None])
+def test_an_output_appears_where_the_system_cannot_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int | None
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(fault, "no sync here")
+
+    if fault:
+        monkeypatch.setattr(os, "fsync", refuse)
+    else:
+        monkeypatch.delattr(os, "fsync")
+    build(tmp_path / "out")
+    assert (tmp_path / "out" / "file").read_text() == "new"
+
+
+def test_an_output_does_not_appear_when_the_disk_fails_to_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "the disk failed")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OutputError, match="out: cannot be written: the disk failed"):
+        build(tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_directory_has_the_permissions_of_any_other(tmp_path: Path) -> None:
@@ -84,14 +110,14 @@ def test_an_empty_directory_is_filled_and_a_full_one_refused(tmp_path: Path) -> 
     build(tmp_path / "out", "first")
     with pytest.raises(OutputError) as caught:
         build(tmp_path / "out", "second")
-    expected = "is not empty; expected an empty directory, or nothing. Pass --force to replace it"
+    expected = "is not empty; expected an empty directory, or nothing. Pass `force=True` to replace it"
     assert str(caught.value) == f"{tmp_path / 'out'} {expected}"
     assert (tmp_path / "out" / "file").read_text() == "first"
 
 
-@pytest.fixture(params=["exchanged", "two renames"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How an old directory is replaced: as Linux can, and as every system can."""
+@pytest.fixture(params=["exchange", "two renames"])
+def replacement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Replace an old directory in one step, as Linux can, or in two, as every system can."""
     if request.param == "two renames":
         monkeypatch.setattr("bort_convert.files.atomic._exchange", lambda *_: False)
     elif sys.platform != "linux":
@@ -99,7 +125,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     return str(request.param)
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("replacement")
 def test_force_replaces_a_whole_directory(tmp_path: Path) -> None:
     build(tmp_path / "out", "first")
     (tmp_path / "out" / "stale").write_text("x")
@@ -152,7 +178,7 @@ def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-@pytest.mark.usefixtures("way")
+@pytest.mark.usefixtures("replacement")
 def test_of_two_that_replace_a_directory_at_once_the_last_one_stands(tmp_path: Path) -> None:
     build(tmp_path / "out", "first")
     with new_directory(tmp_path / "out", force=True) as folder:
@@ -197,7 +223,7 @@ def test_a_file_that_appears_meanwhile_is_kept(tmp_path: Path, monkeypatch: pyte
     assert leftovers(tmp_path) == []
 
 
-def test_a_target_may_be_the_folder_that_one_stands_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_may_be_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     with new_directory(".") as folder:
@@ -226,7 +252,7 @@ def test_a_file_or_a_link_in_the_way_is_refused_even_with_force(tmp_path: Path) 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs /dev/null")
-def test_what_the_system_refuses_is_one_line_that_names_the_target() -> None:
+def test_an_error_of_the_system_is_one_line_that_names_the_target() -> None:
     with pytest.raises(OutputError, match="/dev/null/out: cannot be written: "):
         build(Path("/dev/null/out"))
 
@@ -238,7 +264,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         assert not target.exists()
     assert target.read_text() == "new"
     with (
-        pytest.raises(OutputError, match=r"is there already; expected nothing. Pass --force"),
+        pytest.raises(OutputError, match=r"is there already; expected nothing. Pass `force=True`"),
         new_file(target, source=SOURCE),
     ):
         pass
@@ -253,7 +279,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-def test_a_source_is_never_replaced_by_what_is_made_from_it(tmp_path: Path) -> None:
+def test_a_source_is_never_replaced_by_its_own_output(tmp_path: Path) -> None:
     folder = tmp_path / "checkpoints"
     folder.mkdir()
     source = folder / "bort.params"

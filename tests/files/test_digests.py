@@ -18,29 +18,29 @@ BYTES = bytes(range(251)) * 4
 
 
 @given(st.integers(0, len(BYTES)), st.integers(0, len(BYTES)), st.integers(1, len(BYTES)))
-def test_a_range_has_its_digest_whatever_the_pieces(
+def test_the_digest_of_a_range_does_not_depend_on_the_pieces(
     tmp_path_factory: pytest.TempPathFactory, start: int, size: int, piece: int
 ) -> None:
     path = tmp_path_factory.mktemp("digests") / "x"
     path.write_bytes(BYTES)
-    wanted = BYTES[start : start + size]
+    expected = BYTES[start : start + size]
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
         patch.setattr(streams, "PIECE", piece)
-        assert sha256_of(FileRange(file.fileno(), start, len(wanted))) == hashlib.sha256(wanted).hexdigest()
+        assert sha256_of(FileRange(file.fileno(), start, len(expected))) == hashlib.sha256(expected).hexdigest()
 
 
-def test_a_digest_ends_with_what_its_watch_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exception_of_the_watch_ends_a_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def watch() -> None:
-        seen.append(1)
-        if len(seen) == 3:
+        calls.append(1)
+        if len(calls) == 3:
             raise KeyError
 
-    seen: list[int] = []
+    calls: list[int] = []
     monkeypatch.setattr(streams, "PIECE", 10)
     (tmp_path / "x").write_bytes(BYTES)
     with (tmp_path / "x").open("rb") as file, pytest.raises(KeyError):
         sha256_of(FileRange(file.fileno(), 0, len(BYTES)), watch=watch)
-    assert len(seen) == 3
+    assert len(calls) == 3
 
 
 def test_a_file_that_ends_early_has_no_digest(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bort_convert.errors import OutputError
+from bort_convert.files import leftovers
 from bort_convert.files.atomic import new_directory
 from bort_convert.files.leftovers import directory_lock, partial_directory
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs locks on directories")
 
-# Replaces a directory, by two renames where it is told so, and waits for its end in the middle.
+# Replaces a directory, by two renames if the argument says so, and waits in the middle to be killed.
 RUN = """
 import sys, time
 from pathlib import Path
@@ -41,7 +42,7 @@ with atomic.new_directory(sys.argv[1], force=True) as folder:
 
 @contextlib.contextmanager
 def a_run(target: Path, moment: str) -> Iterator[None]:
-    """Another run into a target, at a moment; killed when the block ends."""
+    """Start another run into a target and stop it at a moment; kill it when the block ends."""
     with subprocess.Popen([sys.executable, "-c", RUN, target, moment], stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
@@ -73,7 +74,7 @@ def target(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_a_killed_run_left_is_deleted_by_the_next_one_which_says_so(
+def test_the_next_run_deletes_the_leftovers_of_a_killed_run_and_logs_it(
     target: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     killed(target, "while it is built")
@@ -87,7 +88,7 @@ def test_what_a_killed_run_left_is_deleted_by_the_next_one_which_says_so(
     assert caplog.messages == [f"{left}: deleted, a run that was killed had left it"]
 
 
-def test_what_a_live_run_builds_is_left_alone(target: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_directory_of_a_live_run_is_left_alone(target: Path, caplog: pytest.LogCaptureFixture) -> None:
     with a_run(target, "while it is built"):
         (theirs,) = beside(target)
         build(target)
@@ -131,7 +132,7 @@ def test_no_lock_is_broken_between_two_renames(target: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["out.partial-0123456789abcdef", ".out.partial-x", ".other.partial-0123456789abcdef"])
-def test_a_name_that_is_none_of_ours_is_never_touched(target: Path, name: str) -> None:
+def test_a_directory_with_another_name_is_never_touched(target: Path, name: str) -> None:
     (target.parent / name).mkdir()
     build(target)
     assert beside(target) == [target.parent / name]
@@ -147,34 +148,39 @@ def test_a_link_is_no_leftover(target: Path, tmp_path: Path, caplog: pytest.LogC
     assert caplog.messages == []
 
 
-def test_a_directory_that_is_taken_for_a_leftover_before_it_is_locked_is_made_again(
+def test_a_directory_that_another_run_deletes_before_it_is_locked_is_made_again(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mkdir = type(target).mkdir
     made: list[Path] = []
 
-    def taken(folder: Path, mode: int) -> None:
+    def mkdir_and_lose_the_first(folder: Path, mode: int) -> None:
         mkdir(folder, mode)
         made.append(folder)
         if len(made) == 1:
             folder.rmdir()
 
-    monkeypatch.setattr(type(target), "mkdir", taken)
+    monkeypatch.setattr(type(target), "mkdir", mkdir_and_lose_the_first)
     with partial_directory(target) as folder:
         assert folder == made[1]
         assert folder.is_dir()
     assert beside(target) == []
 
 
+@pytest.mark.parametrize("lacking", ["the file system's locks", "fcntl"])
 def test_where_the_system_has_no_locks_leftovers_wait_for_a_person(
-    target: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    target: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, lacking: str
 ) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOTSUP, "no locks here")
 
     killed(target, "while it is built")
     (left,) = beside(target)
-    monkeypatch.setattr("bort_convert.files.leftovers.fcntl.flock", refuse)
+    if lacking == "fcntl":
+        monkeypatch.setattr(leftovers, "HAS_LOCKS", False)
+        monkeypatch.delattr(leftovers, "fcntl")
+    else:
+        monkeypatch.setattr(leftovers.fcntl, "flock", refuse)
     build(target)
     assert (target / "newer").exists()
     assert beside(target) == [left]

@@ -29,7 +29,7 @@ def source(tmp_path: Path) -> Iterator[int]:
     params=[(), ("copy_file_range",), ("copy_file_range", "sendfile"), ("copy_file_range", "sendfile", "preadv")]
 )
 def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Linux, and systems that lack more and more of its calls."""
+    """Take away more and more of the calls of Linux."""
     for call in request.param:
         monkeypatch.delattr(os, call, raising=False)
 
@@ -51,10 +51,10 @@ def test_a_range_is_copied(
 
 
 @pytest.mark.parametrize("changed", [None, 0, 255, 256, 2047, 2048, 2049])
-def test_two_ranges_are_the_same_where_no_byte_differs(
+def test_two_ranges_are_the_same_if_no_byte_differs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: int | None
 ) -> None:
-    monkeypatch.setattr(streams, "PIECE", 256)  # all pieces are the same, and what is left of one in the next
+    monkeypatch.setattr(streams, "PIECE", 256)  # all pieces are equal, so that bytes left in the buffer are, too
     other = bytearray(BYTES[:2050])
     if changed is not None:
         other[changed] ^= 1
@@ -78,7 +78,7 @@ def test_a_source_that_ends_early_is_an_error_that_says_where(source: int, tmp_p
     )
 
 
-def test_where_the_kernel_cannot_copy_the_bytes_go_the_long_way(
+def test_where_the_kernel_cannot_copy_bytes_are_read_and_written(
     source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> int:
@@ -105,9 +105,7 @@ def test_a_copy_that_stops_half_way_is_finished_by_other_means(
     assert (tmp_path / "target").read_bytes() == BYTES
 
 
-def test_what_the_system_refuses_for_good_is_not_tried_again(
-    source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_disk_is_not_tried_again(source: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise OSError(errno.ENOSPC, "no space left")
 
@@ -116,7 +114,7 @@ def test_what_the_system_refuses_for_good_is_not_tried_again(
         copy_range(FileRange(source, 0, 10), target.fileno())
 
 
-def test_what_cannot_be_read_is_an_error_of_the_source(tmp_path: Path) -> None:
+def test_a_source_that_cannot_be_read_is_a_format_error(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
         with pytest.raises(FormatError, match="the source cannot be read at byte 7: Is a directory"):

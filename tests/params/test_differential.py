@@ -1,7 +1,7 @@
-"""Hundreds of files, whole and damaged, read by real MXNet 1.9.1 and by this reader, and compared byte for byte.
+"""Read hundreds of whole and damaged files with real MXNet 1.9.1 and with this reader, and compare byte for byte.
 
-Where the two part, the table of tests/differences.py says why, and docs/format.md shows that table.
-BORT_CONVERT_DIFFERENTIAL=5000 tries that many random files.
+Where the two differ, the table of tests/support/differences.py says why, and docs/format.md shows that table.
+BORT_CONVERT_DIFFERENTIAL=5000 tries 5,000 random files.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
 
 ROOT = Path(__file__).parents[2]
-READER = ROOT / "tests" / "mxnet_reader.py"
+READER = ROOT / "tests" / "support" / "mxnet_reader.py"
 PAGE = ROOT / "docs" / "format.md"
 RANDOM_FILES = int(os.environ.get("BORT_CONVERT_DIFFERENTIAL", "400"))
 FATAL = "a number of dimensions of -1"
-WRITTEN = 40  # files that MXNet writes, and as many that we write
+WRITTEN = 40  # files that MXNet writes, and as many that bort_convert writes
 DTYPES = ("f2", "f4", "f8", "u1", "i4", "i1", "i8", "?")
 
 
@@ -62,7 +62,7 @@ def write_ours(path: Path, random: Random) -> None:
 
 
 def files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """What a file is, and its bytes."""
+    """Give files, each with a description."""
     random = Random(RANDOM_FILES)  # noqa: S311 - the same files each time
     mxnet("write", str(folder), "0", str(WRITTEN))
     for number in range(WRITTEN):
@@ -83,7 +83,7 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def read_by_both(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any], dict[str, Any]]]:
-    """What each file is, where it is, what MXNet makes of it, and what we do."""
+    """Give each file with its description, the result of MXNet and the result of bort_convert."""
     written = []
     for number, (what, data) in enumerate(files(folder)):
         path = folder / f"{number:05}.bin"
@@ -110,7 +110,7 @@ def test_files_read_as_in_mxnet_or_a_row_of_the_table_says_why(
     counts: Counter[tuple[str, str, str]] = Counter()
     for what, path, theirs, own in read_by_both(tmp_path):
         why = reason(theirs, own)
-        assert why is not None, f"{path}: no row of tests/differences.py says why\n{evidence(theirs, own)}"
+        assert why is not None, f"{path}: no row of tests/support/differences.py says why\n{evidence(theirs, own)}"
         if what == "whole":
             assert outcomes(theirs, own) == (READS, READS), evidence(theirs, own)
         if any(row.what == what for row in DIFFERENCES):
@@ -128,7 +128,7 @@ def test_the_page_shows_the_table_row_by_row() -> None:
     assert rows[2:] == [(row.what, row.mxnet, row.ours) for row in DIFFERENCES]
 
 
-def test_the_page_names_the_limits_that_hold() -> None:
+def test_the_page_states_the_limits_of_the_reader() -> None:
     limits = PAGE.read_text("utf-8").partition("## Limits")[2].partition("\n## ")[0]
     assert ALWAYS_DENSE == ALWAYS_UNPACKED == 64 * 2**20
     for text in (
@@ -140,7 +140,7 @@ def test_the_page_names_the_limits_that_hold() -> None:
         assert text in limits
 
 
-def test_a_difference_that_no_row_explains_is_told() -> None:
+def test_a_difference_that_no_row_explains_is_reported() -> None:
     read = {"named": True, "arrays": [["w", {"shape": [2], "data": ["float32", [2], "00"]}]]}
     other = {"named": True, "arrays": [["w", {"shape": [2], "data": ["float32", [2], "01"]}]]}
     refused = {"error": ": something else"}

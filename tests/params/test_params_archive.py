@@ -127,7 +127,7 @@ def test_any_container_reads_from_inside_an_archive(inner: bytes, deflated: bool
         assert os.read(file.fileno(), 8) == file[name].tobytes() == f32(1, 2)
 
 
-def test_no_room_to_unpack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_to_unpack_is_a_format_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -138,7 +138,7 @@ def test_no_room_to_unpack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         open_params(path)
 
 
-def test_sizes_may_stand_in_the_extra_field(tmp_path: Path) -> None:
+def test_sizes_may_be_in_the_extra_field(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(archive(Zipped("w.npy", W, local=zip64(len(W), len(W)))))
     with open_params(path) as file:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,9 +22,9 @@ BYTES = bytes(range(256)) * 64
 def data(tmp_path: Path) -> Iterator[FileBytes]:
     (tmp_path / "x").write_bytes(BYTES)
     with (tmp_path / "x").open("rb") as file:
-        found = FileBytes(file.fileno(), len(BYTES), "x")
-        yield found
-        found.close()
+        content = FileBytes(file.fileno(), len(BYTES), "x")
+        yield content
+        content.close()
 
 
 @pytest.mark.parametrize("lacking", [(), ("preadv", "posix_fadvise")])
@@ -41,7 +42,7 @@ def test_any_stretch_is_read_whatever_was_read_before(
         assert bytes(data.view(3, 0)) == b""
 
 
-def test_a_file_that_became_shorter_is_an_error_that_says_so(data: FileBytes, tmp_path: Path) -> None:
+def test_a_file_that_became_shorter_is_a_format_error(data: FileBytes, tmp_path: Path) -> None:
     os.truncate(tmp_path / "x", 10)
     assert data[0:10] == BYTES[:10]
     with pytest.raises(FormatError) as caught:
@@ -71,7 +72,7 @@ def test_a_walk_over_the_headers_maps_nothing_and_reads_little(tmp_path: Path, m
     assert sum(read) <= 10 * file.BLOCK
 
 
-def test_a_file_that_is_not_mapped_and_became_shorter_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+def test_a_file_that_is_not_mapped_and_became_shorter_is_a_format_error(tmp_path: Path) -> None:
     save_params(tmp_path / "x.params", {"w": np.zeros(5000, np.float32)})
     with open_params(tmp_path / "x.params", mapped=False) as params:
         kept = params["w"]
@@ -81,3 +82,24 @@ def test_a_file_that_is_not_mapped_and_became_shorter_is_an_error_and_not_the_en
         with pytest.raises(FormatError, match="the file ended at byte 9,000 while it was read; it had 20,0"):
             params["w"]
     assert kept.sum() == 5000
+
+
+@pytest.mark.parametrize("fault", [ImportError("no mmap"), PermissionError(13, "Permission denied"), None])
+def test_where_a_file_cannot_be_mapped_its_arrays_are_read(
+    fault: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        assert fault is not None
+        raise fault
+
+    values = np.arange(5000, dtype=np.float32)
+    save_params(tmp_path / "x.params", {"w": values})
+    if fault is None:
+        monkeypatch.setitem(sys.modules, "mmap", None)
+    else:
+        monkeypatch.setattr(file, "_map", refuse)
+    with open_params(tmp_path / "x.params") as params:
+        array = params["w"]
+        assert array.flags.writeable
+        array[0] = 1
+        np.testing.assert_array_equal(params["w"], values)

@@ -23,7 +23,7 @@ def read(path: Path, data: bytes) -> dict[str, Array]:
 
 
 @pytest.mark.parametrize("kind", GOLDEN)
-def test_a_file_spelled_out_by_hand_reads_as_it_says(kind: str, tmp_path: Path) -> None:
+def test_a_file_written_out_by_hand_reads_as_its_bytes_say(kind: str, tmp_path: Path) -> None:
     data, expected = GOLDEN[kind]
     found = read(tmp_path / "x.params", data)
     assert list(found) == list(expected)
@@ -56,7 +56,7 @@ def test_a_file_with_any_byte_changed_is_refused_or_reads(kind: str, tmp_path: P
 
 
 @pytest.mark.parametrize("kind", GOLDEN)
-def test_the_header_says_where_dense_values_stand(kind: str, tmp_path: Path) -> None:
+def test_the_header_has_the_offset_of_dense_values(kind: str, tmp_path: Path) -> None:
     data, expected = GOLDEN[kind]
     path = tmp_path / "x.params"
     path.write_bytes(data)
@@ -70,7 +70,7 @@ def test_the_header_says_where_dense_values_stand(kind: str, tmp_path: Path) -> 
                 assert info.nbytes == array.nbytes
 
 
-def test_arrays_without_a_value_stand_in_the_header_only(tmp_path: Path) -> None:
+def test_arrays_without_a_value_are_in_the_header_only(tmp_path: Path) -> None:
     for kind, none in (("v0", "n"), ("v1", "0")):
         path = tmp_path / kind
         path.write_bytes(GOLDEN[kind][0])
@@ -84,27 +84,27 @@ def test_arrays_without_a_value_stand_in_the_header_only(tmp_path: Path) -> None
                 file[none]
 
 
-def test_pieces_are_what_is_stored(tmp_path: Path) -> None:
+def test_pieces_are_the_stored_arrays(tmp_path: Path) -> None:
     expected = {
         "csr": ("c", {"data": np.array([1, -2], "<f2"), "indptr": [0, 2, 2], "indices": [2, 0]}),
         "row_sparse": ("r", {"data": np.array([[5, -6]], "<i4"), "indices": [1]}),
         "v3": ("s", {"data": np.array(-2, "<i8")}),
     }
-    for kind, (name, pieces) in expected.items():
+    for kind, (name, stored) in expected.items():
         path = tmp_path / kind
         path.write_bytes(GOLDEN[kind][0])
         with open_params(path) as file:
             found = file.pieces(name)
-            assert found.keys() == pieces.keys()
-            for part, array in pieces.items():
-                np.testing.assert_array_equal(found[part], array)
+            assert found.keys() == stored.keys()
+            for role, array in stored.items():
+                np.testing.assert_array_equal(found[role], array)
 
 
-def test_the_kind_and_the_names_are_told(tmp_path: Path) -> None:
+def test_a_file_has_its_kind_and_its_names(tmp_path: Path) -> None:
     expected = {"v1": ("list", False), "v2": ("list", True), "npy": ("npy", False), "zip": ("zip", True)}
-    for kind, told in expected.items():
+    for kind, properties in expected.items():
         path = tmp_path / kind
         path.write_bytes(GOLDEN[kind][0])
         with open_params(path) as file:
-            assert (file.kind, file.named, file.note) == (*told, "")
+            assert (file.kind, file.named, file.note) == (*properties, "")
             assert (file.path, file.size) == (path, len(GOLDEN[kind][0]))

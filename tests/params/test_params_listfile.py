@@ -46,7 +46,7 @@ def test_every_type_reads_from_every_version(flag: int, magic: int, tmp_path: Pa
         assert file["a"].dtype == np.dtype(dtype)
 
 
-def test_bfloat16_reads_as_that_of_ml_dtypes(tmp_path: Path) -> None:
+def test_bfloat16_reads_as_the_dtype_of_ml_dtypes(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(list_file(record(bytes.fromhex("803F 00C0"), (2, 1), flag=12)))
     with open_params(path) as file:
@@ -55,7 +55,7 @@ def test_bfloat16_reads_as_that_of_ml_dtypes(tmp_path: Path) -> None:
         assert file["a"].astype("f4").tolist() == [[1.0], [-2.0]]
 
 
-def test_versions_may_stand_side_by_side(tmp_path: Path) -> None:
+def test_one_file_may_have_records_of_several_versions(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     old = u32(1, 1) + i32(1, 0, 0) + f32(1)
     path.write_bytes(list_file(old, record(f32(2), (1,)), record(f32(3), magic=V3), u32(V1, 1) + i64(0) + i32(1, 0, 0)))
@@ -64,7 +64,7 @@ def test_versions_may_stand_side_by_side(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("context", [(1, 0), (2, 7), (3, 0), (5, -1), (-(2**31), 2**31 - 1)])
-def test_the_device_means_nothing(context: tuple[int, int], tmp_path: Path) -> None:
+def test_the_device_is_ignored(context: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(list_file(record(f32(1), (1,), context=context)))
     with open_params(path) as file:
@@ -77,7 +77,7 @@ BOOL = 7
 
 @st.composite
 def any_record(draw: st.DrawFn) -> tuple[bytes, str | None, tuple[int, ...], bytes]:
-    """A record of any version, type and shape; and the dtype (None without a value), shape and bytes to be read."""
+    """Draw a record of any version, type and shape; and the dtype (None without a value), shape and bytes expected."""
     version, flag = draw(st.sampled_from((0, V1, V2, V3))), draw(st.sampled_from(sorted(ITEMSIZES)))
     shape = tuple(draw(st.lists(st.integers(0, 3), max_size=5)))
     size = ITEMSIZES[flag] * math.prod(shape)
@@ -109,7 +109,7 @@ def test_records_of_any_version_type_and_shape_read_back_bit_for_bit(
             assert (array.dtype.name, array.shape, array.tobytes()) == (dtype, shape, values)
 
 
-def test_misaligned_values_are_views_all_the_same(tmp_path: Path) -> None:
+def test_misaligned_values_are_views_too(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(list_file(record(b"\1", (1,), flag=3), record(struct.pack("<2d", 0.1, 0.2), (2,), flag=1)))
     with open_params(path) as file:
@@ -137,7 +137,7 @@ def test_a_file_of_nothing_reads_as_nothing(tmp_path: Path) -> None:
         assert (len(file), file.named, file.kind) == (0, False, "list")
 
 
-def test_records_without_dimensions_are_none_when_the_file_works_out_only_so(tmp_path: Path) -> None:
+def test_version_2_records_without_dimensions_are_none_if_the_file_reads_no_other_way(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     none = u32(V2, 0, 0)
     path.write_bytes(list_file(none, record(f32(1, 2), (2,)), none))
@@ -162,7 +162,7 @@ def test_the_smallest_records_fill_a_file(tmp_path: Path) -> None:
         assert (len(file), len(file.header), file.size) == (0, 8, 64)
 
 
-def test_scalars_and_none_are_never_mixed_and_the_first_error_is_told(tmp_path: Path) -> None:
+def test_scalars_and_none_are_never_mixed_and_the_first_error_is_raised(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(list_file(u32(V2, 0, 0), record(f32(1))))
     with pytest.raises(FormatError, match=r"byte 56 announces 4,575,657,221,408,423,936 names for 2 arrays"):
@@ -170,11 +170,11 @@ def test_scalars_and_none_are_never_mixed_and_the_first_error_is_told(tmp_path: 
 
 
 def test_names_keep_every_character(tmp_path: Path) -> None:
-    wanted = ["größe", "中文.权重", "a b\t/\n:", "\U0001f600" * 75]
+    expected = ["größe", "中文.权重", "a b\t/\n:", "\U0001f600" * 75]
     path = tmp_path / "x.params"
-    path.write_bytes(list_file(*[record(b"\1", (1,), flag=3)] * 4, table=names(*wanted)))
+    path.write_bytes(list_file(*[record(b"\1", (1,), flag=3)] * 4, table=names(*expected)))
     with open_params(path) as file:
-        assert list(file) == wanted
+        assert list(file) == expected
 
 
 def test_repeated_names_keep_the_last_on_request(tmp_path: Path) -> None:
@@ -192,8 +192,3 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
     with open_params(path, allow_trailing=True) as file:
         assert file["a"].tolist() == [1]
         assert file.note == "74 bytes behind the end ignored"
-
-
-ONE = record(f32(1, 2), (2,))
-
-# name: (bytes, what the message has)

@@ -1,4 +1,4 @@
-"""The format against MXNet itself: it loads what we write, and we read what it writes."""
+"""The format against MXNet itself: MXNet loads what bort_convert writes, and bort_convert reads what MXNet writes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def mx() -> Any:  # noqa: ANN401
             yield importlib.import_module("mxnet")
         except ImportError as error:
             if os.environ.get("BORT_CONVERT_NO_SKIP") == "1":
-                pytest.fail(f"mxnet must be there: {error}")
+                pytest.fail(f"mxnet must be installed: {error}")
             pytest.skip(f"needs mxnet: {error}")
 
 
@@ -132,8 +132,8 @@ def test_sparse_arrays_of_mxnet_read(mx: Any, storage: str, tmp_path: Path) -> N
         np.testing.assert_array_equal(file["s"], dense)
         np.testing.assert_array_equal(file["z"], np.zeros((3, 4)))
         assert file.header["s"].storage == storage
-        for part, array in file.pieces("s").items():
-            np.testing.assert_array_equal(array, getattr(arrays["s"], part).asnumpy())
+        for role, array in file.pieces("s").items():
+            np.testing.assert_array_equal(array, getattr(arrays["s"], role).asnumpy())
 
 
 def test_scalars_of_mxnet_read_though_it_does_not_read_them_itself(mx: Any, tmp_path: Path) -> None:  # noqa: ANN401

@@ -56,7 +56,7 @@ def test_every_type_reads(descr: str, tmp_path: Path) -> None:
         " { 'fortran_order' : False , 'shape' : ( 2 , 1 , ) , 'descr' : '<f4' , } \n",
     ],
 )
-def test_every_spelling_of_a_header_reads(text: str, version: tuple[int, int], tmp_path: Path) -> None:
+def test_a_header_reads_however_it_is_formatted(text: str, version: tuple[int, int], tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(npy(f32(1, 2), version=version, text=text))
     with open_params(path) as file:
@@ -79,7 +79,7 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(npy(f32(1, 2, 3)))
     with pytest.raises(
-        FormatError, match=r"12 bytes behind the .npy header; expected 8 for \(2,\) float32. allow_trail"
+        FormatError, match=r"12 bytes behind the .npy header; expected 8 for \(2,\) float32. `allow_trail"
     ):
         open_params(path)
     with open_params(path, allow_trailing=True) as file:
@@ -88,7 +88,9 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("case", NPY_CASES)
-def test_what_is_wrong_in_a_member_is_wrong_in_a_deflated_one_and_outside(case: str, tmp_path: Path) -> None:
+def test_a_header_that_is_refused_in_a_member_is_refused_in_a_deflated_one_and_outside(
+    case: str, tmp_path: Path
+) -> None:
     data, expected = NPY_CASES[case]
     path = tmp_path / "x.params"
     path.write_bytes(archive(Zipped("w.npy", data, deflated=True)))

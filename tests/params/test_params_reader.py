@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_header_is_told_without_reading_values(path: Path) -> None:
+def test_the_header_is_read_without_values(path: Path) -> None:
     with open_params(str(path)) as file:
         assert list(file.header.values()) == [
             TensorInfo("a", (2,), "float32", "dense", 56, 8),
@@ -57,7 +57,7 @@ def test_it_is_a_mapping_of_arrays(path: Path) -> None:
 
 def test_two_open_files_are_two_things(path: Path) -> None:
     with open_params(path) as file, open_params(path) as other:
-        assert file == file  # noqa: PLR0124 - identity is what is tested
+        assert file == file  # noqa: PLR0124 - the test is about identity
         assert file != other
         assert len({file, other, file}) == 2
 
@@ -90,7 +90,7 @@ def test_views_outlive_the_file(path: Path) -> None:
 
 def test_a_closed_file_keeps_its_header_and_nothing_else(path: Path) -> None:
     file = open_params(path)
-    view = file["a"]  # keeps the map, which must not keep the rest
+    view = file["a"]  # keeps the map alive, which must not keep the file open
     file.close()
     file.close()
     assert file.header["a"].shape == (2,)
@@ -135,7 +135,7 @@ def test_a_small_file_that_claims_terabytes_takes_no_memory(case: str, tmp_path:
 def test_opening_a_large_file_reads_headers_only(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     size = 2**36
-    with path.open("wb") as file:  # 64 GiB of nothing, between a header and a name
+    with path.open("wb") as file:  # 64 GiB of zeros that take no room, between a header and a name
         file.write(u64(0x112, 0, 1) + record(b"", (size,), flag=3))
         file.seek(size, 1)
         file.write(names("w"))
@@ -148,10 +148,10 @@ def test_opening_a_large_file_reads_headers_only(tmp_path: Path) -> None:
 
 def test_a_thousand_arrays_keep_their_order(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
-    wanted = [f"encoder.{number}" for number in range(1000)]
+    names_in_order = [f"encoder.{number}" for number in range(1000)]
     records = [record(struct.pack("<i", number), (1,), flag=4) for number in range(1000)]
-    path.write_bytes(list_file(*records, table=names(*wanted)))
+    path.write_bytes(list_file(*records, table=names(*names_in_order)))
     with open_params(path) as file:
         assert isinstance(file, ParamsFile)
-        assert list(file) == wanted
+        assert list(file) == names_in_order
         np.testing.assert_array_equal(np.concatenate(list(file.values())), np.arange(1000))

@@ -1,4 +1,4 @@
-"""Files of real MXNet releases and of third parties, with what is in them; and broken ones."""
+"""Files of real MXNet releases and of third parties with their expected contents, and damaged files."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ def test_every_file_of_every_release_reads_byte_for_byte(shared: Path) -> None:
     assert len(paths) > 200
     for path in paths:
         with np.load(path.with_suffix(".npz")) as expected:
-            told = json.loads(str(expected["meta"]))
+            meta = json.loads(str(expected["meta"]))
             with open_params(path) as file:
-                assert file.named == (told["named"] and bool(told["arrays"])), path
-                assert file.kind == {"npz": "zip", "npy": "npy"}.get(told["container"], "list"), path
-                names = [entry["name"] if told["named"] else str(entry["index"]) for entry in told["arrays"]]
+                assert file.named == (meta["named"] and bool(meta["arrays"])), path
+                assert file.kind == {"npz": "zip", "npy": "npy"}.get(meta["container"], "list"), path
+                names = [entry["name"] if meta["named"] else str(entry["index"]) for entry in meta["arrays"]]
                 assert sorted(file.header) == sorted(names), path
-                for name, entry in zip(names, told["arrays"], strict=True):
-                    pieces = file.pieces(name)
-                    assert pieces.keys() == _pieces(entry["stype"]), (path, name)
-                    if pieces:
+                for name, entry in zip(names, meta["arrays"], strict=True):
+                    stored = file.pieces(name)
+                    assert stored.keys() == _roles(entry["stype"]), (path, name)
+                    if stored:
                         _same(file[name], expected[f"a{entry['index']}"], entry)
-                    for part in pieces if entry["stype"] in ("row_sparse", "csr") else ():
-                        assert pieces[part].tobytes() == expected[f"a{entry['index']}_{part}"].tobytes(), (path, name)
+                    for role in stored if entry["stype"] in ("row_sparse", "csr") else ():
+                        assert stored[role].tobytes() == expected[f"a{entry['index']}_{role}"].tobytes(), (path, name)
 
 
-def _pieces(storage: str) -> set[str]:
+def _roles(storage: str) -> set[str]:
     return {"none": set(), "row_sparse": {"data", "indices"}, "csr": {"data", "indices", "indptr"}}.get(
         storage, {"data"}
     )
@@ -55,16 +55,16 @@ def test_every_third_party_file_reads_as_mxnet_read_it(shared: Path) -> None:
     folder = shared / "corpus" / "real"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert len(manifest) > 10
-    for name, told in manifest.items():
+    for name, expected_file in manifest.items():
         with open_params(folder / name) as file:
-            assert list(file) == list(told["arrays"])
-            for array, expected in zip(file.values(), told["arrays"].values(), strict=True):
+            assert list(file) == list(expected_file["arrays"])
+            for array, expected in zip(file.values(), expected_file["arrays"].values(), strict=True):
                 assert list(array.shape) == expected["shape"]
                 assert array.dtype.name == expected["dtype"]
                 assert hashlib.sha256(array.tobytes()).hexdigest() == expected["sha256"]
 
 
-def test_every_broken_file_is_refused(shared: Path) -> None:
+def test_every_damaged_file_is_refused(shared: Path) -> None:
     folder = shared / "corpus" / "malformed"
     rows = [line.split("\t") for line in (folder / "INDEX.tsv").read_text().splitlines()[1:]]
     assert len(rows) == 30
@@ -74,7 +74,7 @@ def test_every_broken_file_is_refused(shared: Path) -> None:
                 dict(file)
 
 
-def test_what_is_a_matter_of_policy_is_a_matter_of_options(shared: Path) -> None:
+def test_files_that_mxnet_reads_and_that_look_damaged_read_on_request(shared: Path) -> None:
     folder = shared / "corpus" / "malformed"
     with open_params(folder / "m19_duplicate_names.params", allow_duplicates=True) as file:
         assert list(file) == ["w"]

@@ -53,7 +53,7 @@ def test_an_array_that_stores_nothing_is_zero(case: str, tmp_path: Path) -> None
         assert file.pieces("a")["data"].size == 0
 
 
-def test_one_column_may_stand_in_many_rows(tmp_path: Path) -> None:
+def test_many_rows_may_have_the_same_column(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(list_file(csr(starts=(0, 1, 2, 3), columns=(2, 2, 2))))
     with open_params(path) as file:
@@ -76,7 +76,7 @@ def test_a_few_bytes_do_not_become_terabytes(tmp_path: Path) -> None:
     tracemalloc.stop()
 
 
-def test_a_larger_file_may_have_a_larger_dense_form(tmp_path: Path) -> None:
+def test_an_array_of_a_larger_file_may_be_larger_when_dense(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     values = (0.5,) * 2**15
     path.write_bytes(list_file(row_sparse(values, (1, 2**15), (2**10, 2**15), (1,))))

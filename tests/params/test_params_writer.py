@@ -26,7 +26,7 @@ NAMES = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters=
 
 
 def layouts(array: Array) -> list[Array]:
-    """The same values, as they may lie in memory."""
+    """Give the same values in several layouts of memory."""
     return [array, np.asfortranarray(array), array[::-1, ...], array.T]
 
 
@@ -90,7 +90,7 @@ if np.lib.NumpyVersion(np.__version__) >= "2.0.0":  # NumPy 1 has no such array
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_mxnet_would_not_read_is_not_written(case: str, tmp_path: Path) -> None:
+def test_arrays_that_mxnet_would_not_read_are_not_written(case: str, tmp_path: Path) -> None:
     tensors, expected = REFUSED[case]
     path = tmp_path / "x.params"
     path.write_bytes(b"older")
@@ -102,7 +102,7 @@ def test_what_mxnet_would_not_read_is_not_written(case: str, tmp_path: Path) -> 
     assert path.read_bytes() == b"older"
 
 
-def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+def test_one_error_names_every_array_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"(?s)tensor '0' has no dimensions.*\n  tensor '2' is int16"):
         save_params(tmp_path / "x", [np.array(1.0), np.zeros(1), np.zeros(1, "i2")])
 
@@ -125,7 +125,7 @@ def test_an_open_file_can_be_written_over(tmp_path: Path) -> None:
         assert file["a"].tolist() == [0, 1, 2]
 
 
-def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_output_error_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"none.x: cannot be written \(No such file or directory\)"):
         save_params(tmp_path / "none" / "x", [])
     (tmp_path / "folder").mkdir()
@@ -151,10 +151,10 @@ def test_a_stream_of_rows_is_the_file_of_the_whole_arrays(tensors: dict[str, Arr
     for name in ("whole", "stream"):
         (tmp_path / name).unlink(missing_ok=True)
     save_params(tmp_path / "whole", tensors)
-    told: list[int] = []
-    write_params(tmp_path / "stream", specs_of(tensors), lambda name: iter(tensors[name]), advance=told.append)
+    sizes: list[int] = []
+    write_params(tmp_path / "stream", specs_of(tensors), lambda name: iter(tensors[name]), advance=sizes.append)
     assert (tmp_path / "stream").read_bytes() == (tmp_path / "whole").read_bytes()
-    assert told == [array.nbytes for array in tensors.values()]
+    assert sizes == [array.nbytes for array in tensors.values()]
 
 
 def test_a_range_of_a_file_is_copied_as_it_stands(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_payload_of_another_size_than_its_shape_is_refused(size: int, tmp_path
         write_params(tmp_path / "x", [spec], lambda _: [np.zeros(size, np.uint8)])
 
 
-def test_what_mxnet_would_not_read_is_told_at_once_and_no_stream_begins(tmp_path: Path) -> None:
+def test_one_error_names_every_array_of_a_stream_that_cannot_be_written(tmp_path: Path) -> None:
     specs = [TensorSpec("a", "float32", ()), TensorSpec("b\0", "float32", (1,)), TensorSpec("c", "uint16", (1,))]
     with pytest.raises(FormatError) as caught:
         write_params(tmp_path / "x", specs, lambda _: [])

@@ -34,7 +34,7 @@ def test_the_bytes_of_a_file_are_the_formats(tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == GOLDEN
 
 
-def test_a_golden_file_reads_as_it_says(tmp_path: Path) -> None:
+def test_a_golden_file_reads_as_its_bytes_say(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(GOLDEN)
     with open_tensors(tmp_path / "x") as tensors:
         assert tensors.metadata == {"format": "pt"}
@@ -50,7 +50,7 @@ def test_a_golden_file_reads_as_it_says(tmp_path: Path) -> None:
         tensors["wide"]
 
 
-def test_a_file_that_is_cut_short_when_it_is_open_is_an_error_and_not_the_end(tmp_path: Path) -> None:
+def test_an_open_file_that_is_cut_short_is_a_format_error(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(GOLDEN)
     with open_tensors(tmp_path / "x") as tensors:
         os.truncate(tmp_path / "x", len(GOLDEN) - 1)
@@ -106,21 +106,20 @@ def test_bfloat16_is_written_and_read(tmp_path: Path) -> None:
 
 
 def test_ranges_arrays_and_bytes_give_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bort_convert.safetensors.writer.PIECE", 16)
     monkeypatch.setattr(streams, "PIECE", 16)
     array = np.arange(100, dtype=np.float32).reshape(20, 5)
     (tmp_path / "raw").write_bytes(b"xyz" + array.tobytes())
     specs = [TensorSpec("t", "float32", (20, 5))]
-    seen: list[int] = []
+    sizes: list[int] = []
     with (tmp_path / "raw").open("rb") as raw:
         whole = FileRange(raw.fileno(), 3, 400)
-        begins = write_tensors(tmp_path / "a", specs, lambda _: whole, advance=seen.append)
+        begins = write_tensors(tmp_path / "a", specs, lambda _: whole, advance=sizes.append)
     write_tensors(tmp_path / "b", specs, lambda _: [array[:7], array[7:]])
     write_tensors(tmp_path / "c", specs, lambda _: array.tobytes())
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes() == (tmp_path / "c").read_bytes()
     with open_tensors(tmp_path / "a") as file:
         assert begins == file.offsets
-    assert seen == [400]
+    assert sizes == [400]
 
 
 def test_arrays_of_any_layout_are_written_in_order(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_arrays_of_any_layout_are_written_in_order(tmp_path: Path) -> None:
         assert back["e"].tolist() == array.tolist()
 
 
-def test_names_that_the_format_takes_for_itself_are_refused(tmp_path: Path) -> None:
+def test_names_that_the_format_reserves_are_refused(tmp_path: Path) -> None:
     one = np.zeros(1)
     with pytest.raises(OutputError, match="'__metadata__' cannot be written to safetensors: the name is taken"):
         save_tensors(tmp_path / "x", {"__metadata__": one}, {})
