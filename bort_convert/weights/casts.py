@@ -38,7 +38,7 @@ class Caster:
             source_dtype: name of the dtype of `values`.
         """
         for piece in flat_arrays(values, source_dtype):
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore", invalid="ignore"):  # some casts complain of NaN
                 result = piece.astype(numpy_dtype(self.dtype))
             # The result has almost never an infinity, and then the source need not be searched.
             if (infinite := _infinities(result)) and (overflowed := infinite - _infinities(piece)):

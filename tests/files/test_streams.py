@@ -4,15 +4,27 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
+from bort_convert.dtypes import ITEMSIZES, TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.files import streams
-from bort_convert.files.streams import FileRange, copy_range, read_pieces, same_bytes, write_all
+from bort_convert.files.streams import (
+    BitDifference,
+    FileRange,
+    bit_difference,
+    copy_range,
+    read_pieces,
+    same_bytes,
+    write_all,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from bort_convert.dtypes import Array
 
 BYTES = bytes(range(256)) * 40
 
@@ -121,3 +133,46 @@ def test_a_source_that_cannot_be_read_is_a_format_error(tmp_path: Path) -> None:
             next(read_pieces(FileRange(descriptor, 7, 1)))
     finally:
         os.close(descriptor)
+
+
+BITS = [0x3F800000, 0x80000000, 0x7FC00000, 0xFF800001, 1, 0]  # 1, -0, two NaN, a subnormal number, 0
+
+
+def differences(tmp_path: Path, one: Array, other: Array, spec: TensorSpec) -> list[BitDifference | None]:
+    """Compare two arrays, two ranges, and one of each."""
+    (tmp_path / "x").write_bytes(b"front" + one.tobytes() + other.tobytes())
+    with (tmp_path / "x").open("rb") as file:
+        ranges = [FileRange(file.fileno(), 5 + start, one.nbytes) for start in (0, one.nbytes)]
+        pairs = [(one, other), (ranges[0], ranges[1]), (one, ranges[1]), (ranges[0], other)]
+        return [bit_difference(*pair, spec) for pair in pairs]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "int64", "bool"])
+def test_equal_tensors_have_no_bit_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str) -> None:
+    monkeypatch.setattr(streams, "PIECE", 8)
+    values = np.array(BITS, np.uint32).view(np.uint8 if dtype == "bool" else f"u{ITEMSIZES[dtype]}")
+    array = values.view(numpy_dtype(dtype))
+    assert differences(tmp_path, array, array.copy(), TensorSpec("t", dtype, array.shape)) == [None] * 4
+
+
+@pytest.mark.parametrize(("changed", "first"), [([0], (0, 0)), ([5], (2, 1)), ([1, 4], (0, 1)), (range(6), (0, 0))])
+def test_a_bit_difference_has_the_number_and_the_first_index_of_the_values_that_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: Sequence[int], first: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(streams, "PIECE", 8)
+    one = np.array(BITS, np.uint32)
+    other = one.copy()
+    other[[*changed]] ^= 0x80000000  # NaN differs from -NaN and 0 from -0, though not as numbers
+    arrays = [bits.view(np.float32).reshape(3, 2) for bits in (one, other)]
+    spec = TensorSpec("t", "float32", (3, 2))
+    assert differences(tmp_path, arrays[0], arrays[1], spec) == [BitDifference(len(changed), 6, first)] * 4
+
+
+def test_an_exception_of_the_watch_ends_a_comparison(source: int) -> None:
+    def watch() -> None:
+        raise KeyError
+
+    half = len(BYTES) // 2
+    ranges = [FileRange(source, start, half) for start in (0, half)]
+    with pytest.raises(KeyError):
+        bit_difference(ranges[0], ranges[1], TensorSpec("t", "uint8", (half,)), watch=watch)

@@ -21,22 +21,31 @@ if TYPE_CHECKING:
 def test_values_are_rounded_to_nearest_even() -> None:
     # 1 + 2**-11 lies halfway between two float16, 1 + 3 * 2**-11 between the next two: each goes to the even one.
     halfway = np.array([1 + 2**-11, 1 + 3 * 2**-11, 2**-25, -0.0, np.inf], np.float32)
-    (cast,) = Caster("float16").pieces("w", halfway, "float32")
+    (cast,) = Caster("float16").cast("w", halfway, "float32")
     assert cast.tolist() == [1, 1 + 2**-9, 0, 0, np.inf]
-    (cast,) = Caster("bfloat16").pieces("w", np.array([1 + 2**-8, 1 + 3 * 2**-8], np.float32), "float32")
+    (cast,) = Caster("bfloat16").cast("w", np.array([1 + 2**-8, 1 + 3 * 2**-8], np.float32), "float32")
     assert cast.astype(np.float32).tolist() == [1, 1 + 2**-6]
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_every_bit_is_torchs(dtype: str) -> None:
+def test_a_cast_has_the_bits_of_torch(dtype: str) -> None:
     import torch  # noqa: PLC0415
 
     values = np.arange(0, 2**32, 65_521, dtype=np.uint32).view(np.float32)
     values = values[np.abs(values) < 65_504]
-    (cast,) = Caster(dtype).pieces("w", values, "float32")
+    (cast,) = Caster(dtype).cast("w", values, "float32")
     expected = torch.tensor(values).to(getattr(torch, dtype))
     assert cast.tobytes() == expected.view(torch.int16).numpy().tobytes()
+
+
+@pytest.mark.parametrize(("dtype", "numpy_dtype"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16)])
+def test_a_cast_has_the_bits_of_numpy_for_every_exponent(dtype: str, numpy_dtype: type[np.generic]) -> None:
+    values = np.arange(0, 2**32, 1021, dtype=np.uint32).view(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = values.astype(numpy_dtype)
+    cast = np.concatenate([piece.copy() for piece in Caster(dtype).cast("w", values, "float32")])
+    assert cast.tobytes() == expected.tobytes()
 
 
 def test_a_file_and_an_array_are_cast_alike_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,8 +54,8 @@ def test_a_file_and_an_array_are_cast_alike_in_pieces(tmp_path: Path, monkeypatc
     monkeypatch.setattr(streams, "PIECE", 400)
     with (tmp_path / "x").open("rb") as file:
         stretch = FileRange(file.fileno(), 3, values.nbytes)
-        from_file = [piece.copy() for piece in Caster("float16").pieces("w", stretch, "float32")]
-    from_array = [piece.copy() for piece in Caster("float16").pieces("w", values.reshape(7, 143), "float32")]
+        from_file = [piece.copy() for piece in Caster("float16").cast("w", stretch, "float32")]
+    from_array = [piece.copy() for piece in Caster("float16").cast("w", values.reshape(7, 143), "float32")]
     assert len(from_file) == len(from_array) == 11
     assert (
         np.concatenate(from_file).tobytes()
@@ -57,13 +66,13 @@ def test_a_file_and_an_array_are_cast_alike_in_pieces(tmp_path: Path, monkeypatc
 
 def test_values_that_do_not_fit_are_counted_and_refused() -> None:
     caster = Caster("float16")
-    list(caster.pieces("a", np.array([1e5, -1e6, np.inf, np.nan, 1], np.float32), "float32"))
-    list(caster.pieces("b", np.array([65504], np.float32), "float32"))
+    list(caster.cast("a", np.array([1e5, -1e6, np.inf, np.nan, 1], np.float32), "float32"))
+    list(caster.cast("b", np.array([65504], np.float32), "float32"))
     assert caster.overflows == {"a": 2}
     with pytest.raises(MappingError) as caught:
         caster.check()
     assert caught.value.disagreements == ("a: too large: 2 of its values",)
-    assert "do not fit into float16; keep their dtype, or pass --allow-overflow" in str(caught.value)
+    assert "do not fit into float16; keep their dtype, or pass `allow_overflow=True`" in str(caught.value)
 
 
 @pytest.mark.parametrize(("dtype", "numpy_dtype"), [("float16", np.float16), ("bfloat16", ml_dtypes.bfloat16)])

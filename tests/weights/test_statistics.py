@@ -14,7 +14,7 @@ from params_files import csr, f32, list_file, names, record, row_sparse, u32
 from bort_convert import cli, convert, inspect, open_params, save_params
 from bort_convert.errors import MappingError
 from bort_convert.files.streams import PIECE
-from bort_convert.weights.statistics import Values, check_finite, survey
+from bort_convert.weights.statistics import Statistics, check_finite, compute_statistics
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,31 +30,31 @@ def run(*arguments: object) -> Result:
 
 
 def test_nan_and_inf_are_counted_and_left_out_of_the_range() -> None:
-    found = survey([np.array([1, NAN, -3], "f4"), np.array([INF, -INF, NAN, 4], "f4")], (7,))
-    assert found == Values(7, nans=2, infinities=2, first=(1,), minimum=-3, maximum=4, mean=pytest.approx(2 / 3))
+    found = compute_statistics([np.array([1, NAN, -3], "f4"), np.array([INF, -INF, NAN, 4], "f4")], (7,))
+    assert found == Statistics(7, nans=2, infinities=2, first=(1,), minimum=-3, maximum=4, mean=pytest.approx(2 / 3))
     assert str(found) == "2 NaN and 2 inf in 7 values"
     assert not found.finite
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_every_dtype_has_a_range_and_a_mean(dtype: Any) -> None:  # noqa: ANN401
-    found = survey([np.array([3, 1, 2], dtype), np.array([6], dtype)], (2, 2))
+    found = compute_statistics([np.array([3, 1, 2], dtype), np.array([6], dtype)], (2, 2))
     assert (found.minimum, found.maximum, found.mean, found.finite) == (1, 6, 3, True)
 
 
 @pytest.mark.parametrize("dtype", DTYPES[:4])
-def test_every_floating_point_dtype_can_hold_what_is_not_finite(dtype: Any) -> None:  # noqa: ANN401
-    found = survey([np.array([0, NAN, INF, -INF], dtype)], (2, 2))
+def test_nan_and_inf_are_counted_in_every_floating_point_dtype(dtype: Any) -> None:  # noqa: ANN401
+    found = compute_statistics([np.array([0, NAN, INF, -INF], dtype)], (2, 2))
     assert (found.nans, found.infinities, found.first, found.mean) == (1, 2, (0, 1), 0)
 
 
 def test_bools_are_0_and_1() -> None:
-    assert survey([np.array([True, False])], (2,)) == Values(2, minimum=0, maximum=1, mean=0.5)
+    assert compute_statistics([np.array([True, False])], (2,)) == Statistics(2, minimum=0, maximum=1, mean=0.5)
 
 
 @pytest.mark.parametrize(("values", "shape"), [([], (0, 3)), ([NAN], ()), ([INF, NAN], (2,))])
 def test_without_a_finite_value_there_is_no_range(values: list[float], shape: tuple[int, ...]) -> None:
-    found = survey([np.array(values, "f4")], shape)
+    found = compute_statistics([np.array(values, "f4")], shape)
     assert (found.minimum, found.maximum, found.mean, found.count) == (None, None, None, len(values))
     assert found.first == ((0,) * len(shape) if values else None)
 
@@ -63,14 +63,14 @@ def test_the_largest_values_do_not_overflow() -> None:
     big = float(np.finfo("f8").max)
     cases = {(big,) * 3: big, (-big,) * 3: -big, (big, -big): 0, (big, big, -big): big / 3}
     for values, mean in cases.items():
-        found = survey([np.array(values), np.array(values)], (2, len(values)))
+        found = compute_statistics([np.array(values), np.array(values)], (2, len(values)))
         assert found.mean == pytest.approx(mean, rel=1e-12)
 
 
 @given(st.lists(st.lists(st.floats(width=32), max_size=6), max_size=6))
-def test_pieces_say_what_the_whole_says(pieces: list[list[float]]) -> None:
+def test_the_statistics_of_pieces_are_those_of_the_whole(pieces: list[list[float]]) -> None:
     whole = np.array([value for piece in pieces for value in piece], "f4")
-    found = survey([np.array(piece, "f4") for piece in pieces], whole.shape)
+    found = compute_statistics([np.array(piece, "f4") for piece in pieces], whole.shape)
     finite = whole[np.isfinite(whole)].astype("f8")
     assert (found.nans, found.infinities) == (np.isnan(whole).sum(), np.isinf(whole).sum())
     assert found.first == (None if finite.size == whole.size else (int(np.argmin(np.isfinite(whole))),))
@@ -79,14 +79,14 @@ def test_pieces_say_what_the_whole_says(pieces: list[list[float]]) -> None:
         assert found.mean == pytest.approx(finite.mean(), rel=1e-9, abs=float(np.abs(finite).max()) * 1e-12)
 
 
-def test_a_first_value_behind_the_first_piece_is_found(tmp_path: Path) -> None:
+def test_the_first_value_that_is_not_finite_may_be_behind_the_first_piece(tmp_path: Path) -> None:
     array = np.zeros((3, PIECE // 4), np.float32)
     array[2, 5] = NAN
     save_params(tmp_path / "x.params", {"a": array})
     assert inspect(tmp_path / "x.params", values=True).values["a"].first == (2, 5)
 
 
-def test_nothing_is_said_of_values_unless_it_is_asked_for(fixtures: Path) -> None:
+def test_inspect_shows_values_only_on_request(fixtures: Path) -> None:
     assert inspect(fixtures / "cnn_tiny.params").values == {}
     assert "MEAN" not in run("inspect", fixtures / "cnn_tiny.params").output
 
@@ -107,7 +107,7 @@ def test_inspect_shows_the_values_of_every_kind_of_array(tmp_path: Path) -> None
     assert "values" not in arrays[3]
 
 
-def test_the_values_agree_with_numpy_in_every_fixture(fixtures: Path) -> None:
+def test_the_statistics_of_every_fixture_are_those_of_numpy(fixtures: Path) -> None:
     for path in fixtures.glob("*.params"):
         found = inspect(path, values=True).values
         with open_params(path) as params:
@@ -121,7 +121,7 @@ def test_the_values_agree_with_numpy_in_every_fixture(fixtures: Path) -> None:
 
 @pytest.fixture
 def spoilt(fixtures: Path, tmp_path: Path) -> Path:
-    """A Bort with 3 NaN in one tensor and an inf in another."""
+    """Make a Bort with 3 NaN in one tensor and an inf in another."""
     with open_params(fixtures / "bort_4_8_24_32.params") as params:
         arrays: dict[str, Array] = {name: array.copy() for name, array in params.items()}
     arrays["encoder.position_weight"][4, 7:10] = NAN
@@ -130,7 +130,7 @@ def spoilt(fixtures: Path, tmp_path: Path) -> Path:
     return tmp_path / "spoilt.params"
 
 
-def test_strict_refuses_what_is_not_finite_and_writes_nothing(spoilt: Path, tmp_path: Path) -> None:
+def test_strict_refuses_values_that_are_not_finite_and_writes_nothing(spoilt: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     for options in ([], ["--dry-run"]):
         result = run("convert", spoilt, out, "--family", "bort", "--heads", 8, "--strict", *options)
@@ -156,4 +156,4 @@ def test_strict_lets_finite_values_pass(fixtures: Path, tmp_path: Path) -> None:
 
 def test_a_name_in_the_message_is_escaped() -> None:
     with pytest.raises(MappingError, match=r"a\\x1b: 1 NaN in 1 values, first at \(\)"):
-        check_finite({"a\x1b": Values(1, nans=1, first=())})
+        check_finite({"a\x1b": Statistics(1, nans=1, first=())})
