@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 import bort_convert
+from bort_convert.arguments import NameStyle
 from bort_convert.cli import text
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import FAMILY, FILE, FORCE, JSON, OUT, QUIET, tokenizer_options
 from bort_convert.cli.output import complain, progress, show
-from bort_convert.commands.export import PREFIX, STRUCTURAL
 from bort_convert.errors import ParityError
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
 @click.argument("back", metavar="BACK.params", type=FILE)
 @click.option(
     "--names",
-    type=click.Choice([STRUCTURAL, PREFIX]),
-    default=STRUCTURAL,
+    type=click.Choice(get_args(NameStyle)),
+    default="structural",
     show_default=True,
     help="Names as in GluonNLP's save_parameters, or as in collect_params().save.",
 )

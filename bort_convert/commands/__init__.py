@@ -1,1 +1,1 @@
-"""One public function for each thing that a user can ask for."""
+"""The public functions, one module for each."""

@@ -1,4 +1,4 @@
-"""Whether a converted directory is as it was written: every file and every tensor, against the manifest."""
+"""Compare a converted directory with its manifest: every file and every tensor."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, printable
 from bort_convert.files.streams import FileRange, sha256_of
-from bort_convert.model_dir import assemble
+from bort_convert.model_dir.assemble import WEIGHTS_SUFFIX, file_digest
 from bort_convert.model_dir.manifest import FILE_NAME, Manifest, is_intact
-from bort_convert.model_dir.read import read_manifest, read_model_dir
+from bort_convert.model_dir.read import parse_manifest, read_manifest_text, read_model_dir
 from bort_convert.safetensors import open_tensors
 from bort_convert.verification.reference import fit_as_converted
 from bort_convert.verification.static_checks import bits
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Check:
-    """What `check` found; true when there is no problem.
+    """Outcome of `check`; true if there is no problem.
 
     Attributes:
-        files: how many files were compared.
-        tensors: how many tensors were compared.
-        problems: a line each, which begins with the name of the file or tensor.
+        files: number of files that were compared.
+        tensors: number of tensors that were compared.
+        problems: a line each, beginning with the name of the file or tensor.
     """
 
     files: int
@@ -47,10 +47,10 @@ def check(
     """Compare every file and every tensor of a converted directory with conversion.json.
 
     Args:
-        target: what `convert` wrote.
-        source: the checkpoint; the tensors are then also compared with it, bit for bit. Needed where the conversion
-            computed no digests.
-        progress: told from time to time the bytes read and the bytes to read.
+        target: a directory that `convert` wrote.
+        source: the checkpoint; tensors are compared with it too, bit for bit. Needed if the conversion computed no
+            digests.
+        progress: called from time to time with the bytes read so far and the bytes in all.
 
     Raises:
         FormatError: there is no such directory, or the source cannot be read.
@@ -59,69 +59,73 @@ def check(
     if not folder.is_dir():
         raise FormatError(f"{target}: is no directory; expected one that was converted")
     try:
-        manifest = read_manifest(folder)
-        text = (folder / FILE_NAME).read_text(encoding="utf-8")
+        text = read_manifest_text(folder)
+        manifest = parse_manifest(folder, text)
     except FormatError as error:
         return Check(0, 0, (f"{FILE_NAME}: {error}",))
     problems = [] if is_intact(text) else [f"{FILE_NAME}: is not as it was written"]
     problems += _file_problems(folder, manifest)
-    found = _digests(folder, progress)
-    problems += _tensor_problems(found, manifest, undigested=source is None)
+    digests = _tensor_digests(folder, progress)
+    problems += _tensor_problems(digests, manifest, has_source=source is not None)
     if source is not None:
         problems += _source_problems(folder, Path(source), manifest)
-    return Check(len(manifest.files) + 1, len(found), tuple(problems))
+    return Check(len(manifest.files) + 1, len(digests), tuple(problems))
 
 
 def _file_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
-    standing = {path.name: path for path in sorted(folder.iterdir()) if path.name != FILE_NAME}
-    yield from (f"{printable(name)}: missing" for name in manifest.files if name not in standing)
-    for name, path in standing.items():
+    paths = {path.name: path for path in sorted(folder.iterdir()) if path.name != FILE_NAME}
+    yield from (f"{printable(name)}: missing" for name in manifest.files if name not in paths)
+    for name, path in paths.items():
         if name not in manifest.files:
             yield f"{printable(name)}: was not there when the directory was written"
-        elif not path.is_file() or assemble.file_digest(path) != manifest.files[name]:
-            part = " in its header" if path.suffix == assemble.WEIGHTS else ""
+        elif not path.is_file() or file_digest(path) != manifest.files[name]:
+            part = " in its header" if path.suffix == WEIGHTS_SUFFIX else ""
             yield f"{name}: differs{part} from what was written"
 
 
-def _digests(folder: Path, progress: Callable[[int, int], None]) -> dict[str, str]:
-    """The SHA-256 of every tensor that can be found in the directory's weights."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix == assemble.WEIGHTS and path.is_file())
+def _tensor_digests(folder: Path, progress: Callable[[int, int], None]) -> dict[str, str]:
+    """Hash every tensor of the safetensors files that can be read."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix == WEIGHTS_SUFFIX and path.is_file())
     done, total = 0, sum(path.stat().st_size for path in paths)
     digests: dict[str, str] = {}
     for path in paths:
         try:
             with open_tensors(path) as file:
                 header, offsets = file.header, file.offsets
-        except FormatError:  # Its header differs, which has been said.
+        except FormatError:  # `_file_problems` reports a header that differs
             continue
         with path.open("rb") as stream:
             for name, spec in header.items():
-                part = FileRange(stream.fileno(), offsets[name], spec.nbytes)
-                digests[name] = sha256_of(part)
+                digests[name] = sha256_of(FileRange(stream.fileno(), offsets[name], spec.nbytes))
                 done += spec.nbytes
                 progress(done, total)
     return digests
 
 
-def _tensor_problems(found: dict[str, str], manifest: Manifest, *, undigested: bool) -> Iterator[str]:
+def _tensor_problems(digests: dict[str, str], manifest: Manifest, *, has_source: bool) -> Iterator[str]:
     listed = manifest.tensors
-    yield from (f"{name}: missing" for name in listed if name not in found)
+    yield from (f"{name}: missing" for name in listed if name not in digests)
     yield from (
-        f"{printable(name)}: was not there when the weights were written" for name in found if name not in listed
+        f"{printable(name)}: was not there when the weights were written" for name in digests if name not in listed
     )
     for name, tensor in listed.items():
-        wanted = tensor.sha256
-        if wanted and found.get(name, wanted) != wanted:
-            yield f"{name}: has the sha256 {found[name]}, expected {wanted}"
-    if undigested and any(not tensor.sha256 for tensor in listed.values()):
-        yield f"{FILE_NAME}: has no digests of tensors (--no-checksums); compare with the checkpoint: --source FILE"
+        expected = tensor.sha256
+        if expected and digests.get(name, expected) != expected:
+            yield f"{name}: has the sha256 {digests[name]}, expected {expected}"
+    if not has_source and any(not tensor.sha256 for tensor in listed.values()):
+        yield (
+            f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=FILE`"
+        )
 
 
 def _source_problems(folder: Path, source: Path, manifest: Manifest) -> Iterator[str]:
-    """Whether the tensors are those of a checkpoint, which must be the one that was converted."""
-    known = manifest.source
+    """Compare the tensors with a checkpoint, which must be the one that was converted."""
     fit = fit_as_converted(source, manifest)
-    if (size := source.stat().st_size) != known.size:
-        yield f"{source.name}: has {size:,} bytes, expected {known.size:,}: it is not the file that was converted"
-    if not (verdict := bits(read_model_dir(folder), source, fit)).passed:
-        yield from verdict.detail.split("\n")
+    if (size := source.stat().st_size) != manifest.source.size:
+        yield (
+            f"{source.name}: has {size:,} bytes, expected {manifest.source.size:,}: "
+            "it is not the file that was converted"
+        )
+    outcome = bits(read_model_dir(folder, manifest=manifest), source, fit)
+    if not outcome.passed:
+        yield from outcome.detail.split("\n")

@@ -1,16 +1,16 @@
-"""Any `.params` file at all, as safetensors or `.npz`: the arrays as they are, under the names that they have."""
+"""Extract the arrays of any `.params` file to safetensors or `.npz`, names and values unchanged."""
 
 from __future__ import annotations
 
 import zipfile
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from bort_convert.dtypes import BFLOAT16, TensorSpec
-from bort_convert.errors import OutputError, printable
+from bort_convert.errors import OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
 from bort_convert.files.streams import sha256_of
 from bort_convert.model_dir.manifest import Manifest, TensorEntry
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+_MAX_NAME_BYTES: Final = 60_000  # a zip counts the bytes of a name in 16 bits
+
 
 def extract(
     source: str | os.PathLike[str],
@@ -30,25 +32,29 @@ def extract(
     max_arrays: int = MAX_ARRAYS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Manifest:
-    """Write the arrays of any `.params` file, of any family or none, to one file.
+    """Write the arrays of any `.params` file, of any model family or none, to one file.
 
-    Sparse arrays are written dense. Records without a value are left out, and the manifest says so.
+    Sparse arrays are written dense. Records without a value are left out and named in the manifest.
 
     Args:
         source: a `.params` file, or an archive that holds one.
-        target: a name that ends in `.safetensors` or `.npz`.
-        force: replace what stands at `target`.
+        target: the file to write; its name ends in `.safetensors` or `.npz`.
+        force: replace a file at `target`.
         max_arrays: see `open_params`.
-        progress: told from time to time the bytes written and the bytes to write.
+        progress: called with the bytes written so far and the bytes in all.
+
+    Returns:
+        The manifest of the written file; it is not saved.
 
     Raises:
         FormatError: the source cannot be read, or changed while it was read.
-        OutputError: the target cannot be written, or its format cannot hold what the source holds.
+        OptionError: the name of the target has another ending.
+        OutputError: the target cannot be written, or its format cannot hold an array.
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
     suffix = Path(target).suffix
     if suffix not in writers:
-        raise OutputError(f"{target}: expected a name that ends in {' or '.join(writers)}, for the format to write")
+        raise OptionError("target", target, f"expected a name that ends in {' or '.join(writers)}")
     with (
         open_params(source, max_arrays=max_arrays, mapped=False) as params,
         new_file(target, source=source, force=force) as file,
@@ -76,13 +82,13 @@ def _write_safetensors(
 def _write_npz(
     path: Path, params: ParamsFile, specs: Sequence[TensorSpec], progress: Callable[[int, int], None]
 ) -> WrittenWeights:
-    if problems := [problem for spec in specs if (problem := _no_npz_member(spec))]:
+    if problems := [problem for spec in specs if (problem := _npz_problem(spec))]:
         raise OutputError("\n  ".join((".npz cannot hold these arrays; extract to .safetensors instead:", *problems)))
     total, done, digests = sum(spec.nbytes for spec in specs), 0, {}
     with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for spec in specs:
             array = np.asarray(params[spec.name], order="C")
-            # A ZipInfo made by hand has a fixed date: the same arrays give the same file.
+            # An explicit ZipInfo has a fixed date: the same arrays give the same file.
             with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, array, allow_pickle=False)  # type: ignore[no-untyped-call]
             digests[spec.name] = sha256_of(array)
@@ -91,14 +97,14 @@ def _write_npz(
     return WrittenWeights(describe_source(params), digests)
 
 
-def _no_npz_member(spec: TensorSpec) -> str:
-    """Why an array cannot be a member of an archive, "" if it can."""
-    called = f"'{printable(spec.name)}'"
+def _npz_problem(spec: TensorSpec) -> str:
+    """Explain why an array cannot be a member of an archive; "" if it can."""
+    name = f"'{printable(spec.name)}'"
     if spec.dtype == BFLOAT16:
-        return f"{called}: NumPy's own format has no bfloat16"
-    drive = spec.name[1:2] == ":"
-    if drive or any(part in spec.name for part in ("\0", "\\", "..")) or spec.name.startswith("/"):
-        return f"{called}: an archive that is unpacked would take this name for a path"
-    if len(spec.name.encode()) > 60_000:  # noqa: PLR2004 - a zip counts a name's bytes in 16 bits
-        return f"{called}: the name is too long for a zip"
+        return f"{name}: NumPy's own format has no bfloat16"
+    has_drive = spec.name[1:2] == ":"
+    if has_drive or any(part in spec.name for part in ("\0", "\\", "..")) or spec.name.startswith("/"):
+        return f"{name}: an archive that is unpacked would take this name for a path"
+    if len(spec.name.encode()) > _MAX_NAME_BYTES:
+        return f"{name}: the name is too long for a zip"
     return ""

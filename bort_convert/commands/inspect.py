@@ -1,4 +1,4 @@
-"""What is inside a file, from its headers alone: arrays, family, and what a conversion would write."""
+"""Inspect a `.params` file from its headers alone: arrays, model family, and the outcome of a conversion."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
-from bort_convert.errors import ConvertError, MappingError, VariantError
-from bort_convert.model_dir.config import config_of
+from bort_convert.arguments import version_argument
+from bort_convert.errors import ConvertError, MappingError, OptionError, VariantError
+from bort_convert.model_dir.config import target_config
 from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
 from bort_convert.weights.statistics import statistics_of_arrays
@@ -16,23 +17,25 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    from bort_convert.arguments import FamilyName
     from bort_convert.mapping.fit import Fit
     from bort_convert.weights.statistics import Statistics
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What `inspect` found.
+    """Outcome of `inspect`.
 
     Attributes:
+        path: the file.
         kind: "list" (MXNet's own format), "zip" or "npy" (MXNet 2).
-        note: where the arrays were found, if not at the top of the file.
-        size: of the file, in bytes.
-        arrays: in file order.
-        fit: what a conversion would do; None where no table fits or something has to be given.
-        values: name -> what an array's values are like; empty where nobody asked.
-        misfit: the error that a conversion would end in: the closest table and all disagreements, or the option that is
-            missing.
+        note: the place of the arrays within the file, unless they are at its top.
+        size: bytes of the file.
+        arrays: its arrays, in their order.
+        fit: the table that fits, and its plan; None if no table fits or an argument is missing.
+        misfit: the error that a conversion would end in: the disagreements with the closest table, or the argument that
+            is missing; None if a table fits.
+        values: name -> statistics of an array's values; empty unless they were requested.
     """
 
     path: str
@@ -46,12 +49,12 @@ class Inspection:
 
     @property
     def parameters(self) -> int:
-        """Numbers in all arrays; a tied tensor counts once where the family is known."""
+        """Number of values in all arrays; a tied tensor counts once if the family is known."""
         aliases = {self.fit.names[name] for name, _ in self.fit.plan.aliases} if self.fit else set()
         return sum(prod(info.shape) for info in self.arrays if info.dtype is not None and info.name not in aliases)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it."""
+        """The inspection as JSON data."""
         return {
             "path": self.path,
             "kind": self.kind,
@@ -77,39 +80,41 @@ class Inspection:
 def inspect(
     source: str | os.PathLike[str],
     *,
-    family: str | None = None,
+    family: FamilyName | None = None,
     variant: str | None = None,
     heads: int | None = None,
     gluonnlp_version: str | None = None,
+    producer: str | None = None,
     values: bool = False,
     max_arrays: int = MAX_ARRAYS,
 ) -> Inspection:
-    """Look at any `.params` file; nothing is written, and no values are read unless they are asked for.
+    """Inspect any `.params` file; nothing is written, and values are read only on request.
 
     Args:
         source: a `.params` file, or an archive that holds one.
-        family: try this family only.
-        variant: insist on this published size.
-        heads: attention heads, for a size that was never published.
-        gluonnlp_version: the release of gluonnlp that trained it; see `convert`.
-        values: read every value, and say what they are like.
+        family: name of the one model family to try.
+        variant: name of the published size that the file must have.
+        heads: number of attention heads, for a size that was never published.
+        gluonnlp_version: version of gluonnlp that trained the checkpoint; see `convert`.
+        producer: old name of `gluonnlp_version`.
+        values: read every value, and compute statistics of each array.
         max_arrays: see `open_params`.
 
     Raises:
         FormatError: the file cannot be read.
+        OptionError: both `gluonnlp_version` and `producer` are given. Other wrong arguments become the `misfit`.
     """
+    version = version_argument(gluonnlp_version, producer)
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:
-            fit = fit_source(
-                params.specs, family=family, variant=variant, heads=heads, gluonnlp_version=gluonnlp_version
-            )
-        except (MappingError, VariantError) as error:
+            fit = fit_source(params.specs, family=family, variant=variant, heads=heads, gluonnlp_version=version)
+        except (MappingError, OptionError, VariantError) as error:
             misfit = error
+        statistics = statistics_of_arrays(params) if values else {}
         arrays = tuple(params.header.values())
-        known = statistics_of_arrays(params) if values else {}
-        return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, known)
+        return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, statistics)
 
 
 def _fit_dict(fit: Fit) -> dict[str, object]:
@@ -120,7 +125,7 @@ def _fit_dict(fit: Fit) -> dict[str, object]:
         "architecture": fit.architecture,
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
-        "config": config_of(fit),
+        "config": target_config(fit),
         "tied": {fit.names[name]: fit.names[original] for name, original in fit.plan.aliases},
         "steps": [
             {

@@ -1,4 +1,4 @@
-"""The way back into Python: a converted directory as a transformers model, with what its config cannot say."""
+"""Load a converted directory as a transformers model."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Any:  # noqa: ANN401 - transformers has no types
-    """The transformers model of a converted directory, of the class that its config.json names.
+    """Load the transformers model of a converted directory, of the class that its config.json names.
 
-    The masked-language-model head gets the LayerNorm epsilon and the activation, and the embeddings the epsilon, that
-    the original has of its own and `BertConfig` has no place for; a `BertModel` comes with a pooler only if the
+    Modules get the original's hyperparameters that the config has no key for: the LayerNorm epsilon and activation of
+    a language model's head, and the LayerNorm epsilon of the embeddings. A `BertModel` has a pooler only if the
     checkpoint had one.
 
     Args:
-        target: what `convert` wrote.
-        **kwargs: passed on to `from_pretrained`.
+        target: a directory that `convert` wrote.
+        **kwargs: arguments for `from_pretrained`.
 
     Raises:
         BackendError: torch or transformers is missing.
         FormatError: the directory cannot be read.
-        ParityError: the weights are not those of the model: missing, unexpected or of another shape.
+        ParityError: the weights are not the model's: missing, unexpected or of another shape.
     """
-    from bort_convert.verification.torch_run import load_pretrained as load  # noqa: PLC0415 - torch, when it is needed
+    from bort_convert.verification.torch_run import load_pretrained as load  # noqa: PLC0415 - imports torch
 
     return load(read_model_dir(target), **kwargs)

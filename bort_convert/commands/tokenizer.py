@@ -1,12 +1,12 @@
-"""Add a tokenizer to a converted directory."""
+"""Add a tokenizer to a converted directory, or replace the one that it has."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bort_convert.errors import FormatError, OutputError, printable
+from bort_convert.errors import FormatError, OutputError, VariantError, printable
 from bort_convert.files.atomic import new_directory
 from bort_convert.model_dir import manifest, model_card
 from bort_convert.model_dir.assemble import file_digest, finish, tokenizer_for, write_tokenizer
@@ -17,74 +17,102 @@ from bort_convert.tokenizer import FILES, TokenizerOptions
 if TYPE_CHECKING:
     import os
 
+    from bort_convert.mapping.family import Family
     from bort_convert.model_dir.manifest import Manifest
+    from bort_convert.tokenizer import Tokenizer
 
 
 def add_tokenizer(
     target: str | os.PathLike[str],
     *,
+    tokenizer_options: TokenizerOptions | None = None,
     vocab: str | os.PathLike[str] | None = None,
     bpe_ranks: str | os.PathLike[str] | None = None,
     tokenizer: str | os.PathLike[str] | None = None,
     roberta_pairs: bool = False,
     lower_case: bool | None = None,
 ) -> Manifest:
-    """Give a converted directory its tokenizer, in place of the one that it has, if any.
+    """Write a tokenizer into a converted directory, in place of the one that it has, if any.
 
     The directory is replaced whole or not at all; weights are linked, not copied. A model card that was edited stays,
-    and so does every digest: what was changed before is still found by `check`.
+    and so does every digest: `check` still finds earlier changes.
 
     Args:
         target: a converted directory.
+        tokenizer_options: see `convert`.
         vocab: see `convert`.
         bpe_ranks: see `convert`.
         tokenizer: see `convert`.
         roberta_pairs: see `convert`.
         lower_case: see `convert`.
 
+    Returns:
+        The manifest that was written to conversion.json.
+
     Raises:
-        FormatError: the directory or a file of the vocabulary cannot be read, or none was found.
-        VariantError: the family has a tokenizer of a kind that cannot be made, or what was given is for another kind.
+        FormatError: the directory or a file of the tokenizer cannot be read, or there are no files.
+        OptionError: an option is for another kind of tokenizer, or contradicts another option.
+        VariantError: bort_convert makes no tokenizer for the family, or no file tells whether text is lower-cased.
         OutputError: the directory cannot be written.
     """
-    known, reasons = read_manifest(target), list[str]()
-    family = families().get(known.family)
-    if family is None:
-        what = f"names the family {printable(known.family)!r}, which this version does not know"
-        raise FormatError(f"{target}: {manifest.FILE_NAME} {what}")
-    family.expect_tokenizer()
-    given = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
-    found = tokenizer_for(family, known.dims, given, absent=reasons.append)
-    if found is None:
-        raise FormatError(f"no vocabulary was given: {reasons[0]}")
+    before = read_manifest(target)
+    keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
+    options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
+    made = _make_tokenizer(_family(target, before), before, options)
     if folders := [path.name for path in Path(target).iterdir() if path.is_dir()]:
         raise OutputError(
             f"{target} holds the folder {printable(folders[0])}; expected files alone. Move it away first"
         )
     with new_directory(target, force=True) as folder:
-        made, page = (
-            {manifest.FILE_NAME, *found.files, *(FILES & known.files.keys())},
-            Path(target) / model_card.FILE_NAME,
-        )
-        if page.exists() and file_digest(page) == known.files.get(model_card.FILE_NAME):
-            made.add(model_card.FILE_NAME)
+        replaced = {manifest.FILE_NAME, *made.files, *(FILES & before.files.keys())}
+        card = Path(target) / model_card.FILE_NAME
+        if card.exists() and file_digest(card) == before.files.get(model_card.FILE_NAME):
+            replaced.add(model_card.FILE_NAME)
         for path in Path(target).iterdir():
-            if path.name not in made:
+            if path.name not in replaced:
                 _link(path, folder / path.name)
-        write_tokenizer(folder, found)
-        options = {
-            name: value for name, value in known.options.items() if name not in TokenizerOptions.__dataclass_fields__
-        }
-        kept = {name: digest for name, digest in known.files.items() if name not in FILES}
-        written = replace(known, files=kept, tokenizer=found.sources, notes=found.notes)
-        return finish(folder, replace(written, options={**options, **given.options}), found.files)
+        write_tokenizer(folder, made)
+        return finish(folder, _with_tokenizer(before, made, options), made.files)
+
+
+def _family(target: str | os.PathLike[str], before: Manifest) -> Family:
+    family = families().get(before.family)
+    if family is None:
+        raise FormatError(
+            f"{target}: {manifest.FILE_NAME} names the family {printable(before.family)!r}, "
+            "which this version does not know"
+        )
+    return family
+
+
+def _make_tokenizer(family: Family, before: Manifest, options: TokenizerOptions) -> Tokenizer:
+    reasons: list[str] = []
+    made = tokenizer_for(family, before.dims, options, absent=reasons.append)
+    if made is None and not family.tokenizer:
+        raise VariantError(f"no tokenizer of {family.title}'s kind can be made yet")
+    if made is None:
+        raise FormatError(f"no vocabulary was given: {reasons[0]}")
+    return made
+
+
+def _with_tokenizer(before: Manifest, made: Tokenizer, options: TokenizerOptions) -> Manifest:
+    """Put the new tokenizer's sources and settings into the manifest, in place of the old one's."""
+    names = {field.name for field in fields(TokenizerOptions)}
+    kept = {name: value for name, value in before.options.items() if name not in names}
+    return replace(
+        before,
+        files={name: digest for name, digest in before.files.items() if name not in FILES},
+        options={**kept, **options.settings},
+        tokenizer=made.sources,
+        notes=made.notes,
+    )
 
 
 def _link(source: Path, target: Path) -> None:
-    """Another name for a file; a copy where the file system has no such thing."""
+    """Hard-link a file; copy it if the file system has no hard links."""
     try:
         target.hardlink_to(source)
     except OSError:
-        import shutil  # noqa: PLC0415 - only there
+        import shutil  # noqa: PLC0415 - needed only here, and slow to import
 
         shutil.copyfile(source, target)

@@ -1,1 +1,1 @@
-"""The directory that transformers loads, but for the values of its weights."""
+"""The directory that transformers loads, apart from the values of its weights."""

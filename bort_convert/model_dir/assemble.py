@@ -1,4 +1,4 @@
-"""What stands in a converted directory beside the weights: tokenizer, model card and manifest."""
+"""Finish a converted directory: tokenizer, model card and manifest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.files.atomic import write_text
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir import manifest, model_card
-from bort_convert.tokenizer import ModelLimits, TokenizerOptions, find_tokenizer
+from bort_convert.tokenizer import ModelLimits, find_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from bort_convert.mapping.family import Family
     from bort_convert.model_dir.manifest import Manifest
-    from bort_convert.tokenizer import Tokenizer
+    from bort_convert.tokenizer import Tokenizer, TokenizerOptions
 
-WEIGHTS: Final = ".safetensors"
+WEIGHTS_SUFFIX: Final = ".safetensors"
 
 
 def finish(folder: Path, written: Manifest, names: Iterable[str]) -> Manifest:
-    """Write the manifest of a directory that has all else, and a model card if it has none.
+    """Write the manifest of a directory that is otherwise complete, and a model card if it has none.
 
     Args:
         folder: the directory.
-        written: what is known of it; the digests of `files` are kept.
-        names: the files that are new in it.
+        written: its manifest so far; digests of `files` are kept.
+        names: the files whose digests are still missing.
 
     Returns:
-        The manifest, with the digests of the new files.
+        The manifest with all digests.
     """
     files = {**written.files, **{name: file_digest(folder / name) for name in names}}
     if not (folder / model_card.FILE_NAME).exists():
@@ -44,45 +44,45 @@ def finish(folder: Path, written: Manifest, names: Iterable[str]) -> Manifest:
 def tokenizer_for(
     family: Family,
     dims: Mapping[str, int],
-    given: TokenizerOptions,
+    options: TokenizerOptions,
     *,
     absent: Callable[[str], object] = lambda _reason: None,
 ) -> Tokenizer | None:
-    """The tokenizer of a model of a family; None where there is none to be found, or none of its kind can be made.
+    """Make the tokenizer of a model.
 
-    Nothing is looked for where a family has a tokenizer of another kind: sizes may agree by chance.
+    For a family without a kind of tokenizer no file is searched: sizes may agree by chance.
 
     Args:
-        family: of the model.
-        dims: its sizes.
-        given: what the user gave for it.
+        family: family of the model.
+        dims: sizes of the model.
+        options: the user's files and settings.
         absent: see `find_tokenizer`.
 
+    Returns:
+        None if there are no files, or if tokenizers of the family cannot be made.
+
     Raises:
-        VariantError: something was given for a family whose tokenizer cannot be made, or is of another kind.
-        FormatError: files cannot be read or do not fit.
+        OptionError: an option is specified for a tokenizer that cannot be made or is of another kind.
+        VariantError: no file tells whether text is lower-cased.
+        FormatError: a file cannot be read or does not fit.
     """
-    if given.names():
-        family.expect_tokenizer()
     if not family.tokenizer:
+        for name in options.specified():
+            family.expect_tokenizer(name, getattr(options, name))
         return None
-    return find_tokenizer(
-        family.tokenizer,
-        given,
-        ModelLimits(dims["vocab_size"], dims["max_positions"], dims.get("type_vocab_size", 1)),
-        absent=absent,
-    )
+    limits = ModelLimits(dims["vocab_size"], dims["max_positions"], dims.get("type_vocab_size", 1))
+    return find_tokenizer(family.tokenizer, options, limits, absent=absent)
 
 
 def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
-    """Write a tokenizer's files."""
+    """Write the files of a tokenizer."""
     for name, text in tokenizer.files.items():
         write_text(folder / name, text)
 
 
 def file_digest(path: Path) -> str:
-    """Hash a file; of a safetensors file its length and header alone: its tensors have digests of their own."""
-    if path.suffix != WEIGHTS:
+    """Hash a file; of a safetensors file only its header, since its tensors have digests of their own."""
+    if path.suffix != WEIGHTS_SUFFIX:
         return sha256_of_file(path)
     with path.open("rb") as file:
         header = 8 + int.from_bytes(file.read(8), "little")

@@ -1,57 +1,72 @@
-"""The target model's config.json: what the fit says, the dtype, and what a classifier's labels are called."""
+"""Make config.json of the target model: sizes and hyperparameters, the dtype, the labels of a classifier."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
+from bort_convert.arguments import ProblemType
 from bort_convert.dtypes import FLOATS
-from bort_convert.errors import VariantError
+from bort_convert.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bort_convert.arguments import FloatDtype
     from bort_convert.mapping.fit import Fit
 
 FILE_NAME: Final = "config.json"
-REGRESSION: Final = "regression"
-PROBLEM_TYPES: Final = (REGRESSION, "single_label_classification", "multi_label_classification")
-_AXIS: Final = "labels"
+PROBLEM_TYPES: Final[tuple[ProblemType, ...]] = get_args(ProblemType)
 
 
-def config_of(
-    fit: Fit, *, dtype: str | None = None, labels: Sequence[str] | None = None, problem_type: str | None = None
+def target_config(
+    fit: Fit,
+    *,
+    dtype: FloatDtype | None = None,
+    labels: Sequence[str] | None = None,
+    problem_type: ProblemType | None = None,
 ) -> dict[str, object]:
-    """The target config, key by key.
+    """Make the target config.
 
     Args:
-        fit: what the source is.
-        dtype: of the tensors that are written; by default that of the source.
-        labels: names of a classifier's outputs, in their order; LABEL_0, LABEL_1, ... by default.
-        problem_type: what a classifier does; by default a regression where it has one output, else one label of many.
+        fit: the checkpoint's family, sizes and hyperparameters.
+        dtype: dtype of the written tensors; by default the checkpoint's.
+        labels: names of a classifier's outputs, in their order; by default LABEL_0, LABEL_1, ...
+        problem_type: task of a classifier; by default "regression" for one output, else "single_label_classification".
 
     Raises:
-        VariantError: the dtype is no floating-point one, there is no classifier, its outputs are not as many as the
-            labels, or labels come twice.
+        OptionError: the dtype is no floating-point one, or labels or problem type do not go with the model.
     """
-    if dtype not in {None, *FLOATS}:
-        raise VariantError(f"dtype is {dtype!r}, expected one of {', '.join(FLOATS)}")
+    if dtype is not None and dtype not in FLOATS:
+        raise OptionError("dtype", dtype, f"expected one of {', '.join(FLOATS)}")
     stored = next(spec.dtype for step in fit.plan.steps for spec in step.targets)
-    # Releases before 4.56 know the dtype by another name; newer ones take both.
+    # transformers before 4.56 knows the dtype by another key; newer releases read both.
     config = {**fit.config, "dtype": dtype or stored, "torch_dtype": dtype or stored}
-    count = fit.plan.dims.get(_AXIS)
-    if count is None:
-        if labels or problem_type:
-            option = "--labels" if labels else "--problem-type"
-            raise VariantError(f"{option} is for a classifier; the checkpoint is a {fit.table.title}. Leave it out")
+    outputs = fit.plan.dims.get("labels")
+    if outputs is None:
+        for option, value in (("labels", labels), ("problem_type", problem_type)):
+            if value is not None:
+                raise OptionError(
+                    option, value, f"is for a classifier; the checkpoint is a {fit.table.title}. Leave it out"
+                )
         return config
-    names = [f"LABEL_{number}" for number in range(count)] if labels is None else list(labels)
-    if len(names) != count or len(set(names)) != count:
-        raise VariantError(
-            f"--labels has {len(set(names)):,} different names; expected {count:,}, one for each of the outputs"
-        )
+    names = [f"LABEL_{number}" for number in range(outputs)] if labels is None else _checked_labels(labels, outputs)
+    if problem_type is not None and problem_type not in PROBLEM_TYPES:
+        raise OptionError("problem_type", problem_type, f"expected one of {', '.join(PROBLEM_TYPES)}")
     config["id2label"] = {str(number): name for number, name in enumerate(names)}
     config["label2id"] = {name: number for number, name in enumerate(names)}
-    config["problem_type"] = problem_type or PROBLEM_TYPES[0 if count == 1 else 1]
-    if config["problem_type"] not in PROBLEM_TYPES:
-        raise VariantError(f"problem_type is {problem_type!r}, expected one of {', '.join(PROBLEM_TYPES)}")
+    config["problem_type"] = problem_type or PROBLEM_TYPES[0 if outputs == 1 else 1]
     return config
+
+
+def _checked_labels(labels: Sequence[str], outputs: int) -> list[str]:
+    """Check that there is one distinct label for each output."""
+    if isinstance(labels, str):
+        raise OptionError("labels", labels, "is one string; expected a list of strings, one for each output")
+    names = list(labels)
+    if len(names) != outputs or len(set(names)) != outputs:
+        raise OptionError(
+            "labels",
+            names,
+            f"has {len(set(names)):,} different names; expected {outputs:,}, one for each of the outputs",
+        )
+    return names

@@ -1,7 +1,7 @@
-"""The manifest: what was converted, how, and the SHA-256 of every tensor and file, as data and as `conversion.json`.
+"""The manifest: source, options, tensors and SHA-256 digests of a conversion, as data and as `conversion.json`.
 
-The same input and options give the same bytes: it holds no time and no path. Its last entry is the SHA-256 of the
-document without that entry, so that a change of the manifest shows too.
+The same input and options give the same bytes: the manifest holds no time and no path. Its last entry is the SHA-256
+of the document without that entry, so that a change of the manifest shows too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from bort_convert.mapping.family import Hyperparameter
 
 FILE_NAME: Final = "conversion.json"
+_TEXTS: Final = ("family", "table", "variant", "architecture", "version")
+_OBJECTS: Final = (
+    "source", "tensors", "dims", "hyperparameters", "options", "tied", "left_out", "tokenizer", "parity", "files",
+)  # fmt: skip
+_DAMAGED: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,9 @@ class SourceFile:
     """The file that was converted, or the directory that was exported.
 
     Attributes:
-        name: without its directory.
-        size: in bytes; of a directory, that of its weights.
-        sha256: of the whole file, as hexadecimal digits; "" where nothing was hashed, and for a directory.
+        name: its name without its directory.
+        size: bytes of the file; of a directory, bytes of its weights.
+        sha256: digest of the whole file; "" if nothing was hashed, and for a directory.
     """
 
     name: str
@@ -42,15 +47,16 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class TensorEntry:
-    """One tensor that was written.
+    """A tensor that was written.
 
     Attributes:
-        sources: names of the tensors in the source file that it was made from.
-        op: what made it, such as "copy" or "fill".
+        sources: names of the source tensors that it was made from.
+        op: name of the operation that made it, such as "copy" or "fill".
         dtype: NumPy's name, or "bfloat16".
-        sha256: of its little-endian C-order bytes, as hexadecimal digits; "" where nothing was hashed.
-        why: the reason, where it was initialised.
-        initialised: how many of its numbers came from no source, where it has any.
+        shape: sizes of its axes.
+        sha256: digest of its little-endian C-order bytes; "" if nothing was hashed.
+        why: the reason for an operation other than a plain one, such as that for initialised values.
+        initialised: number of its values that came from no source tensor, for a tensor that has sources.
     """
 
     sources: tuple[str, ...]
@@ -64,22 +70,25 @@ class TensorEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a conversion did.
+    """Record of a conversion, an export or an extraction.
 
     Attributes:
-        variant: the published size, "" for any other.
+        source: the file or directory that was read.
+        tensors: the written tensors by name.
+        family: name of the model family; "" for an extraction.
+        table: title of the family's table that fits, such as "language model".
+        variant: name of the published size, "" for any other.
         architecture: the target class in transformers.
         dims: sizes of the axes, and the number of layers.
-        hyperparameters: what shapes cannot show, such as attention heads and epsilons.
-        options: those given by the user.
-        tied: second names in the source of tensors that were written once -> the first name.
-        left_out: names in the source that nothing was written for -> the reason.
-        tensors: by name in the target.
-        tokenizer: the files that the tokenizer was made from, with the SHA-256 of each.
-        parity: what `verify` found before the directory took its place; empty where it was not asked for.
-        notes: what else a person should know, a line each.
-        files: SHA-256 of every other file of the directory; of a safetensors file, that of its header.
-        version: of the bort_convert that converted.
+        hyperparameters: properties that shapes do not show, such as attention heads and epsilons.
+        options: the user's options.
+        tied: alias in the source of a tensor that was written once -> its first name.
+        left_out: name in the source of a tensor that was not written -> the reason.
+        tokenizer: name of each file that the tokenizer was made from -> its SHA-256.
+        parity: summary of the verification that preceded the directory; empty without one.
+        notes: remarks for the user, a line each.
+        files: name of every other file of the directory -> its SHA-256; of a safetensors file, that of its header.
+        version: version of the bort_convert that wrote the manifest.
     """
 
     source: SourceFile
@@ -101,43 +110,43 @@ class Manifest:
 
     @property
     def parameters(self) -> int:
-        """How many numbers were written that came from the source."""
+        """Number of written values that came from the source."""
         return sum(prod(tensor.shape) - tensor.initialised for tensor in self.tensors.values() if tensor.sources)
 
     @property
     def has_pooler(self) -> bool:
-        """Whether a bare backbone was written with its pooler; its own tensors have no prefix."""
+        """True if a bare backbone was written with its pooler; a backbone's own tensors have no prefix."""
         return any(name.startswith("pooler.") for name in self.tensors)
 
     @property
     def lacks_pooler(self) -> bool:
-        """Whether it is a bare backbone whose class has to be told that there is no pooler."""
-        known = families().get(self.family)
-        return bool(known and known.pooler and self.architecture == known.base_class and not self.has_pooler)
+        """True for a bare backbone whose class needs `add_pooling_layer=False`."""
+        family = families().get(self.family)
+        return bool(family and family.pooler and self.architecture == family.base_class and not self.has_pooler)
 
     def to_dict(self) -> dict[str, object]:
-        """As JSON has it, in a fixed order; without what is empty or 0 of a tensor."""
+        """The manifest as JSON data, in a fixed order; entries of a tensor that are empty or 0 are left out."""
         known = {**vars(self), "source": vars(self.source), "parameters": self.parameters}
         known["tensors"] = {
             name: {key: value for key, value in vars(self.tensors[name]).items() if value not in {"", 0}}
             for name in sorted(self.tensors)
         }
         document = {"bort_convert": known.pop("version"), **known}
-        return {**document, "sha256": hashlib.sha256(_text(document).encode()).hexdigest()}
+        return {**document, "sha256": _digest(document)}
 
     def to_json(self) -> str:
-        """The text of `conversion.json`."""
+        """Text of `conversion.json`."""
         return _text(self.to_dict())
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """The manifest of a directory that was converted earlier.
+        """Parse the text of `conversion.json`.
 
         Raises:
-            FormatError: the text is not what `to_json` gives.
+            FormatError: the text is not what `to_json` writes.
         """
         try:
-            document = _current(json.loads(text))
+            document = _with_current_keys(json.loads(text))
             document["version"] = document["bort_convert"]
             known = {name: document[name] for name in cls.__dataclass_fields__}
             _check_types(known)
@@ -145,39 +154,41 @@ class Manifest:
             tensors = {name: _tensor(entry) for name, entry in known.pop("tensors").items()}
             notes = tuple(map(str, known.pop("notes")))
             return cls(source=source, tensors=tensors, notes=notes, **known)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except _DAMAGED as error:
             raise FormatError(f"{FILE_NAME}: is not what a conversion writes: {error!r}. Convert again") from error
 
 
 def is_intact(text: str) -> bool:
-    """True if a text is a manifest byte by byte as it was written, whatever version wrote it."""
+    """True if a text is a manifest byte by byte as it was written, by whatever release."""
     try:
         document = json.loads(text)
         digest = document.pop("sha256")
-        return (
-            hashlib.sha256(_text(document).encode()).hexdigest() == digest
-            and _text({**document, "sha256": digest}) == text
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _digest(document) == digest and _text({**document, "sha256": digest}) == text
+    except _DAMAGED:
         return False
 
 
-def _current(document: dict[str, Any]) -> dict[str, Any]:
-    """A document by today's keys; 0.1 had others, which are read for one release."""
+def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """Rename the keys of a document that release 0.1 wrote; they are read for one release."""
     if "facts" not in document:
         return document
-    known = {**document, "hyperparameters": current_names(document["facts"]), "dims": current_names(document["dims"])}
-    options = dict(known["options"])
+    options, parity = dict(document["options"]), dict(document["parity"])
     if "producer" in options:
         options["gluonnlp_version"] = options.pop("producer")
-    known["options"] = options
-    if "rungs" in known["parity"]:
-        known["parity"] = {**known["parity"], "checks": known["parity"]["rungs"]}
-    known["tensors"] = {
+    if "rungs" in parity:
+        parity["checks"] = parity.pop("rungs")
+    tensors = {
         name: {"initialised" if key == "made_up" else key: value for key, value in entry.items()}
-        for name, entry in known["tensors"].items()
+        for name, entry in document["tensors"].items()
     }
-    return known
+    return {
+        **document,
+        "hyperparameters": current_names(document["facts"]),
+        "dims": current_names(document["dims"]),
+        "options": options,
+        "parity": parity,
+        "tensors": tensors,
+    }
 
 
 def _tensor(entry: Mapping[str, Any]) -> TensorEntry:
@@ -186,29 +197,20 @@ def _tensor(entry: Mapping[str, Any]) -> TensorEntry:
 
 
 def _check_types(known: Mapping[str, Any]) -> None:
-    """Look at what the rest of the package takes for granted.
+    """Check the types that the rest of the package relies on.
 
     Raises:
         TypeError: an entry is of another type.
     """
-    texts = ("family", "table", "variant", "architecture", "version")
-    mappings = (
-        "source",
-        "tensors",
-        "dims",
-        "hyperparameters",
-        "options",
-        "tied",
-        "left_out",
-        "tokenizer",
-        "parity",
-        "files",
-    )
-    wrong = [name for name in texts if not isinstance(known[name], str)]
-    wrong += [name for name in mappings if not isinstance(known[name], dict)]
+    wrong = [name for name in _TEXTS if not isinstance(known[name], str)]
+    wrong += [name for name in _OBJECTS if not isinstance(known[name], dict)]
     if wrong or not isinstance(known["source"]["name"], str):
         raise TypeError(f"{(*wrong, 'the name of the source')[0]} is of another type")
 
 
 def _text(document: Mapping[str, object]) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _digest(document: Mapping[str, object]) -> str:
+    return hashlib.sha256(_text(document).encode()).hexdigest()

@@ -1,7 +1,7 @@
-"""The model card: the README.md of a converted directory, for a person and for the Hub.
+"""Write the model card: the README.md of a converted directory, for people and for the Hub.
 
-All of it comes from the manifest, so the same conversion gives the same card. What a family has to say of its own
-stands in `families/NAME.md`.
+All of its text comes from the manifest and from `models/NAME.md`, the notes on the family; the same conversion gives
+the same card.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.errors import printable
 from bort_convert.mapping.family import MODULE_OVERRIDES, module_overrides
 from bort_convert.models.registry import families
+from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from bort_convert.model_dir.manifest import Manifest
 
 FILE_NAME: Final = "README.md"
-TOKENIZER: Final = "tokenizer.json"
 _TASKS: Final = {
     "LMHeadModel": "text-generation",
     "MaskedLM": "fill-mask",
@@ -37,7 +37,7 @@ where = "."  # this directory, or its name on the Hub
 ask = pipeline("{task}", model=where, tokenizer=where)
 print(ask("A sentence."))
 """
-# Others than the plain one, by task. No pipeline answers questions since transformers 5.
+# Snippets by task, where the plain one does not do. No pipeline answers questions since transformers 5.
 _SNIPPETS: Final = {
     "fill-mask": _PIPELINE.replace('"A sentence."', 'f"A sentence with a {{ask.tokenizer.mask_token}} in it."'),
     "question-answering": """\
@@ -69,12 +69,12 @@ print(hidden_states.shape)
 
 
 def card_text(manifest: Manifest) -> str:
-    """The text of README.md, with the front matter that the Hub reads."""
+    """Text of README.md, with the front matter that the Hub reads."""
     parts = [
         _front_matter(manifest),
         f"# {manifest.architecture} from {_code(manifest.source.name)}",
         f"A GluonNLP (MXNet) checkpoint, converted to PyTorch by bort_convert {manifest.version}.",
-        _table(_facts(manifest)),
+        _table(_properties(manifest)),
         "## Use it\n\n" + _usage(manifest),
         "## Where it comes from\n\n" + _origin(manifest),
         "## Does it compute what the original does?\n\n" + _parity(manifest.parity),
@@ -96,18 +96,18 @@ def _task(manifest: Manifest) -> str:
     return next((task for ending, task in _TASKS.items() if manifest.architecture.endswith(ending)), _ENCODER)
 
 
-def _facts(manifest: Manifest) -> Iterator[tuple[str, str]]:
-    """What it is, a line each."""
+def _properties(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Rows of the table of properties."""
     yield "class", f"`{manifest.architecture}`"
     yield "family", f"{manifest.family}, {manifest.table}, {manifest.variant or 'a size that was not published'}"
     yield "sizes", ", ".join(f"{name} {size:,}" for name, size in manifest.dims.items())
-    yield "beyond shapes", ", ".join(f"{name} {value}" for name, value in manifest.hyperparameters.items())
+    yield "hyperparameters", ", ".join(f"{name} {value}" for name, value in manifest.hyperparameters.items())
     yield "parameters", f"{manifest.parameters:,} from the checkpoint"
     yield "dtype", ", ".join(sorted({tensor.dtype for tensor in manifest.tensors.values()}))
 
 
 def _usage(manifest: Manifest) -> str:
-    """A snippet that runs as it stands in the directory itself, and what to know of the class."""
+    """A snippet that runs in the directory as it is, and remarks on the class."""
     if TOKENIZER not in manifest.files:
         lines = [
             "import bort_convert",
@@ -115,32 +115,32 @@ def _usage(manifest: Manifest) -> str:
             'model = bort_convert.load_pretrained(".")  # this directory',
             "print(model)",
         ]
-        return f"{_python(lines)}\n\nIt came without a tokenizer.{_tokenizer_advice(manifest.family)}"
+        return f"{_python(lines)}\n\nThe directory has no tokenizer.{_tokenizer_advice(manifest.family)}"
     snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
     options = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
     lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
     return "\n\n".join(filter(None, (_python(lines), _overrides_note(manifest))))
 
 
-def _tokenizer_advice(family: str) -> str:
-    known = families().get(family)
-    return " Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`." if known and known.tokenizer else ""
+def _tokenizer_advice(name: str) -> str:
+    family = families().get(name)
+    return ' Add one with `bort_convert.add_tokenizer(".", vocab=...)`.' if family and family.tokenizer else ""
 
 
 def _overrides_note(manifest: Manifest) -> str:
-    """What the stock class cannot say, where that is so."""
+    """Name the hyperparameters that the stock class cannot have; "" if there are none."""
     has_head = _task(manifest) == "fill-mask"
-    own = {
+    overrides = {
         name: value
         for name, value in module_overrides(manifest.hyperparameters).items()
         if has_head or not name.startswith("head_")
     }
-    if not own:
+    if not overrides:
         return ""
-    told = " and ".join(f"{MODULE_OVERRIDES[name]} {value}" for name, value in own.items())
+    named = " and ".join(f"{MODULE_OVERRIDES[name]} {value}" for name, value in overrides.items())
     return (
-        f"The config has no place for {told}: the stock class computes something else there, and `bort-convert verify` "
-        'says by how much. `bort_convert.load_pretrained(".")` gives the model as the original is.'
+        f"The config has no key for {named}: the stock class computes something else there, and `bort-convert verify` "
+        'measures the difference. `bort_convert.load_pretrained(".")` gives the original model.'
     )
 
 
@@ -149,20 +149,20 @@ def _origin(manifest: Manifest) -> str:
     options = ", ".join(f"{name}={printable(str(value))}" for name, value in manifest.options.items())
     rows = [
         ("file", f"{_code(source.name)}, {source.size:,} bytes"),
-        ("sha256", f"`{source.sha256}`" if source.sha256 else "not computed (`--no-checksums`)"),
+        ("sha256", f"`{source.sha256}`" if source.sha256 else "not computed (`checksums=False`)"),
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
     ]
     rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
     rows += [("note", _cell(note)) for note in manifest.notes]
-    rest = "`conversion.json` lists every tensor, where it came from and its sha256; `bort-convert check .` compares."
+    rest = "`conversion.json` lists every tensor with its origin and its sha256; `bort-convert check .` compares them."
     return f"{_table(rows)}\n\n{rest}"
 
 
 def _parity(parity: Mapping[str, Any]) -> str:
     if not parity:
         return (
-            "It was not verified when it was converted (`--verify`). `bort-convert verify SOURCE DIRECTORY` runs "
-            "GluonNLP on MXNet and transformers on torch on the same inputs and compares every layer."
+            "The conversion was not verified. `bort-convert verify SOURCE DIRECTORY` runs GluonNLP on MXNet and "
+            "transformers on torch on the same inputs and compares every layer."
         )
     head = "Verified before this directory took its place: GluonNLP on MXNet and transformers on torch, same inputs."
     checks = [(name, _cell(detail)) for name, detail in parity["checks"].items()]
@@ -175,8 +175,9 @@ def _parity(parity: Mapping[str, Any]) -> str:
 
 
 def _family_notes(family: str) -> str:
-    try:  # importlib.resources would load zipfile for it
-        notes = pkgutil.get_data("bort_convert", f"families/{family}.md") or b""
+    """Text of `models/NAME.md`, the notes on a family; "" if there are none."""
+    try:  # importlib.resources would load zipfile
+        notes = pkgutil.get_data("bort_convert", f"models/{family}.md") or b""
     except OSError:
         return ""
     return notes.decode().strip()
@@ -191,7 +192,7 @@ def _python(lines: Sequence[str]) -> str:
 
 
 def _code(text: str) -> str:
-    """A name from outside as code, which no Markdown in it can leave."""
+    """A name from outside as Markdown code; no character in the name can end the code."""
     return f"`{_cell(printable(text).replace('`', chr(39)))}`"
 
 

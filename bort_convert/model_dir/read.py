@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.errors import FormatError, printable
 from bort_convert.files.identity import Identity
 from bort_convert.mapping.family import module_overrides
-from bort_convert.model_dir import config, manifest
+from bort_convert.model_dir.config import FILE_NAME as CONFIG
+from bort_convert.model_dir.manifest import FILE_NAME as MANIFEST
 from bort_convert.model_dir.manifest import Manifest
 from bort_convert.model_dir.shards import INDEX, WEIGHTS
 from bort_convert.safetensors import open_tensors
+from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from bort_convert.safetensors import TensorFile
 
 PICKLED: Final = "pytorch_model.bin"
-TOKENIZER: Final = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,10 @@ class ModelDir:
 
     Attributes:
         path: the directory.
-        config: config.json.
-        manifest: conversion.json; None in a directory that was not converted.
+        config: content of config.json.
+        manifest: content of conversion.json; None if the directory was not converted.
         header: name -> dtype and shape of every tensor.
-        weight_files: the safetensors files that hold them: one, or the shards that the index names.
+        weight_files: the safetensors files with the tensors: one, or the shards that the index names.
     """
 
     path: Path
@@ -50,18 +51,18 @@ class ModelDir:
 
     @property
     def conversion(self) -> Manifest:
-        """The manifest, where the directory must be a converted one.
+        """The manifest of a directory that must be a converted one.
 
         Raises:
-            FormatError: it has none.
+            FormatError: the directory has none.
         """
         if self.manifest is None:
-            raise FormatError(f"{self.path}: has no {manifest.FILE_NAME}. Is it a converted directory?")
+            raise FormatError(f"{self.path}: has no {MANIFEST}. Is it a converted directory?")
         return self.manifest
 
     @property
     def cast(self) -> str | None:
-        """The dtype that the conversion was asked to write; None where the tensors kept theirs."""
+        """The dtype that the conversion cast every tensor to; None if tensors kept theirs."""
         dtype = self.manifest.options.get("dtype") if self.manifest else None
         return None if dtype is None else str(dtype)
 
@@ -72,16 +73,15 @@ class ModelDir:
         Raises:
             FormatError: an epsilon is no number, or an activation no name.
         """
-        found = module_overrides(self.manifest.hyperparameters) if self.manifest else {}
-        for name, value in found.items():
+        overrides = module_overrides(self.manifest.hyperparameters) if self.manifest else {}
+        for name, value in overrides.items():
             if isinstance(value, bool) or not isinstance(value, (int, float) if name.endswith("_eps") else str):
-                file = self.path / manifest.FILE_NAME
-                raise FormatError(f"{file}: {name} is {value!r}; expected what a conversion writes")
-        return found
+                raise FormatError(f"{self.path / MANIFEST}: {name} is {value!r}; expected what a conversion writes")
+        return overrides
 
     @property
     def has_pooler(self) -> bool:
-        """True if a bare backbone has its pooler: by the manifest, or by its tensors where there is none."""
+        """True for a bare backbone with its pooler: by the manifest, or by the tensors of a directory without one."""
         return any(name.startswith("pooler.") for name in (self.manifest.tensors if self.manifest else self.header))
 
     @property
@@ -91,7 +91,7 @@ class ModelDir:
 
     @contextmanager
     def open_weights(self) -> Iterator[StoredWeights]:
-        """Open the files of the weights for as long as the block lasts.
+        """Open the weights for the duration of a `with` block.
 
         Raises:
             FormatError: a file is missing or damaged.
@@ -101,7 +101,7 @@ class ModelDir:
 
 
 class StoredWeights(Mapping[str, "Array"]):
-    """The tensors of a directory, in one file or in shards; each is read when it is asked for.
+    """The tensors of a directory, in one file or in shards; each is read when it is looked up.
 
     Attributes:
         header: name -> dtype and shape.
@@ -115,7 +115,7 @@ class StoredWeights(Mapping[str, "Array"]):
         self._identities = {file.path: Identity.of(os.fstat(file.fileno())) for file in files}
         if len(self.header) < sum(map(len, files)):
             twice = next(name for file in files for name in file if self._files[name] is not file)
-            raise FormatError(f"{printable(twice)}: stands in two of the directory's files; expected it in one")
+            raise FormatError(f"{printable(twice)}: is in two of the directory's files; expected it in one")
 
     def __getitem__(self, name: str) -> Array:
         return self._files[name][name]
@@ -130,21 +130,25 @@ class StoredWeights(Mapping[str, "Array"]):
         return len(self.header)
 
     def part(self, name: str) -> FileRange:
-        """Bytes of a tensor in its file."""
+        """The bytes of a tensor in its file."""
         return self._files[name].part(name)
 
     def check_unchanged(self) -> None:
-        """Compare the files with what was opened.
+        """Compare the files with those that were opened.
 
         Raises:
-            FormatError: another file took the place of one of them, or something wrote to it.
+            FormatError: a file was replaced, or written to.
         """
         for path, identity in self._identities.items():
             identity.check(path)
 
 
-def read_model_dir(target: str | os.PathLike[str]) -> ModelDir:
-    """Read what a directory says of itself; no value of a tensor is read.
+def read_model_dir(target: str | os.PathLike[str], *, manifest: Manifest | None = None) -> ModelDir:
+    """Read config, manifest and tensor header of a directory; values of tensors are not read.
+
+    Args:
+        target: the directory.
+        manifest: its manifest, if that was read before; by default conversion.json is read, if there is one.
 
     Raises:
         FormatError: there is no such directory, or one of its files is missing or damaged.
@@ -152,12 +156,13 @@ def read_model_dir(target: str | os.PathLike[str]) -> ModelDir:
     folder = Path(target)
     if not folder.is_dir():
         raise FormatError(f"{target}: is no directory; expected one that transformers loads")
-    known = read_manifest(folder) if (folder / manifest.FILE_NAME).exists() else None
-    settings = read_json(folder / config.FILE_NAME)
+    if manifest is None and (folder / MANIFEST).exists():
+        manifest = read_manifest(folder)
+    config = read_json(folder / CONFIG)
     paths = _weight_files(folder)
     with _open_files(paths) as files:
         header = StoredWeights(files).header
-    return ModelDir(folder, settings, known, header, paths)
+    return ModelDir(folder, config, manifest, header, paths)
 
 
 def read_manifest(target: str | os.PathLike[str]) -> Manifest:
@@ -166,20 +171,39 @@ def read_manifest(target: str | os.PathLike[str]) -> Manifest:
     Raises:
         FormatError: there is none, or it is damaged.
     """
-    path = Path(target) / manifest.FILE_NAME
+    return parse_manifest(target, read_manifest_text(target))
+
+
+def read_manifest_text(target: str | os.PathLike[str]) -> str:
+    """Read the text of a converted directory's manifest.
+
+    Raises:
+        FormatError: there is none, or it is no text.
+    """
+    path = Path(target) / MANIFEST
     try:
-        return Manifest.from_json(path.read_text(encoding="utf-8"))
-    except FormatError as error:
-        raise FormatError(f"{target}: {error}") from error
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: cannot be read: {error}. Is {target} a converted directory?") from error
+
+
+def parse_manifest(target: str | os.PathLike[str], text: str) -> Manifest:
+    """Parse the text of a directory's manifest.
+
+    Raises:
+        FormatError: the text is no manifest; the message names the directory.
+    """
+    try:
+        return Manifest.from_json(text)
+    except FormatError as error:
+        raise FormatError(f"{target}: {error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object from a file.
 
     Raises:
-        FormatError: the file is not there, cannot be read, or holds something else.
+        FormatError: the file is missing, cannot be read, or holds something else.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -195,7 +219,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """The directory's safetensors file, or the shards that an index names."""
+    """Find the directory's safetensors file, or the shards that its index names."""
     index = folder / INDEX
     if not index.exists():
         if not (folder / WEIGHTS).exists() and (folder / PICKLED).exists():
@@ -204,10 +228,10 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
                 "beside it. Load the model with transformers and write it with save_pretrained, which makes one"
             )
         return (folder / WEIGHTS,)
-    places = read_json(index).get("weight_map")
-    if not isinstance(places, dict):
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
         raise FormatError(f"{index}: has no weight_map; expected one that names the file of each tensor")
-    names = sorted({str(name) for name in places.values()})
+    names = sorted({str(name) for name in weight_map.values()})
     if wrong := [name for name in names if Path(name).name != name or not name.isprintable()]:
         raise FormatError(f"{index}: names '{printable(wrong[0])}', expected files beside it")
     return tuple(folder / name for name in names)

@@ -1,4 +1,4 @@
-"""Weights in more than one file: where to cut, what the files are called, and the index that names them.
+"""Distribute weights over several files: where to cut, the names of the files, and the index.
 
 The cuts are those of `save_pretrained` in transformers 5: tensors in the order of their names, layer 2 before layer 10,
 fill a file until the next one would not fit, and a tensor larger than the limit has a file of its own.
@@ -14,7 +14,7 @@ import re
 from math import prod
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.errors import VariantError
+from bort_convert.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,28 +24,34 @@ if TYPE_CHECKING:
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = f"{WEIGHTS}.index.json"
 DEFAULT_SIZE: Final = "5GB"
-_UNITS: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BYTES: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
-def size_in_bytes(size: str) -> int:
-    """The bytes that a size such as "5GB" means; units are powers of ten, as in transformers.
+def shard_bytes(max_shard_size: str) -> int:
+    """Parse a size such as "5GB" into bytes; units are powers of ten, as in transformers.
 
     Raises:
-        VariantError: it means none.
+        OptionError: the text is no size.
     """
-    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) *([KMGT]B)", size.strip().upper())
-    limit = int(float(found[1]) * _UNITS[found[2]]) if found else 0
+    text = max_shard_size.strip().upper() if isinstance(max_shard_size, str) else ""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?) *([KMGT]B)", text)
+    limit = int(float(match[1]) * _BYTES[match[2]]) if match else 0
     if not limit:
-        raise VariantError(f"{size!r} is no size of a file; expected a number and a unit, such as 5GB or 200MB")
+        raise OptionError(
+            "max_shard_size", max_shard_size, "is no file size; expected a number and a unit, such as 5GB or 200MB"
+        )
     return limit
 
 
 def cut(specs: Sequence[TensorSpec], limit: int) -> dict[str, list[TensorSpec]]:
-    """The tensors of each file by its name, for files of at most `limit` bytes of values.
+    """Distribute tensors over files.
 
     Args:
-        specs: what to write, in any order.
-        limit: in bytes.
+        specs: the tensors, in any order.
+        limit: largest number of bytes of values in a file.
+
+    Returns:
+        The tensors of each file, by file name.
     """
     files: list[list[TensorSpec]] = []
     current: list[TensorSpec] = []
@@ -66,16 +72,16 @@ def cut(specs: Sequence[TensorSpec], limit: int) -> dict[str, list[TensorSpec]]:
 
 
 def index_text(files: Mapping[str, Sequence[TensorSpec]]) -> str:
-    """The text of `model.safetensors.index.json`, which says where each tensor stands."""
+    """Text of `model.safetensors.index.json`, which names the file of each tensor."""
     specs = [spec for file in files.values() for spec in file]
     metadata = {
         "total_parameters": sum(prod(spec.shape) for spec in specs),
         "total_size": sum(spec.nbytes for spec in specs),
     }
-    places = {spec.name: name for name, file in files.items() for spec in file}
-    return json.dumps({"metadata": metadata, "weight_map": places}, indent=2, sort_keys=True) + "\n"
+    weight_map = {spec.name: name for name, file in files.items() for spec in file}
+    return json.dumps({"metadata": metadata, "weight_map": weight_map}, indent=2, sort_keys=True) + "\n"
 
 
 def _natural_order(spec: TensorSpec) -> list[tuple[int, int, str]]:
-    """The parts of a name, numbers as numbers and before words."""
+    """Sort key of a name by its parts: numbers by value, and before words."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in spec.name.split(".")]

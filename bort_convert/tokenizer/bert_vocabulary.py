@@ -1,9 +1,9 @@
-"""A WordPiece vocabulary: GluonNLP's JSON, a vocab.txt, or a BERT tokenizer of transformers.
+"""Read BERT's WordPiece vocabulary, and decide whether text is lower-cased for it.
+
+The vocabulary comes from GluonNLP's JSON, a vocab.txt, or a BERT tokenizer of transformers.
 
 Source: gluonnlp 0.8.3, vocab/bert.py (BERTVocab); huggingface/transformers v4.48.0,
 models/bert/tokenization_bert_fast.py
-
-MERGED tokenizer.casing: Whether a WordPiece lower-cases text: what was said, what a tokenizer's files say, or what its tokens prove.
 """
 
 from __future__ import annotations
@@ -14,161 +14,168 @@ from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError, VariantError, printable
 from bort_convert.tokenizer.gluon_files import vocabulary_from_json
-from bort_convert.tokenizer.sources import WHOLE, Source, check_parts, ids_of, open_folder, part, read_source
-from bort_convert.tokenizer.vocabulary import Vocabulary, tokens_by_id, vocabulary_of
+from bort_convert.tokenizer.sources import TokenizerFile, open_directory, read_file
+from bort_convert.tokenizer.tokenizer_json import CONFIG, FILE_NAME, check_values, section, token_ids
+from bort_convert.tokenizer.vocabulary import Vocabulary, make_vocabulary, tokens_by_id
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
-    from bort_convert.tokenizer.vocabulary import Vocabulary
-
 PREFIX: Final = "##"
 VOCABULARY: Final = "vocab.txt"
-CONFIG: Final = "tokenizer_config.json"
-# As GluonNLP calls them, and as every BERT's vocab.txt does; a GluonNLP vocabulary may have other tokens there.
-ROLES: Final = {
+# Special tokens of every BERT's vocab.txt, by GluonNLP's names of their roles; a GluonNLP vocabulary may have others.
+SPECIAL_TOKENS: Final = {
     "unknown_token": "[UNK]",
     "padding_token": "[PAD]",
     "cls_token": "[CLS]",
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-_KIND: Final = "a WordPiece as GluonNLP's BERT has it"
+LOWER_CASE_ADVICE: Final = "Pass `lower_case=True` or `lower_case=False`"
+_TITLE: Final = "a WordPiece as GluonNLP's BERT has it"
 _JSON: Final = re.compile(r'\s*\{\s*"')
+_CASING: Final = {
+    True: "text is lower-cased and loses its accents",
+    False: "text keeps its capital letters and accents",
+}
 
 
 @dataclass(frozen=True)
-class Pieces:
-    """A WordPiece vocabulary.
+class BertVocabulary:
+    """A vocabulary of a BERT, and what its files state about lower-casing.
 
     Attributes:
         vocabulary: its tokens.
         sources: the files that were read.
-        said: for each of these that says whether text is lower-cased, what it says.
+        lower_case: for each file that states whether text is lower-cased: its name -> its statement.
     """
 
     vocabulary: Vocabulary
-    sources: tuple[Source, ...]
-    said: Mapping[str, bool] = field(default_factory=dict)
+    sources: tuple[TokenizerFile, ...]
+    lower_case: Mapping[str, bool] = field(default_factory=dict)
 
 
-def read_vocabulary(source: Source) -> Pieces:
-    """What `BERTVocab.to_json` wrote, or a text file with a token a line.
+def read_vocabulary(file: TokenizerFile) -> BertVocabulary:
+    """Read the JSON of `BERTVocab.to_json`, or a text file with one token a line.
 
     Raises:
         FormatError: the file is neither, contradicts itself, or lacks a special token.
     """
-    is_json = _JSON.match(source.text())
-    return Pieces(vocabulary_from_json(source, ROLES) if is_json else _from_lines(source), (source,))
+    is_json = _JSON.match(file.text())
+    vocabulary = vocabulary_from_json(file, SPECIAL_TOKENS) if is_json else _read_vocab_txt(file)
+    return BertVocabulary(vocabulary, (file,))
 
 
-def read_tokenizer(tokenizer: str | os.PathLike[str]) -> Pieces:
-    """What a directory or a repository holds.
+def read_tokenizer(tokenizer: str | os.PathLike[str]) -> BertVocabulary:
+    """Read a BERT tokenizer of transformers in a directory or a repository.
 
     Raises:
-        FormatError: there is no such directory and no such repository, or no WordPiece in it.
+        FormatError: there is no such directory and no such repository, or it holds no WordPiece.
         BackendError: huggingface_hub is needed and missing.
     """
-    folder, names = open_folder(tokenizer, {WHOLE, VOCABULARY, CONFIG})
-    name = next((name for name in (WHOLE, VOCABULARY) if name in names), None)
+    folder, names = open_directory(tokenizer, {FILE_NAME, VOCABULARY, CONFIG})
+    name = next((name for name in (FILE_NAME, VOCABULARY) if name in names), None)
     if name is None:
-        raise FormatError(f"{tokenizer}: neither {WHOLE} nor {VOCABULARY}, expected a BERT tokenizer")
-    source = read_source(folder / name)
-    pieces = _whole(source) if name == WHOLE else Pieces(_from_lines(source), (source,))
+        raise FormatError(f"{tokenizer}: neither {FILE_NAME} nor {VOCABULARY}, expected a BERT tokenizer")
+    file = read_file(folder / name)
+    bert = _read_tokenizer_json(file) if name == FILE_NAME else BertVocabulary(_read_vocab_txt(file), (file,))
     if CONFIG not in names:
-        return pieces
-    config = read_source(folder / CONFIG)
-    return Pieces(pieces.vocabulary, (*pieces.sources, config), {**pieces.said, **_said(config)})
+        return bert
+    config = read_file(folder / CONFIG)
+    lower_case = {**bert.lower_case, **_read_config(config)}
+    return BertVocabulary(bert.vocabulary, (*bert.sources, config), lower_case)
 
 
-def _from_lines(source: Source) -> Vocabulary:
-    """A vocabulary from a text file; its last line may lack its end."""
-    lines = source.text().split("\n")
-    tokens = lines[:-1] if lines[-1] == "" else lines
-    return vocabulary_of(source, tokens, ROLES, ROLES)
+def decide_lower_case(bert: BertVocabulary, *, requested: bool | None, prefix: str = PREFIX) -> tuple[bool, str]:
+    """Decide whether text is lower-cased and loses its accents, as GluonNLP's `lower` does both.
 
-
-def _whole(source: Source) -> Pieces:
-    """The vocabulary of a tokenizer.json, where the rest of it reads text as GluonNLP does."""
-    content = source.json()
-    model, normalizer = part(content, "model"), part(content, "normalizer")
-    lower = normalizer.get("lowercase")
-    expected = {
-        "model.type": (model.get("type"), "WordPiece"),
-        "model.continuing_subword_prefix": (model.get("continuing_subword_prefix", PREFIX), PREFIX),
-        "pre_tokenizer.type": (part(content, "pre_tokenizer").get("type"), "BertPreTokenizer"),
-        "normalizer.type": (normalizer.get("type"), "BertNormalizer"),
-        "normalizer.clean_text": (normalizer.get("clean_text", True), True),
-        "normalizer.handle_chinese_chars": (normalizer.get("handle_chinese_chars", True), True),
-        "normalizer.strip_accents": _accents(normalizer.get("strip_accents"), lower),
-    }
-    check_parts(source, expected, _KIND)
-    vocabulary = vocabulary_of(source, tokens_by_id(source, ids_of(source, content)), ROLES, ROLES)
-    return Pieces(vocabulary, (source,), {WHOLE: lower} if isinstance(lower, bool) else {})
-
-
-def _said(config: Source) -> dict[str, bool]:
-    """What tokenizer_config.json says of letters, where it says something."""
-    content = config.json()
-    lower = content.get("do_lower_case")
-    expected = {
-        "tokenize_chinese_chars": (content.get("tokenize_chinese_chars", True), True),
-        "strip_accents": _accents(content.get("strip_accents"), lower),
-    }
-    check_parts(config, expected, _KIND)
-    return {CONFIG: lower} if isinstance(lower, bool) else {}
-
-
-def _accents(found: object, lower: object) -> tuple[object, object]:
-    """Accents go where letters are lower-cased, and nowhere else; null says the same."""
-    return (found, None if found is None else lower)
-
-
-_OPTIONS: Final = "Pass --lower-case or --cased"
-_MEANING: Final = {
-    True: "letters are lower-cased and lose their accents",
-    False: "capital letters and accents are kept",
-}
-
-
-def casing(pieces: Pieces, *, asked: bool | None, prefix: str = PREFIX) -> tuple[bool, str]:
-    """Whether text is lower-cased and loses its accents, as GluonNLP's `lower` has it; and why, for a person.
+    The user's request goes first, then the statements of the files, then the tokens themselves.
 
     Args:
-        pieces: the vocabulary, and what was said beside it.
-        asked: what the user said.
-        prefix: what a piece has before its letters that is no letter.
+        bert: the vocabulary and the statements.
+        requested: the user's `lower_case`.
+        prefix: a mark at the beginning of tokens that belongs to no word.
+
+    Returns:
+        The decision, and a note that gives the reason.
 
     Raises:
-        VariantError: two files disagree, or there is nothing to tell by.
+        VariantError: two files disagree, or no token tells.
     """
-    said = pieces.said
-    if asked is not None:
-        lower, why = asked, "as you said"
-    elif len(set(said.values())) > 1:
-        names = " and ".join(said)
-        raise VariantError(f"{names} disagree on whether letters are lower-cased. {_OPTIONS}")
-    elif said:
-        lower, why = next(iter(said.values())), f"by {' and '.join(said)}"
+    stated = bert.lower_case
+    if requested is not None:
+        lower_case, reason = requested, "as requested"
+    elif len(set(stated.values())) > 1:
+        names = " and ".join(stated)
+        raise VariantError(
+            f"{names} disagree on whether text is lower-cased. {LOWER_CASE_ADVICE}", missing=("lower_case",)
+        )
+    elif stated:
+        lower_case, reason = next(iter(stated.values())), f"by {' and '.join(stated)}"
     else:
-        lower, why = _proved(pieces.vocabulary, prefix)
-    return lower, f"tokenizer: {_MEANING[lower]}; {why}"
+        lower_case, reason = _infer_lower_case(bert.vocabulary, prefix)
+    return lower_case, f"tokenizer: {_CASING[lower_case]}; {reason}"
 
 
-def _proved(vocabulary: Vocabulary, prefix: str) -> tuple[bool, str]:
-    """What the tokens prove: text that was lower-cased never meets one with a capital letter.
+def _infer_lower_case(vocabulary: Vocabulary, prefix: str) -> tuple[bool, str]:
+    """Infer lower-casing from the tokens: lower-cased text never meets a token with a capital letter.
 
-    Special tokens prove nothing, nor does any other that is no word: `[unused1]` is never met.
+    Special tokens do not count, nor do other tokens that are no words, such as `[unused1]`: no text becomes them.
     """
-    name, roles = printable(vocabulary.source.path.name), set(vocabulary.roles.values())
-    words = [token for token in vocabulary.tokens if token not in roles and token.removeprefix(prefix).isalnum()]
-    capital = next((word for word in words if word != word.lower()), None)
-    if capital is not None:
-        return False, f"{printable(repr(capital))} in {name} has a capital letter"
+    name, special = printable(vocabulary.file.path.name), set(vocabulary.roles.values())
+    words = [token for token in vocabulary.tokens if token not in special and token.removeprefix(prefix).isalnum()]
+    capitalized = next((word for word in words if word != word.lower()), None)
+    if capitalized is not None:
+        return False, f"{printable(repr(capitalized))} in {name} has a capital letter"
     if any(word != word.upper() for word in words):
         return True, f"no word in {name} has a capital letter"
     raise VariantError(
-        f"{name}: no word in it has a letter that can be a capital, so whether letters are lower-cased cannot be told. "
-        f"{_OPTIONS}"
+        f"{name}: no word in it has a character with a capital form, so it does not tell whether text is lower-cased. "
+        f"{LOWER_CASE_ADVICE}",
+        missing=("lower_case",),
     )
+
+
+def _read_vocab_txt(file: TokenizerFile) -> Vocabulary:
+    """Read a text file with one token a line; its last line may lack its end."""
+    lines = file.text().split("\n")
+    tokens = lines[:-1] if lines[-1] == "" else lines
+    return make_vocabulary(file, tokens, SPECIAL_TOKENS, SPECIAL_TOKENS)
+
+
+def _read_tokenizer_json(file: TokenizerFile) -> BertVocabulary:
+    """Read the vocabulary of a tokenizer.json, whose other components must read text as GluonNLP does."""
+    content = file.json()
+    model, normalizer = section(content, "model"), section(content, "normalizer")
+    lower_case = normalizer.get("lowercase")
+    expected = {
+        "model.type": (model.get("type"), "WordPiece"),
+        "model.continuing_subword_prefix": (model.get("continuing_subword_prefix", PREFIX), PREFIX),
+        "pre_tokenizer.type": (section(content, "pre_tokenizer").get("type"), "BertPreTokenizer"),
+        "normalizer.type": (normalizer.get("type"), "BertNormalizer"),
+        "normalizer.clean_text": (normalizer.get("clean_text", True), True),
+        "normalizer.handle_chinese_chars": (normalizer.get("handle_chinese_chars", True), True),
+        "normalizer.strip_accents": _strip_accents(normalizer.get("strip_accents"), lower_case),
+    }
+    check_values(file, expected, _TITLE)
+    tokens = tokens_by_id(file, token_ids(file, content))
+    vocabulary = make_vocabulary(file, tokens, SPECIAL_TOKENS, SPECIAL_TOKENS)
+    return BertVocabulary(vocabulary, (file,), {FILE_NAME: lower_case} if isinstance(lower_case, bool) else {})
+
+
+def _read_config(config: TokenizerFile) -> dict[str, bool]:
+    """Read the statement of tokenizer_config.json about lower-casing, if it makes one."""
+    content = config.json()
+    lower_case = content.get("do_lower_case")
+    expected = {
+        "tokenize_chinese_chars": (content.get("tokenize_chinese_chars", True), True),
+        "strip_accents": _strip_accents(content.get("strip_accents"), lower_case),
+    }
+    check_values(config, expected, _TITLE)
+    return {CONFIG: lower_case} if isinstance(lower_case, bool) else {}
+
+
+def _strip_accents(value: object, lower_case: object) -> tuple[object, object]:
+    """The value of `strip_accents`, and the value that it must have: that of lower-casing, or null for the same."""
+    return value, None if value is None else lower_case

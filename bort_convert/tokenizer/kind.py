@@ -1,4 +1,4 @@
-"""What a kind of tokenizer is: which options it takes, and how one is made."""
+"""Kinds of tokenizers, the options that each takes, and the limits that a model sets."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bort_convert.errors import VariantError
+from bort_convert.errors import OptionError
 
 if TYPE_CHECKING:
     import os
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TokenizerOptions:
-    """What a user gave for a tokenizer.
+    """The files that a tokenizer is made from, and settings that no file holds.
 
     Attributes:
-        vocab: GluonNLP's vocabulary, the JSON of a `Vocab`; for a WordPiece also a text file with a token a line,
-            or a SentencePiece model in its place.
-        bpe_ranks: the merges of a byte-level BPE, a line each.
-        tokenizer: instead of these, a directory or a hub repository with a tokenizer of transformers.
-        roberta_pairs: two `</s>` between the texts of a pair, as RoBERTa has it, in a Bort too, which has one.
-        lower_case: whether a BERT's tokenizer lower-cases text and strips its accents; None where nothing was said.
+        vocab: GluonNLP's vocabulary, the JSON of a `Vocab`; for a BERT also a text file with one token a line, or a
+            SentencePiece model.
+        bpe_ranks: the merges of a byte-level BPE, one a line.
+        tokenizer: in place of these files, a directory with a transformers tokenizer, or its name on the Hub.
+        roberta_pairs: put two `</s>` between the texts of a pair, as RoBERTa does, for a Bort too, which has one.
+        lower_case: True if a BERT's tokenizer lower-cases text and strips its accents; None to decide by the files.
     """
 
     vocab: str | os.PathLike[str] | None = None
@@ -34,33 +34,44 @@ class TokenizerOptions:
 
     @property
     def has_files(self) -> bool:
-        """Whether there is something to make a tokenizer of."""
+        """True if a file, directory or repository is named."""
         return any(file is not None for file in (self.vocab, self.bpe_ranks, self.tokenizer))
 
     @property
-    def options(self) -> dict[str, bool]:
-        """What was said beside the files, for the manifest."""
-        said = {"roberta_pairs": self.roberta_pairs or None, "lower_case": self.lower_case}
-        return {name: value for name, value in said.items() if value is not None}
+    def settings(self) -> dict[str, bool]:
+        """The settings that differ from their defaults; the manifest keeps them."""
+        return {name: getattr(self, name) for name in ("roberta_pairs", "lower_case") if name in self.specified()}
 
-    def names(self) -> tuple[str, ...]:
-        """What was given, by the names above."""
+    def specified(self) -> tuple[str, ...]:
+        """Names of the options that differ from their defaults."""
         return tuple(field.name for field in fields(self) if getattr(self, field.name) != field.default)
+
+    def joined(self, other: TokenizerOptions) -> TokenizerOptions:
+        """Add the specified options of `other`.
+
+        Raises:
+            OptionError: both specify the same option.
+        """
+        added = {name: getattr(other, name) for name in other.specified()}
+        for name, value in added.items():
+            if name in self.specified():
+                raise OptionError(name, value, "`tokenizer_options` specifies it too. Pass one of the two")
+        return replace(self, **added)
 
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """What a model takes.
+    """Limits that a model sets for its tokenizer.
 
     Attributes:
-        size: rows of the word embedding; the vocabulary must have as many tokens.
-        max_length: how many tokens at once, special ones included.
-        types: rows of the segment embedding; a model without one has one type.
+        vocab_size: rows of the word embedding; the vocabulary must have as many tokens.
+        max_length: largest number of tokens in a sequence, special tokens included.
+        token_types: rows of the segment embedding; 1 for a model without one.
     """
 
-    size: int
+    vocab_size: int
     max_length: int
-    types: int = 1
+    token_types: int = 1
 
 
 @dataclass(frozen=True)
@@ -69,8 +80,8 @@ class Tokenizer:
 
     Attributes:
         files: the text of each file by its name, to be written in UTF-8.
-        sources: the SHA-256 of each file that it was made from, by its name without a directory.
-        notes: what a person should know of it, a line each.
+        sources: SHA-256 of each file that the tokenizer was made from, by its name without a directory.
+        notes: remarks for the user, a line each.
     """
 
     files: Mapping[str, str]
@@ -79,41 +90,46 @@ class Tokenizer:
 
 
 @dataclass(frozen=True)
-class Kind:
+class TokenizerKind:
     """A kind of tokenizer.
 
     Attributes:
-        title: as a person would say it.
-        takes: the names of what can be given for it.
-        module: the one beside this that makes it; imported when it is asked to.
-        roberta_pairs: whether all of them have two `</s>` between the texts of a pair.
+        title: name in messages, such as "WordPiece".
+        options: names of the `TokenizerOptions` that such a tokenizer takes.
+        module: the module beside this one that makes it; imported when it is needed.
+        roberta_pairs: True if every tokenizer of the kind has two `</s>` between the texts of a pair.
     """
 
     title: str
-    takes: frozenset[str]
+    options: frozenset[str]
     module: str
     roberta_pairs: bool = False
 
-    def make(self, given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
-        """Make one. A FormatError where nothing was given says why there is none."""
-        make: Callable[[TokenizerOptions, ModelLimits], Tokenizer] = import_module(f"{__package__}.{self.module}").make
-        return make(replace(given, roberta_pairs=True) if self.roberta_pairs else given, room)
-
     @property
-    def files(self) -> str:
-        """The options that name its files, for a message."""
-        return " ".join(f"--{name.replace('_', '-')} FILE" for name in ("vocab", "bpe_ranks") if name in self.takes)
+    def file_options(self) -> tuple[str, ...]:
+        """Names of the options that take one of GluonNLP's files."""
+        return tuple(name for name in ("vocab", "bpe_ranks") if name in self.options)
 
-    def check(self, given: TokenizerOptions) -> None:
-        """Refuse what can be given for tokenizers of other kinds alone.
+    def check(self, options: TokenizerOptions) -> None:
+        """Check that the kind takes every specified option.
 
         Raises:
-            VariantError: there is such a thing.
+            OptionError: an option is for other kinds of tokenizers.
         """
-        for name in given.names():
-            if name not in self.takes:
-                option = "--cased" if given.lower_case is False and name == "lower_case" else f"--{name}"
-                raise VariantError(
-                    f"{option.replace('_', '-')} says nothing of a {self.title} tokenizer, which this model has. "
-                    "Leave it out"
+        for name in options.specified():
+            if name not in self.options:
+                raise OptionError(
+                    name,
+                    getattr(options, name),
+                    f"this model has a {self.title} tokenizer, which takes no such option. Leave it out",
                 )
+
+    def make(self, options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
+        """Make a tokenizer of this kind.
+
+        Raises:
+            FormatError: a file is missing, cannot be read or does not fit.
+        """
+        module = import_module(f"{__package__}.{self.module}")
+        make: Callable[[TokenizerOptions, ModelLimits], Tokenizer] = module.make
+        return make(replace(options, roberta_pairs=True) if self.roberta_pairs else options, limits)

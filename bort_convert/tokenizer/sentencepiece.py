@@ -1,11 +1,12 @@
-"""A BERT's SentencePiece model, KoBERT's say: `BERTSPTokenizer` and `BERTVocab.from_sentencepiece`.
+"""Write the tokenizer of a BERT with a SentencePiece model, such as KoBERT: `BERTSPTokenizer`.
 
-GluonNLP cuts a text into words and punctuation as it does for a WordPiece, and has sentencepiece read each of them as a
-text of its own. The tokenizers library knows no reading between its cutting and its pieces, so here the cutting is done
-by normalizers: spaces around punctuation, and each space a U+2581, which begins a word.
+GluonNLP splits a text into words and punctuation as for a WordPiece, and has sentencepiece encode each of them as a
+text of its own. The tokenizers library cannot normalize between its splitting and its encoding, so here normalizers
+do the splitting: they put spaces around punctuation, and turn each space into U+2581, which begins a word.
 
-Source: gluonnlp 0.8.3, data/transforms.py and vocab/bert.py; google/sentencepiece v0.2.0, src/unigram_model.cc and
-normalizer.cc; huggingface/tokenizers v0.21.0, tokenizers/src/models/unigram and normalizers
+Source: gluonnlp 0.8.3, data/transforms.py and vocab/bert.py (BERTVocab.from_sentencepiece); google/sentencepiece
+v0.2.0, src/unigram_model.cc and normalizer.cc; huggingface/tokenizers v0.21.0, tokenizers/src/models/unigram and
+normalizers
 """
 
 from __future__ import annotations
@@ -15,82 +16,96 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import VariantError, printable
-from bort_convert.tokenizer.bert_vocabulary import ROLES, Pieces, casing
+from bort_convert.tokenizer.bert_vocabulary import (
+    LOWER_CASE_ADVICE,
+    SPECIAL_TOKENS,
+    BertVocabulary,
+    decide_lower_case,
+)
 from bort_convert.tokenizer.kind import Tokenizer
-from bort_convert.tokenizer.sentencepiece_model import CONTROL, FOLDING, NORMAL, SPACE, UNKNOWN, read_model
-from bort_convert.tokenizer.tokenizer_json import around, pipeline, settings, words
-from bort_convert.tokenizer.vocabulary import vocabulary_of
+from bort_convert.tokenizer.sentencepiece_model import CASE_FOLDING, CONTROL, NORMAL, SPACE, UNKNOWN, read_model
+from bort_convert.tokenizer.tokenizer_json import (
+    FILE_NAME,
+    bert_companion_files,
+    bert_normalizer,
+    bert_post_processor,
+    tokenizer_text,
+)
+from bort_convert.tokenizer.vocabulary import make_vocabulary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bort_convert.tokenizer.kind import ModelLimits
-    from bort_convert.tokenizer.sentencepiece_model import Model
-    from bort_convert.tokenizer.sources import Source
+    from bort_convert.tokenizer.sentencepiece_model import SentencePieceModel
+    from bort_convert.tokenizer.sources import TokenizerFile
     from bort_convert.tokenizer.vocabulary import Vocabulary
 
 ASCII: Final = r"!-/:-@\[-`{-~"
-# Between a mark and what is no space. Never at the beginning: tokenizers 0.23.3 panics on what is put there.
-AROUND_MARKS: Final = rf"(?<=\S)(?=[{ASCII}\p{{P}}])|(?<=[{ASCII}\p{{P}}])(?=\S)"
-# Spaces in a row, and each U+2581 at the end of a word: to sentencepiece that is a space as well.
+# Between a punctuation mark and its neighbours. Never at the beginning: tokenizers 0.23.3 panics on an insertion there.
+AROUND_PUNCTUATION: Final = rf"(?<=\S)(?=[{ASCII}\p{{P}}])|(?<=[{ASCII}\p{{P}}])(?=\S)"
+# Spaces in a row, and each U+2581 at the end of a word: sentencepiece takes these for spaces as well.
 SPACES: Final = rf"(?: |(?<!{SPACE}){SPACE}++(?= |$))+"
-_MARK: Final = re.compile(f"[{ASCII}]")
+_ASCII_MARK: Final = re.compile(f"[{ASCII}]")
 
 
-def make(source: Source, room: ModelLimits, *, asked: bool | None) -> Tokenizer:
-    """A tokenizer of a model's pieces, with BERT's special tokens around a text.
+def make(file: TokenizerFile, limits: ModelLimits, *, requested: bool | None) -> Tokenizer:
+    """Make a tokenizer of a SentencePiece model, with BERT's special tokens around a text.
 
     Args:
-        source: the model's file.
-        room: what the target model takes.
-        asked: whether the user said that text is lower-cased.
+        file: the SentencePiece model.
+        limits: those of the BERT.
+        requested: the user's `lower_case`.
 
     Raises:
-        FormatError: the file cannot be read, does not fit, or reads text in a way that cannot be written down.
-        VariantError: it cannot be told whether text is lower-cased.
+        FormatError: the file cannot be read, does not fit, or normalizes text in a way that tokenizer.json cannot hold.
+        VariantError: the model does not tell whether text is lower-cased.
     """
-    model = read_model(source)
+    model = read_model(file)
     vocabulary = _vocabulary(model)
-    vocabulary.check_size(room.size)
-    source.refuse(list(_met(model)))
-    if asked is None and model.normalizer.endswith(FOLDING):
+    vocabulary.check_size(limits.vocab_size)
+    file.raise_for(list(_ambiguous_pieces(model)))
+    if requested is None and model.normalizer.endswith(CASE_FOLDING):
         raise VariantError(
-            f"{source.path}: the model itself folds capital letters ({model.normalizer}), so whether accents are "
-            "stripped before cannot be told. Pass --lower-case or --cased"
+            f"{file.path}: the model itself folds capital letters ({model.normalizer}), so it does not tell whether "
+            f"accents are stripped before. {LOWER_CASE_ADVICE}",
+            missing=("lower_case",),
         )
-    lower, note = casing(Pieces(vocabulary, (source,)), asked=asked, prefix=SPACE)
+    lower_case, note = decide_lower_case(BertVocabulary(vocabulary, (file,)), requested=requested, prefix=SPACE)
     files = {
-        "tokenizer.json": _pipeline(model, vocabulary, room, lower=lower),
-        **settings(vocabulary, room, lower=lower),
+        FILE_NAME: _tokenizer_json(model, vocabulary, limits, lower_case=lower_case),
+        **bert_companion_files(vocabulary, limits, lower_case=lower_case),
     }
-    return Tokenizer(files, {source.path.name: source.sha256}, (note,))
+    return Tokenizer(files, {file.path.name: file.sha256}, (note,))
 
 
-def _vocabulary(model: Model) -> Vocabulary:
-    """The pieces, with those that fill roles: of the unknown and the padding one the model says it, if it has one."""
+def _vocabulary(model: SentencePieceModel) -> Vocabulary:
+    """Make a vocabulary of the pieces; the model names its unknown piece, and its padding piece if it has one."""
     unknown = next(piece.text for piece in model.pieces if piece.type == UNKNOWN)
-    pads = any(piece.text == model.padding and piece.type == CONTROL for piece in model.pieces)
-    said = {"unknown_token": unknown, **({"padding_token": model.padding} if pads else {})}
-    return vocabulary_of(model.source, [piece.text for piece in model.pieces], {**ROLES, **said}, ROLES)
+    has_padding = any(piece.text == model.padding and piece.type == CONTROL for piece in model.pieces)
+    roles = {**SPECIAL_TOKENS, "unknown_token": unknown}
+    if has_padding:
+        roles["padding_token"] = model.padding
+    return make_vocabulary(model.file, [piece.text for piece in model.pieces], roles, SPECIAL_TOKENS)
 
 
-def _met(model: Model) -> Iterator[str]:
-    """Special pieces that a word could hold: sentencepiece and tokenizers treat them differently there."""
+def _ambiguous_pieces(model: SentencePieceModel) -> Iterator[str]:
+    """Find special pieces that a word could contain: sentencepiece and tokenizers treat them differently there."""
     for number, piece in enumerate(model.pieces):
-        if piece.type != NORMAL and not (len(piece.text) > 1 and _MARK.search(piece.text)):
+        if piece.type != NORMAL and not (len(piece.text) > 1 and _ASCII_MARK.search(piece.text)):
             yield (
-                f"piece {number:,}, {printable(repr(piece.text))}, is no ordinary piece, and a word could hold it; "
-                "expected one with a mark in it, as [CLS]"
+                f"piece {number:,}, {printable(repr(piece.text))}, is no ordinary piece, and a word could contain it; "
+                "expected one with a punctuation mark, such as [CLS]"
             )
 
 
-def _normalizers(model: Model, *, lower: bool) -> Iterator[dict[str, Any]]:
-    yield words(lower=lower)
-    yield {"type": "Replace", "pattern": {"Regex": AROUND_MARKS}, "content": " "}
+def _normalizers(model: SentencePieceModel, *, lower_case: bool) -> Iterator[dict[str, Any]]:
+    yield bert_normalizer(lower_case=lower_case)
+    yield {"type": "Replace", "pattern": {"Regex": AROUND_PUNCTUATION}, "content": " "}
     if model.table:
-        # What was taken apart to strip accents: the model's table puts it together again, tokenizers' reading of the
-        # table does so with short letters alone.
-        if lower:
+        # Stripping accents decomposes characters, and the model's table composes them again. The tokenizers library
+        # applies the table to short sequences only, so NFC composes them first.
+        if lower_case:
             yield {"type": "NFC"}
         yield {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.table).decode("ascii")}
     yield {"type": "Replace", "pattern": {"Regex": SPACES}, "content": " "}
@@ -99,14 +114,14 @@ def _normalizers(model: Model, *, lower: bool) -> Iterator[dict[str, Any]]:
     yield {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}
 
 
-def _pipeline(model: Model, vocabulary: Vocabulary, room: ModelLimits, *, lower: bool) -> str:
-    """The text of tokenizer.json."""
+def _tokenizer_json(model: SentencePieceModel, vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: bool) -> str:
+    """Text of tokenizer.json."""
     spaces = {"type": "Metaspace", "replacement": SPACE, "split": True}
-    return pipeline(
+    return tokenizer_text(
         vocabulary,
-        normalizer={"type": "Sequence", "normalizers": list(_normalizers(model, lower=lower))},
+        normalizer={"type": "Sequence", "normalizers": list(_normalizers(model, lower_case=lower_case))},
         pre_tokenizer={**spaces, "prepend_scheme": "never"},
-        post_processor=around(vocabulary, room),
+        post_processor=bert_post_processor(vocabulary, limits),
         decoder={**spaces, "prepend_scheme": "always"},
         model={
             "type": "Unigram",

@@ -1,15 +1,15 @@
-"""A SentencePiece model: the file that `sentencepiece` trains, with its pieces and how it reads text.
+"""Read a SentencePiece model: the file that `sentencepiece` trains, with its pieces and its normalization rules.
 
-Of its protocol buffer these fields are read; what is not there has the value in brackets.
+These fields of its protocol buffer are read; brackets give the value of an absent field.
 
-| of | fields |
+| message | fields |
 |---|---|
-| the file | 1 the pieces, 2 the trainer's, 3 the normalizer's |
-| a piece | 1 its text, 2 its score, 3 its type: 1 normal [so], 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte |
-| the trainer's | 3 the type of the model: 1 unigram [so], 2 BPE, 3 words, 4 letters |
-| | 24 spaces behind words [0], 35 unknown letters as bytes [0], 48 the text of the padding piece [<pad>] |
-| the normalizer's | 1 its name, 2 its table, 3 a space before each text [1], 4 many spaces are one [1] |
-| | 5 a space is U+2581 [1] |
+| ModelProto (the file) | 1 pieces, 2 trainer_spec, 3 normalizer_spec |
+| SentencePiece | 1 text, 2 score, 3 type: 1 normal [so], 2 unknown, 3 control, 4 user-defined, 5 unused, 6 byte |
+| TrainerSpec | 3 model type: 1 unigram [so], 2 BPE, 3 words, 4 characters |
+| | 24 spaces at the end of words [0], 35 unknown characters as bytes [0], 48 text of the padding piece [<pad>] |
+| NormalizerSpec | 1 name, 2 table, 3 put a space before each text [1], 4 merge spaces [1] |
+| | 5 turn spaces into U+2581 [1] |
 
 Source: google/sentencepiece v0.2.0, src/sentencepiece_model.proto
 """
@@ -28,25 +28,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bort_convert.tokenizer.protobuf import Message
-    from bort_convert.tokenizer.sources import Source
+    from bort_convert.tokenizer.sources import TokenizerFile
 
 NORMAL: Final = 1
 UNKNOWN: Final = 2
 CONTROL: Final = 3
 USER_DEFINED: Final = 4
 SPACE: Final = "\u2581"
-# The rules that sentencepiece comes with; those that end so fold capital letters.
+# The normalization rules that come with sentencepiece.
 NORMALIZERS: Final = ("identity", "nfkc", "nmt_nfkc", "nfkc_cf", "nmt_nfkc_cf")
-FOLDING: Final = "_cf"
-_TYPES: Final = {5: "unused", 6: "a byte"}
-# The first piece, and the key of its score or its type.
+CASE_FOLDING: Final = "_cf"
+_UNSUPPORTED_TYPES: Final = {5: "unused", 6: "a byte"}
+# The first piece, up to the key of its score or its type.
 _START: Final = re.compile(rb"\n[\x02-\x7f]\n(?P<length>[\x00-\x7d])", re.DOTALL)
 _KEYS: Final = (b"\x15", b"\x18")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece: its text, its score, the logarithm of a probability, and its type."""
+    """A piece of a SentencePiece model.
+
+    Attributes:
+        text: its characters.
+        score: logarithm of its probability.
+        type: one of the numbers above.
+    """
 
     text: str
     score: float
@@ -54,48 +60,50 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Model:
+class SentencePieceModel:
     """A unigram model.
 
     Attributes:
-        source: the file.
+        file: the file that was read.
         pieces: by id.
-        padding: the text of the padding piece, if a control piece has it.
-        normalizer: the name of the rules, one of `NORMALIZERS`.
-        table: what these rules replace; empty where they are none.
+        padding: text of the padding piece, which is one only if a control piece has it.
+        normalizer: name of the normalization rules, one of `NORMALIZERS`.
+        table: the replacements of these rules; empty for "identity".
     """
 
-    source: Source
+    file: TokenizerFile
     pieces: tuple[Piece, ...]
     padding: str
     normalizer: str
     table: bytes
 
 
-def is_model(source: Source) -> bool:
-    """Whether a file begins as a SentencePiece model does, which no text with words does."""
-    start = _START.match(source.data)
-    return start is not None and source.data[start.end() + start["length"][0] :][:1] in _KEYS
+def is_model(file: TokenizerFile) -> bool:
+    """True if a file begins as a SentencePiece model does, and as no list of words does."""
+    start = _START.match(file.data)
+    return start is not None and file.data[start.end() + start["length"][0] :][:1] in _KEYS
 
 
-def read_model(source: Source) -> Model:
+def read_model(file: TokenizerFile) -> SentencePieceModel:
     """Read a unigram model.
 
     Raises:
-        FormatError: it is damaged, or reads text in a way that cannot be written down for transformers.
+        FormatError: the model is damaged, of another type, or normalizes text in a way that tokenizer.json cannot hold.
     """
-    whole = parse(source, "model", source.data)
-    trainer, normalizer = whole.message(2, "trainer_spec"), whole.message(3, "normalizer_spec")
-    source.refuse(list(_spec_problems(trainer, normalizer)))
-    pieces = tuple(Piece(each.text(1), each.real(2), each.integer(3, NORMAL)) for each in whole.messages(1, "piece"))
-    source.refuse(list(_piece_problems(pieces)))
+    model = parse(file, "model", file.data)
+    trainer, normalizer = model.message(2, "trainer_spec"), model.message(3, "normalizer_spec")
+    file.raise_for(list(_spec_problems(trainer, normalizer)))
+    pieces = tuple(
+        Piece(message.text(1), message.float32(2), message.integer(3, NORMAL)) for message in model.messages(1, "piece")
+    )
+    file.raise_for(list(_piece_problems(pieces)))
     table = normalizer.raw(2)
     _check_table(normalizer, table)
-    return Model(source, pieces, trainer.text(48, "<pad>"), normalizer.text(1), table)
+    return SentencePieceModel(file, pieces, trainer.text(48, "<pad>"), normalizer.text(1), table)
 
 
 def _spec_problems(trainer: Message, normalizer: Message) -> Iterator[str]:
-    """What is expected of the two specifications, where it is not so."""
+    """Find settings of the two specifications that tokenizer.json cannot hold."""
     for message, field, name, default, expected in (
         (trainer, 3, "model_type", 1, 1),
         (trainer, 24, "treat_whitespace_as_suffix", 0, 0),
@@ -104,9 +112,9 @@ def _spec_problems(trainer: Message, normalizer: Message) -> Iterator[str]:
         (normalizer, 4, "remove_extra_whitespaces", 1, 1),
         (normalizer, 5, "escape_whitespaces", 1, 1),
     ):
-        if (found := message.integer(field, default)) != expected:
-            kind = " (a unigram model)" if name == "model_type" else ""
-            yield f"{name} of {message.name} is {found:,}, expected {expected}{kind}"
+        if (value := message.integer(field, default)) != expected:
+            unigram = " (a unigram model)" if name == "model_type" else ""
+            yield f"{name} of {message.name} is {value:,}, expected {expected}{unigram}"
     if (name := normalizer.text(1)) not in NORMALIZERS:
         yield f"name of normalizer_spec is {printable(repr(name))}, expected one of {', '.join(NORMALIZERS)}"
 
@@ -116,20 +124,21 @@ def _piece_problems(pieces: tuple[Piece, ...]) -> Iterator[str]:
     if unknown != 1:
         yield f"{unknown:,} of {len(pieces):,} pieces are the unknown one, expected 1"
     for number, piece in enumerate(pieces):
-        shown = f"piece {number:,}, {printable(repr(piece.text))},"
+        named = f"piece {number:,}, {printable(repr(piece.text))},"
         if not piece.text:
             yield f"piece {number:,} is empty"
         elif piece.type not in {NORMAL, UNKNOWN, CONTROL, USER_DEFINED}:
-            kind = _TYPES.get(piece.type, f"of type {piece.type:,}")
-            yield f"{shown} is {kind}, expected a normal, unknown, control or user-defined one"
+            type_ = _UNSUPPORTED_TYPES.get(piece.type, f"of type {piece.type:,}")
+            yield f"{named} is {type_}, expected a normal, unknown, control or user-defined one"
         elif not math.isfinite(piece.score):
-            yield f"{shown} has the score {piece.score}, expected a number"
+            yield f"{named} has the score {piece.score}, expected a number"
 
 
 def _check_table(normalizer: Message, table: bytes) -> None:
-    """See that the table of a normalizer has its two parts: the size of the first in 4 bytes, a trie, and texts."""
+    """Check the parts of a normalizer's table: 4 bytes with the size of a trie, the trie, and UTF-8 texts."""
     if bool(table) == (normalizer.text(1) == "identity"):
-        raise normalizer.error(f"a table of {len(table):,} bytes, which {normalizer.text(1)} has not")
+        expected = "none" if table else "one"
+        raise normalizer.error(f"a table of {len(table):,} bytes, expected {expected} for {normalizer.text(1)}")
     size = int.from_bytes(table[:4], "little")
     if table and (size % 4 or not 0 < size < len(table) - 4):
         raise normalizer.error(f"a trie of {size:,} bytes in a table of {len(table):,}. Damaged?")

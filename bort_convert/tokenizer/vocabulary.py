@@ -1,27 +1,22 @@
-"""A tokenizer's vocabulary, checked: tokens by id, special tokens by role.
+"""Check the tables of a tokenizer: tokens by id, special tokens by role, merges by rank.
 
-GluonNLP and the tokenizers library read one alike only where it is sound. What would part them is refused: a token
-under two ids, a role that no token fills.
-
-MERGED tokenizer.merges: The merges of a byte-level BPE, checked: by rank, each as "left right".
-
-GluonNLP and the tokenizers library read such tables alike only where the tables are sound. What would part them is
-refused: a merge of pieces that the vocabulary lacks, a merge that comes before its pieces.
+GluonNLP and the tokenizers library read sound tables alike. Faulty tables, which the two may read differently, are
+refused: a token with two ids, a role without a token, a merge of unknown tokens or one that comes too early.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, printable
-from bort_convert.tokenizer.sources import kind_of
+from bort_convert.tokenizer.sources import json_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from bort_convert.tokenizer.sources import Source
+    from bort_convert.tokenizer.sources import TokenizerFile
 
 
 @dataclass(frozen=True)
@@ -29,147 +24,146 @@ class Vocabulary:
     """A checked vocabulary.
 
     Attributes:
-        source: the file that it stands in.
+        file: the file that holds it.
         tokens: by id.
-        roles: special tokens by what GluonNLP calls their roles.
+        roles: special tokens by GluonNLP's names of their roles, such as "padding_token".
     """
 
-    source: Source
+    file: TokenizerFile
     tokens: tuple[str, ...]
     roles: Mapping[str, str]
 
     @cached_property
     def ids(self) -> dict[str, int]:
-        """The id of each token, in their order."""
+        """Token -> id, in the order of the ids."""
         return {token: number for number, token in enumerate(self.tokens)}
 
     def check_size(self, size: int) -> None:
-        """See that there is a token for each row of the embedding.
+        """Check that there is one token for each row of the word embedding.
 
         Raises:
-            FormatError: there are more, or fewer.
+            FormatError: there are more or fewer tokens.
         """
         if len(self.tokens) != size:
             raise FormatError(
-                f"{self.source.path}: {len(self.tokens):,} tokens, expected {size:,}, the rows of the word embedding. "
+                f"{self.file.path}: {len(self.tokens):,} tokens, expected {size:,}, the rows of the word embedding. "
                 "Is it another checkpoint's vocabulary?"
             )
 
 
-def vocabulary_of(source: Source, tokens: object, roles: Mapping[str, object], needed: Iterable[str]) -> Vocabulary:
-    """A vocabulary from what stands in a file.
+def make_vocabulary(
+    file: TokenizerFile, tokens: object, roles: Mapping[str, object], needed: Iterable[str]
+) -> Vocabulary:
+    """Check tokens and roles, and make a vocabulary of them.
 
     Args:
-        source: the file, for messages.
-        tokens: expected to be a list of strings.
-        roles: what is expected to be one of the tokens.
-        needed: the roles that must be filled; any others are left out.
+        file: the file, for messages.
+        tokens: should be a list of strings.
+        roles: role -> should be one of the tokens.
+        needed: the roles that must have a token; others are dropped.
 
     Raises:
-        FormatError: the tokens are no list of distinct strings, or a role is missing.
+        FormatError: the tokens are no list of distinct strings, or a needed role has no token.
     """
     if not isinstance(tokens, list):
-        raise FormatError(f"{source.path}: the tokens are {kind_of(tokens)}, expected an array of strings")
-    source.refuse(list(_token_problems(tokens)))
+        raise FormatError(f"{file.path}: the tokens are {json_type(tokens)}, expected an array of strings")
+    file.raise_for(list(_token_problems(tokens)))
     known = set(tokens)
-    filled = {role: roles.get(role) for role in needed}
-    found = {role: token for role, token in filled.items() if isinstance(token, str) and token in known}
-    source.refuse(
+    candidates = {role: roles.get(role) for role in needed}
+    filled = {role: token for role, token in candidates.items() if isinstance(token, str) and token in known}
+    file.raise_for(
         [
             f"{role} is {printable(repr(token))}, expected one of the tokens"
-            for role, token in filled.items()
-            if role not in found
+            for role, token in candidates.items()
+            if role not in filled
         ]
     )
-    return Vocabulary(source, tuple(tokens), found)
+    return Vocabulary(file, tuple(tokens), filled)
 
 
-def tokens_by_id(source: Source, ids: object) -> list[str | None]:
-    """The tokens of an object that gives each its id, in their order.
+def tokens_by_id(file: TokenizerFile, ids: object) -> list[str | None]:
+    """Sort the tokens of a JSON object of tokens and ids by their ids.
 
     Raises:
-        FormatError: it is no such object, or has not every number once.
+        FormatError: `ids` is no such object, or lacks a number below its length.
     """
     if not isinstance(ids, dict):
-        raise FormatError(f"{source.path}: the vocabulary is {kind_of(ids)}, expected an object of tokens and ids")
+        raise FormatError(f"{file.path}: the vocabulary is {json_type(ids)}, expected an object of tokens and ids")
     tokens: list[str | None] = [None] * len(ids)
     for token, number in ids.items():
         if type(number) is not int or not 0 <= number < len(tokens) or tokens[number] is not None:
             raise FormatError(
-                f"{source.path}: {printable(repr(token))} has the id {printable(repr(number))}, "
+                f"{file.path}: {printable(repr(token))} has the id {printable(repr(number))}, "
                 f"expected every number below {len(tokens):,} once"
             )
         tokens[number] = token
     return tokens
 
 
+def read_merges(file: TokenizerFile, vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Read a text file of merges: a line `#version`, then one merge a line, in the order of their ranks.
+
+    GluonNLP drops the text before the first end of line and after the last, whatever it is; here the text must be the
+    version and nothing.
+
+    Raises:
+        FormatError: the file holds something else, or is cut short.
+    """
+    first, *lines = file.text().split("\n")
+    if not first.startswith("#version"):
+        raise FormatError(f"{file.path}: line 1 is {printable(repr(first))}, expected #version and a number")
+    if not lines or lines.pop():
+        raise FormatError(f"{file.path}: the last line has no end. Cut short?")
+    return check_merges(file, lines, vocabulary)
+
+
+def check_merges(file: TokenizerFile, merges: Sequence[object], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Check merges by rank, each in the form "left right".
+
+    A side of more than one character must be the result of an earlier merge. A merge then enables merges of a higher
+    rank only, and merging all occurrences of a pair before the next pair (GluonNLP) gives the same tokens as merging
+    occurrence by occurrence (tokenizers).
+
+    Raises:
+        FormatError: a merge has another form, occurs twice, or names a token that the vocabulary lacks.
+    """
+    problems: list[str] = []
+    known, results, seen = set(vocabulary.tokens), set(), set()
+    for rank, merge in enumerate(merges):
+        left, _, right = merge.partition(" ") if isinstance(merge, str) else ("", "", "")
+        if not isinstance(merge, str) or merge.split() != [left, right]:
+            problems.append(
+                f"merge {rank:,} is {printable(repr(merge))}, expected two tokens with a space between them"
+            )
+            continue
+        named = f"merge {rank:,} ({printable(merge)})"
+        problems += [
+            f"{named}: the vocabulary lacks {printable(repr(token))}"
+            for token in (left, right, left + right)
+            if token not in known
+        ]
+        problems += [
+            f"{named}: no earlier merge makes {printable(repr(side))}"
+            for side in (left, right)
+            if len(side) > 1 and side not in results
+        ]
+        if merge in seen:
+            problems.append(f"{named}: occurs twice")
+        results.add(left + right)
+        seen.add(merge)
+    file.raise_for(problems)
+    return tuple(map(str, merges))
+
+
 def _token_problems(tokens: list[object]) -> Iterator[str]:
     ids: dict[str, int] = {}
     for number, token in enumerate(tokens):
         if not isinstance(token, str):
-            yield f"token {number:,} is {kind_of(token)}, expected a string"
-        elif any("\ud800" <= letter <= "\udfff" for letter in token):
+            yield f"token {number:,} is {json_type(token)}, expected a string"
+        elif any("\ud800" <= character <= "\udfff" for character in token):
             yield f"token {number:,} is {printable(ascii(token))}, half a character that no UTF-8 file can hold"
         elif ids.setdefault(token, number) != number:
             yield (
-                f"token {number:,} is {printable(repr(token))}, which token {ids[token]:,} is already; "
+                f"token {number:,} is {printable(repr(token))}, the same as token {ids[token]:,}; "
                 "tokenizer.json holds a token under one id"
             )
-
-
-PAIR: Final = 2
-
-
-def merges_from_ranks(source: Source, vocabulary: Vocabulary) -> tuple[str, ...]:
-    """The merges of a text file with a line `#version`, and one line for each merge; its rank is its place.
-
-    GluonNLP drops what stands before the first and after the last end of line, whatever it is; here, both must be what
-    it takes them for.
-
-    Raises:
-        FormatError: the file is not of this kind, or is cut short.
-    """
-    first, *lines = source.text().split("\n")
-    if not first.startswith("#version"):
-        raise FormatError(f"{source.path}: line 1 is {printable(repr(first))}, expected #version and a number")
-    if not lines or lines.pop():
-        raise FormatError(f"{source.path}: the last line has no end. Cut short?")
-    return merges_of(source, lines, vocabulary)
-
-
-def merges_of(source: Source, merges: Sequence[object], vocabulary: Vocabulary) -> tuple[str, ...]:
-    """Merges by rank, each as "left right".
-
-    A piece of more than one letter must come from an earlier merge. Then a merge can only lead to merges of a higher
-    rank, and merging all places of one pair before the next (GluonNLP) gives what merging place by place does
-    (tokenizers).
-
-    Raises:
-        FormatError: a merge is not of this kind, stands twice, or is about pieces that the vocabulary lacks.
-    """
-    problems: list[str] = []
-    known, made, seen = set(vocabulary.tokens), set(), set()
-    for rank, merge in enumerate(merges):
-        pieces = merge.split() if isinstance(merge, str) else []
-        if len(pieces) != PAIR or " ".join(pieces) != merge:
-            problems.append(
-                f"merge {rank:,} is {printable(repr(merge))}, expected two pieces with a space between them"
-            )
-            continue
-        joined = "".join(pieces)
-        problems += [
-            f"merge {rank:,} ({printable(merge)}): the vocabulary lacks {printable(repr(piece))}"
-            for piece in (*pieces, joined)
-            if piece not in known
-        ]
-        problems += [
-            f"merge {rank:,} ({printable(merge)}): no earlier merge makes {printable(repr(piece))}"
-            for piece in pieces
-            if len(piece) > 1 and piece not in made
-        ]
-        if merge in seen:
-            problems.append(f"merge {rank:,} ({printable(merge)}) stands there twice")
-        made.add(joined)
-        seen.add(merge)
-    source.refuse(problems)
-    return tuple(map(str, merges))

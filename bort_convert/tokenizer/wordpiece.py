@@ -1,4 +1,4 @@
-"""BERT's WordPiece: `BERTTokenizer` and `BERTVocab`, as `BERTSentenceTransform` puts them together.
+"""Write BERT's tokenizer: `BERTTokenizer` and `BERTVocab`, as `BERTSentenceTransform` combines them.
 
 Source: gluonnlp 0.8.3, data/transforms.py; huggingface/tokenizers v0.21.0, tokenizers/src/models/wordpiece and
 normalizers/bert.rs
@@ -8,69 +8,84 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.errors import FormatError, VariantError, printable
+from bort_convert.errors import FormatError, OptionError, printable
 from bort_convert.tokenizer import sentencepiece
-from bort_convert.tokenizer.bert_vocabulary import PREFIX, VOCABULARY, casing, read_tokenizer, read_vocabulary
+from bort_convert.tokenizer.bert_vocabulary import (
+    PREFIX,
+    VOCABULARY,
+    decide_lower_case,
+    read_tokenizer,
+    read_vocabulary,
+)
 from bort_convert.tokenizer.kind import Tokenizer
 from bort_convert.tokenizer.sentencepiece_model import SPACE, is_model
-from bort_convert.tokenizer.sources import read_source
-from bort_convert.tokenizer.tokenizer_json import around, pipeline, settings, words
+from bort_convert.tokenizer.sources import read_file
+from bort_convert.tokenizer.tokenizer_json import (
+    FILE_NAME,
+    bert_companion_files,
+    bert_normalizer,
+    bert_post_processor,
+    tokenizer_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bort_convert.tokenizer.bert_vocabulary import Pieces
+    from bort_convert.tokenizer.bert_vocabulary import BertVocabulary
     from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
     from bort_convert.tokenizer.vocabulary import Vocabulary
 
 # A longer word is unknown: GluonNLP's limit; that of transformers' own BertTokenizer is 100.
-LONGEST_WORD: Final = 200
+MAX_WORD_LENGTH: Final = 200
 
 
-def make(given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
-    """A WordPiece tokenizer, from what was given, or a SentencePiece one, where the vocabulary is such a model.
+def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
+    """Make a WordPiece tokenizer, or a SentencePiece one if `vocab` is a SentencePiece model.
 
     Raises:
-        VariantError: `vocab` and `tokenizer` are given, or it cannot be told whether text is lower-cased.
-        FormatError: nothing was given, or it cannot be read or does not fit.
+        OptionError: `tokenizer` is specified together with `vocab`, or `lower_case` without either.
+        VariantError: no file tells whether text is lower-cased.
+        FormatError: no file is specified, or one cannot be read or does not fit.
         BackendError: huggingface_hub is needed and missing.
     """
-    _check(given)
-    if given.tokenizer is not None:
-        return _make(read_tokenizer(given.tokenizer), given, room)
-    assert given.vocab is not None
-    source = read_source(given.vocab)
-    if is_model(source):
-        return sentencepiece.make(source, room, asked=given.lower_case)
-    return _make(read_vocabulary(source), given, room)
+    _check_options(options)
+    if options.tokenizer is not None:
+        return _make(read_tokenizer(options.tokenizer), limits, requested=options.lower_case)
+    assert options.vocab is not None
+    file = read_file(options.vocab)
+    if is_model(file):
+        return sentencepiece.make(file, limits, requested=options.lower_case)
+    return _make(read_vocabulary(file), limits, requested=options.lower_case)
 
 
-def _check(given: TokenizerOptions) -> None:
-    """See that one thing was given."""
-    if given.tokenizer is not None and given.vocab is not None:
-        raise VariantError("--tokenizer stands for a vocabulary: pass it, or --vocab")
-    if given.has_files:
+def _check_options(options: TokenizerOptions) -> None:
+    """Check that there is one vocabulary."""
+    if options.tokenizer is not None and options.vocab is not None:
+        raise OptionError("tokenizer", options.tokenizer, "stands for a vocabulary. Pass it, or `vocab`")
+    if options.has_files:
         return
-    if given.lower_case is not None:
-        raise VariantError("--lower-case and --cased say how a vocabulary is used: pass --vocab or --tokenizer too")
-    raise FormatError("pass --vocab or --tokenizer")
+    if options.lower_case is not None:
+        raise OptionError(
+            "lower_case", options.lower_case, "describes the use of a vocabulary. Pass `vocab` or `tokenizer` too"
+        )
+    raise FormatError("pass `vocab` or `tokenizer`")
 
 
-def _make(pieces: Pieces, given: TokenizerOptions, room: ModelLimits) -> Tokenizer:
-    vocabulary = pieces.vocabulary
-    vocabulary.check_size(room.size)
-    vocabulary.source.refuse(list(_problems(vocabulary.tokens)))
-    lower, note = casing(pieces, asked=given.lower_case)
+def _make(bert: BertVocabulary, limits: ModelLimits, *, requested: bool | None) -> Tokenizer:
+    vocabulary = bert.vocabulary
+    vocabulary.check_size(limits.vocab_size)
+    vocabulary.file.raise_for(list(_problems(vocabulary.tokens)))
+    lower_case, note = decide_lower_case(bert, requested=requested)
     files = {
-        "tokenizer.json": _pipeline(vocabulary, room, lower=lower),
-        **settings(vocabulary, room, lower=lower),
+        FILE_NAME: _tokenizer_json(vocabulary, limits, lower_case=lower_case),
+        **bert_companion_files(vocabulary, limits, lower_case=lower_case),
         VOCABULARY: "".join(f"{token}\n" for token in vocabulary.tokens),
     }
-    return Tokenizer(files, {source.path.name: source.sha256 for source in pieces.sources}, (note,))
+    return Tokenizer(files, {file.path.name: file.sha256 for file in bert.sources}, (note,))
 
 
 def _problems(tokens: Sequence[str]) -> Iterator[str]:
-    """What makes tokens none of a WordPiece."""
+    """Find tokens that no WordPiece vocabulary has."""
     starts = sum(token.startswith(SPACE) for token in tokens)
     if starts and not any(token.startswith(PREFIX) for token in tokens):
         yield (
@@ -79,22 +94,22 @@ def _problems(tokens: Sequence[str]) -> Iterator[str]:
         )
     for number, token in enumerate(tokens):
         if "\n" in token or "\r" in token:
-            yield f"token {number:,} is {printable(repr(token))}, and {VOCABULARY} has a line for each"
+            yield f"token {number:,} is {printable(repr(token))}, and {VOCABULARY} has one token a line"
 
 
-def _pipeline(vocabulary: Vocabulary, room: ModelLimits, *, lower: bool) -> str:
-    """The text of tokenizer.json."""
-    return pipeline(
+def _tokenizer_json(vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: bool) -> str:
+    """Text of tokenizer.json."""
+    return tokenizer_text(
         vocabulary,
-        normalizer=words(lower=lower),
+        normalizer=bert_normalizer(lower_case=lower_case),
         pre_tokenizer={"type": "BertPreTokenizer"},
-        post_processor=around(vocabulary, room),
+        post_processor=bert_post_processor(vocabulary, limits),
         decoder={"type": "WordPiece", "prefix": PREFIX, "cleanup": True},
         model={
             "type": "WordPiece",
             "unk_token": vocabulary.roles["unknown_token"],
             "continuing_subword_prefix": PREFIX,
-            "max_input_chars_per_word": LONGEST_WORD,
+            "max_input_chars_per_word": MAX_WORD_LENGTH,
             "vocab": vocabulary.ids,
         },
     )

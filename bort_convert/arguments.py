@@ -1,0 +1,30 @@
+"""Arguments that several public functions take: literal types, and the old name of one argument.
+
+A type checker flags a value outside of a literal type; the function raises an OptionError for it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from bort_convert.errors import OptionError
+
+FamilyName: TypeAlias = Literal["bert", "bort", "distilbert", "ernie", "gpt2", "roberta", "xlnet"]
+"""A model family: the name of a module in `bort_convert.models`."""
+FloatDtype: TypeAlias = Literal["float16", "bfloat16", "float32", "float64"]
+"""A dtype that `convert` writes."""
+ProblemType: TypeAlias = Literal["regression", "single_label_classification", "multi_label_classification"]
+"""The task of a classifier, by transformers' name."""
+NameStyle: TypeAlias = Literal["structural", "prefix"]
+"""Names in a `.params` file: those of `save_parameters`, or those of `collect_params().save`."""
+
+
+def version_argument(gluonnlp_version: str | None, producer: str | None) -> str | None:
+    """Take the GluonNLP version from `gluonnlp_version`, or from `producer`, its name in release 0.1.
+
+    Raises:
+        OptionError: both are given.
+    """
+    if gluonnlp_version is not None and producer is not None:
+        raise OptionError("producer", producer, "is the old name of `gluonnlp_version`. Pass one of the two")
+    return producer if gluonnlp_version is None else gluonnlp_version
