@@ -5,9 +5,21 @@ Importing this package imports neither torch nor mxnet.
 
 from bort_convert.verification.published import verify_published
 from bort_convert.verification.recorder import record
-from bort_convert.verification.report import Report
+from bort_convert.verification.reference import ReferenceOptions
+from bort_convert.verification.report import CheckResult, Report
 from bort_convert.verification.trace import Trace
-from bort_convert.verification.trace_file import load_trace, save_trace
+from bort_convert.verification.trace_file import is_trace, load_trace, save_trace
 from bort_convert.verification.verifier import verify
 
-__all__ = ["Report", "Trace", "load_trace", "record", "save_trace", "verify", "verify_published"]
+__all__ = [
+    "CheckResult",
+    "ReferenceOptions",
+    "Report",
+    "Trace",
+    "is_trace",
+    "load_trace",
+    "record",
+    "save_trace",
+    "verify",
+    "verify_published",
+]

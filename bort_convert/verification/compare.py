@@ -1,7 +1,7 @@
-"""Two runs of the same inputs become a verdict: every output in every precision, at valid positions, in float64.
+"""Compare two runs of the same inputs: every output in every precision, at valid positions, subtracted in float64.
 
 An output passes when its largest absolute difference is at most `max(atol, rtol * max |reference|)`. A NaN or an
-infinity on either side fails, and so does an output of which no value was compared.
+infinity on either side fails, and so does an output without a value to compare.
 """
 
 from __future__ import annotations
@@ -33,43 +33,46 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limit:
-    """How far an output may be off: `atol`, or `rtol` times the reference's largest value where that is more."""
+    """Tolerance of an output: `atol`, or `rtol` times the reference's largest value, whichever is larger."""
 
     atol: float
     rtol: float
 
     def at(self, size: float) -> float:
-        """The limit for an output whose largest absolute value is `size`."""
+        """The largest difference allowed where the largest absolute value is `size`."""
         return max(self.atol, self.rtol * size)
 
 
-SHARP: Final = Limit(1e-12, 1e-13)
+FLOAT64: Final = Limit(1e-12, 1e-13)
 HIDDEN_FLOAT32: Final = Limit(3e-5, 3e-6)
 HEAD_FLOAT32: Final = Limit(1e-4, 1e-5)
 
 
 def limit_of(name: str, dtype: str, atol: float | None = None, rtol: float | None = None) -> Limit:
-    """The limit of an output; where the user gives one tolerance, the other is 0 unless given too."""
+    """The default limit of an output, or the user's tolerances; one that is None beside the other counts as 0."""
     if atol is not None or rtol is not None:
         return Limit(atol or 0.0, rtol or 0.0)
     if dtype == "float64":
-        return SHARP
+        return FLOAT64
     return HEAD_FLOAT32 if name in HEADS and name != POOLED else HIDDEN_FLOAT32
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How one output differs in one precision.
+    """Difference of one output in one precision.
 
     Attributes:
-        count: how many values were compared.
-        max_abs: the largest absolute difference; NaN where there is none to give, which `problem` explains.
-        where: axis -> index of that value: batch and token; then unit, or head and key, or vocab; or label.
-        cosine: of all the values as one vector; NaN where one of them has no length.
+        name: of the output, as in a trace.
+        dtype: the precision.
+        count: number of values compared.
+        max_abs: the largest absolute difference; NaN where `problem` says why there is none.
+        where: axis -> index of that difference: batch and token; then unit, or head and key, or vocab; or label.
+        mean_abs: the mean absolute difference.
+        cosine: similarity of all values as two vectors; NaN where one vector is zero.
         largest: the largest absolute value of the reference.
-        limit: what `max_abs` may be.
-        floors: framework -> the largest difference of its float32 from its own float64 (both were run).
-        problem: what stands in the way of a comparison, or "".
+        limit: the largest `max_abs` that passes.
+        floors: framework -> the largest difference of its float32 from its own float64, where both were run.
+        problem: reason why nothing was compared, or "".
     """
 
     name: str
@@ -86,12 +89,12 @@ class Difference:
 
     @property
     def passed(self) -> bool:
-        """Whether the values are within the limit."""
+        """True if values were compared and are within the limit."""
         return not self.problem and self.count > 0 and self.max_abs <= self.limit
 
     @property
     def floor(self) -> float | None:
-        """The larger of the two noise floors, None where they were not measured."""
+        """The larger of the two noise floors; None where they were not measured."""
         return max(self.floors.values(), default=None)
 
     @property
@@ -106,19 +109,24 @@ class Difference:
 
 @dataclass(frozen=True)
 class Run:
-    """All outputs in one precision, in the order of a forward pass."""
+    """Differences of all outputs in one precision.
+
+    Attributes:
+        dtype: the precision.
+        layers: one for each output, in the order of a forward pass.
+    """
 
     dtype: str
     layers: tuple[Difference, ...]
 
     @property
     def failures(self) -> tuple[Difference, ...]:
-        """The outputs that did not pass."""
+        """Outputs that did not pass."""
         return tuple(layer for layer in self.layers if not layer.passed)
 
     @property
     def passed(self) -> bool:
-        """Whether there are outputs, and all of them passed."""
+        """True if there are outputs and all of them passed."""
         return bool(self.layers) and not self.failures
 
 
@@ -129,13 +137,13 @@ def compare(
     atol: float | None = None,
     rtol: float | None = None,
 ) -> tuple[Run, ...]:
-    """Compare what a target computes with a trace, once for each precision that the target ran in.
+    """Compare the outputs of a target model with a trace, once for each precision that the target ran in.
 
     Args:
-        reference: the trace; its outputs say what is compared.
-        outputs: dtype -> name -> the target's array, of all positions (a trace may have been sampled).
-        atol: instead of the default limits.
-        rtol: instead of the default limits, relative to the largest value of the reference's output.
+        reference: the trace; all its outputs are compared.
+        outputs: dtype -> name -> the target's array, of all positions (a trace may be sampled).
+        atol: absolute tolerance in place of the default limits.
+        rtol: likewise, relative to the largest value of the reference's output.
     """
     return tuple(
         Run(
@@ -152,7 +160,7 @@ def compare(
 def measure(
     name: str, dtype: str, reference: Array, target: Array, limit: Limit, *, floors: Mapping[str, float] | None = None
 ) -> tuple[Difference, tuple[int, ...]]:
-    """The difference of two arrays of one shape, and the index that its `where` has to name."""
+    """Measure the difference of two arrays of one shape; give the index of the largest too, for `where`."""
     one, other = reference.astype(np.float64), target.astype(np.float64)
     if not one.size:
         return Difference(name, dtype, problem="no value was compared"), ()
@@ -178,6 +186,11 @@ def measure(
     return found, _index(distance)
 
 
+def position_text(where: Mapping[str, int]) -> str:
+    """A position in words: `(batch 1, token 17, unit 402)`."""
+    return "(" + ", ".join(f"{axis} {number}" for axis, number in where.items()) + ")"
+
+
 def _difference(
     reference: Trace, outputs: Mapping[str, Mapping[str, Array]], dtype: str, name: str, limit: Limit
 ) -> Difference:
@@ -198,17 +211,12 @@ def _difference(
     if not index:
         return result
     where = _where(reference, name, index)
-    problem = f"{result.problem} at {place(where)}" if result.problem else ""
+    problem = f"{result.problem} at {position_text(where)}" if result.problem else ""
     return Difference(**{**vars(result), "where": where, "problem": problem})
 
 
-def place(where: Mapping[str, int]) -> str:
-    """A position as a message has it: `(batch 1, token 17, unit 402)`."""
-    return "(" + ", ".join(f"{axis} {number}" for axis, number in where.items()) + ")"
-
-
 def _floor(runs: Mapping[str, Mapping[str, Array]], name: str, rows: Array | None) -> float | None:
-    """How far a framework's float32 is from its own float64, where it ran in both and all is finite."""
+    """The difference of a framework's float32 from its own float64, where it ran in both and all is finite."""
     if not all(name in runs.get(dtype, {}) for dtype in ("float32", "float64")):
         return None
     one, other = (pick(name, runs[dtype][name], rows).astype(np.float64) for dtype in ("float32", "float64"))

@@ -1,4 +1,4 @@
-"""What both frameworks are given: a padded batch that reaches every position and the corners of the vocabulary."""
+"""Default inputs of both frameworks: a padded batch that reaches every position and both ends of the vocabulary."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from bort_convert.errors import InputError
+from bort_convert.errors import InputError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,15 +21,15 @@ BATCH: Final = 4
 MASKED: Final = 4
 _LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel")
 LENGTH: Final = 64
-"""Tokens of the longest row, where a model has no table of positions to end them."""
+"""Tokens of the longest row of a model without a table of positions."""
 
 
 def inputs_for(
     fit: Fit, *, seed: int = 0, batch: int = BATCH, masked: int = MASKED, sentences: Sequence[Sequence[int]] = ()
 ) -> dict[str, Array]:
-    """Inputs for the model of a checkpoint; see `default_inputs`."""
-    with_head = masked if fit.architecture.endswith(_LANGUAGE_MODELS) else None
-    return default_inputs(fit.plan.dims, seed=seed, batch=batch, masked=with_head, sentences=sentences)
+    """Make inputs for the model of a checkpoint; see `default_inputs`."""
+    masked_or_none = masked if fit.architecture.endswith(_LANGUAGE_MODELS) else None
+    return default_inputs(fit.plan.dims, seed=seed, batch=batch, masked=masked_or_none, sentences=sentences)
 
 
 def default_inputs(
@@ -40,34 +40,36 @@ def default_inputs(
     masked: int | None = MASKED,
     sentences: Sequence[Sequence[int]] = (),
 ) -> dict[str, Array]:
-    """A batch of mixed lengths: row 0 has every position, row 1 one token, the others any number.
+    """Make a batch of mixed lengths: row 0 has every position, row 1 one token, each other row any number.
 
     Row 0 holds the special ids and both ends of the vocabulary; all other ids are random.
 
     Args:
-        dims: `vocab`, `positions` where the model has a table of them, and `types` where tokens have one of several.
+        dims: `vocab_size`; `max_positions` where the model has a table of them; `type_vocab_size` where it has types.
         seed: of everything random.
         batch: rows to make, at least 1.
-        masked: how many positions of each row the language-model head reads; None without such a head.
-        sentences: rows to add behind them, as ids.
+        masked: positions of each row that the language-model head reads; None without such a head.
+        sentences: rows to add after the others, as ids.
 
     Returns:
-        input_ids (rows, length), valid_length (rows,), with `types` token_types (rows, length), and unless `masked` is
-        None masked_positions (rows, masked): int64, with `length` the model's number of positions, or `LENGTH`.
+        int64 arrays: input_ids (rows, length), valid_length (rows,), with types token_types (rows, length), and unless
+        `masked` is None masked_positions (rows, masked). `length` is the model's number of positions, or `LENGTH`.
 
     Raises:
-        InputError: fewer than one row is asked for, or a sentence is longer than the model.
+        OptionError: `batch` or `masked` is less than 1.
+        InputError: a sentence does not fit the model.
     """
-    vocab, positions = dims["vocab_size"], dims.get("max_positions", LENGTH)
-    if batch < 1:
-        raise InputError(f"a batch of {batch} rows was asked for, expected at least 1")
+    for option, count in (("batch", batch), ("masked", 1 if masked is None else masked)):
+        if count < 1:
+            raise OptionError(option, count, "expected at least 1")
+    vocab_size, positions = dims["vocab_size"], dims.get("max_positions", LENGTH)
     rng = np.random.default_rng(seed)
     lengths = np.concatenate([[positions, 1], rng.integers(1, positions + 1, size=max(batch - 2, 0))])[:batch]
     lengths = np.concatenate([lengths, [len(sentence) for sentence in sentences]]).astype(np.int64)
-    ids = np.full((len(lengths), positions), min(PAD_ID, vocab - 1), np.int64)
+    ids = np.full((len(lengths), positions), min(PAD_ID, vocab_size - 1), np.int64)
     for row, length in enumerate(lengths[:batch]):
-        ids[row, :length] = rng.integers(0, vocab, size=length)
-    corners = [number for number in (*SPECIAL_IDS, vocab - 1) if number < vocab][:positions]
+        ids[row, :length] = rng.integers(0, vocab_size, size=length)
+    corners = [number for number in (*SPECIAL_IDS, vocab_size - 1) if number < vocab_size][:positions]
     ids[0, rng.choice(positions, len(corners), replace=False)] = corners
     for row, sentence in enumerate(sentences, batch):
         if len(sentence) > positions:
@@ -79,27 +81,27 @@ def default_inputs(
     if "type_vocab_size" in dims:
         inputs["token_types"] = rng.integers(0, dims["type_vocab_size"], size=ids.shape)
         inputs["token_types"][batch:] = 0
-    validate_inputs(ids, lengths, vocab, positions)
+    validate_inputs(ids, lengths, vocab_size, positions)
     return inputs
 
 
-def validate_inputs(ids: Array, valid_length: Array, vocab: int, positions: int) -> None:
-    """Refuse ids and lengths that the model has no rows for.
+def validate_inputs(ids: Array, valid_length: Array, vocab_size: int, positions: int) -> None:
+    """Refuse ids and lengths for which the model has no rows.
 
     Args:
         ids: (batch, length), integers.
         valid_length: (batch,), integers.
-        vocab: rows of the word embedding.
+        vocab_size: rows of the word embedding.
         positions: rows of the position embedding.
 
     Raises:
-        InputError: which value, where it stands, and what was expected.
+        InputError: the message has the value, its position, and the range that was expected.
     """
     if ids.shape[1] > positions:
         raise InputError(f"input_ids are {ids.shape[1]} tokens long, the model has {positions} positions")
-    for row, column in np.argwhere((ids < 0) | (ids >= vocab))[:1]:
+    for row, column in np.argwhere((ids < 0) | (ids >= vocab_size))[:1]:
         raise InputError(
-            f"input_ids hold {ids[row, column]} at (batch {row}, token {column}), expected 0 to {vocab - 1}: the "
+            f"input_ids hold {ids[row, column]} at (batch {row}, token {column}), expected 0 to {vocab_size - 1}: the "
             "vocabulary has no such row, and MXNet would read another in silence"
         )
     for (row,) in np.argwhere((valid_length < 1) | (valid_length > ids.shape[1]))[:1]:
@@ -109,7 +111,7 @@ def validate_inputs(ids: Array, valid_length: Array, vocab: int, positions: int)
 
 
 def _masked_positions(rng: np.random.Generator, lengths: Array, masked: int) -> Array:
-    """Valid positions of each row, (rows, masked): the first, the last, and others at random."""
+    """Choose valid positions of each row, (rows, masked): the first, the last, and others at random."""
     chosen = rng.integers(0, lengths[:, None], size=(len(lengths), masked))
     chosen[:, 0] = 0
     if masked > 1:

@@ -1,4 +1,4 @@
-"""What a person should know before reading a report's numbers."""
+"""Notes for the reader of a report: facts that change the meaning of its numbers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from bort_convert.errors import VariantError
+from bort_convert.errors import OptionError, VariantError
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -17,46 +17,48 @@ if TYPE_CHECKING:
 
 
 def cast_note(directory: ModelDir, *, recorded: bool) -> tuple[str, ...]:
-    """That the weights were cast, and whether the reference's were too.
+    """Note that the weights were cast, and whether the reference's were too.
 
     Args:
         directory: the converted directory.
-        recorded: whether the reference is a trace.
+        recorded: True if the reference is a trace.
     """
     dtype = directory.cast
     if dtype is None:
         return ()
-    known = f"conversion.json: the weights were cast to {dtype}"
+    cast = f"conversion.json: the weights were cast to {dtype}"
     if not recorded:
-        return (f"{known}; GluonNLP ran on the values rounded in the same way",)
-    advice = "say with --atol what it may be, or verify with the checkpoint"
-    return (f"{known} and the trace's were not: every difference holds that rounding too; {advice}",)
+        return (f"{cast}; GluonNLP ran on the values rounded in the same way",)
+    advice = "give the largest that you accept with `atol=...`, or verify with the checkpoint"
+    return (f"{cast} and the trace's were not: every difference holds that rounding too; {advice}",)
 
 
-def dtype_note(asked: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
-    """That a precision was asked for and the reference could not be run in it."""
+def dtype_note(requested: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
+    """Note each requested precision in which the reference could not run."""
     ran = [run.dtype for run in runs]
-    missing = [dtype for dtype in asked if ran and dtype not in ran]
+    missing = [dtype for dtype in requested if ran and dtype not in ran]
     return tuple(f"{dtype}: not run, because this gluonnlp computes the model in {ran[0]} alone" for dtype in missing)
 
 
 def version_note(provenance: Mapping[str, str], versions: Mapping[str, str]) -> tuple[str, ...]:
-    """That the release of gluonnlp that ran computes something else than the one that the conversion is for.
+    """Note that the gluonnlp that ran computes something else than the version that the conversion is for.
 
     Args:
-        provenance: a trace's: what the source is.
-        versions: what ran.
+        provenance: of the reference; see `Trace`.
+        versions: of the frameworks that ran.
     """
-    known, release = families().get(provenance["family"]), versions.get("gluonnlp", "")
-    if known is None or known.mxnet_module != "bert":  # the networks that we write go by the hyperparameters alone
+    family, release = families().get(provenance["family"]), versions.get("gluonnlp", "")
+    if family is None or family.mxnet_module != "bert":  # our own networks compute by the hyperparameters alone
         return ()
     hyperparameters, differing = json.loads(provenance["hyperparameters"]), dict[str, None]()
-    with suppress(VariantError):  # a trace may be of any release
-        ran = known.for_version(release).hyperparameters
-        names = [name for told in known.by_version.values() for name in told]
+    with suppress(OptionError, VariantError):  # a trace may be of any release
+        ran = family.for_version(release).hyperparameters
+        names = [name for changes in family.by_version.values() for name in changes]
         differing = dict.fromkeys(name for name in names if hyperparameters.get(name) != ran.get(name))
     if not differing:
         return ()
-    advice = f"convert with --producer {release} if it trained the checkpoint, or run another with --gluonnlp"
-    told = ", ".join(differing)
-    return (f"gluonnlp {release} ran, which differs from what the conversion is for in {told}: {advice}",)
+    names_differing = ", ".join(differing)
+    advice = (
+        f"convert with `gluonnlp_version={release!r}` if it trained the checkpoint, or run another with `gluonnlp=...`"
+    )
+    return (f"gluonnlp {release} ran, which differs from what the conversion is for in {names_differing}: {advice}",)

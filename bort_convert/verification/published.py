@@ -1,4 +1,4 @@
-"""The one published output of the real `bort.params`: for those who have that file."""
+"""Check a conversion of the released `bort.params` against its one published output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 
 from bort_convert.errors import ParityError
 from bort_convert.model_dir.read import ModelDir, read_model_dir
-from bort_convert.verification.compare import Limit, Run, measure, place
+from bort_convert.verification.compare import Limit, Run, measure, position_text
+from bort_convert.verification.provenance import call_text, digests_of_files
 from bort_convert.verification.report import CheckResult, Report, peak_mb
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ EXPECTED: Final = (
 Source: huggingface/transformers 4.30, tests/models/bort/test_modeling_bort.py.
 """
 LIMIT: Final = Limit(1e-3, 0.0)
-"""Those numbers came from weights rounded to half precision, which alone moves a hidden state by up to 1e-3."""
+"""The published numbers came from weights in half precision; that rounding alone moves a hidden state by up to 1e-3."""
 _SIZES: Final = {
     "vocab_size": 50265,
     "hidden_size": 1024,
@@ -47,13 +48,14 @@ _SIZES: Final = {
 def verify_published(target: str | os.PathLike[str]) -> Report:
     """Check a conversion of the released `bort.params` against its only published output.
 
-    It judges to 1e-3, three tokens and three units: a proof that the file is the real one, more than of the conversion.
+    It compares three tokens and three units, to 1e-3: this shows that the file is the real one, rather than that the
+    conversion is exact.
 
     Args:
         target: the converted directory.
 
     Returns:
-        A report with one check; anything but the released model fails.
+        A report with one check, which every other model fails.
 
     Raises:
         BackendError: torch or transformers is missing.
@@ -87,6 +89,8 @@ def verify_published(target: str | os.PathLike[str]) -> Report:
         (check,),
         runs,
         versions=versions,
+        digests=digests_of_files(directory),
+        call=call_text(verify_published, {"target": target}),
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
     )
@@ -107,6 +111,6 @@ def _difference(directory: ModelDir) -> Difference:
 
 def _detail(found: Difference) -> str:
     if found.problem:
-        return f"last_hidden_state: {found.problem} at {place(found.where)}"
-    verdict = f"max |d| {found.max_abs:.2g} at {place(found.where)}, limit {found.limit:.2g}"
+        return f"last_hidden_state: {found.problem} at {position_text(found.where)}"
+    verdict = f"max |d| {found.max_abs:.2g} at {position_text(found.where)}, limit {found.limit:.2g}"
     return f"last_hidden_state: {verdict}, {found.count} values"

@@ -1,4 +1,4 @@
-"""Record a reference: run a checkpoint as GluonNLP does, and keep its outputs for checks that need no MXNet."""
+"""Record a reference: run a checkpoint with GluonNLP and save its outputs for checks that need no MXNet."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bort_convert.errors import InputError
+from bort_convert.errors import OptionError
 from bort_convert.files.atomic import new_file
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
-from bort_convert.verification.reference import TIMEOUT, LiveReference, fit_checkpoint, run_reference
-from bort_convert.verification.trace import BOTH, Trace, dtypes_of, sampled
+from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
+from bort_convert.verification.trace import BOTH, RunDtype, Trace, dtypes_of, sampled
 from bort_convert.verification.trace_file import save_trace
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
+
+    from bort_convert.mapping.fit import Fit
 
     PathLike = str | os.PathLike[str]
 
@@ -25,7 +27,7 @@ def record(
     source: PathLike,
     target: PathLike,
     *,
-    dtype: str = BOTH,
+    dtype: RunDtype = BOTH,
     seed: int = 0,
     batch: int = BATCH,
     masked: int = MASKED,
@@ -36,13 +38,15 @@ def record(
     variant: str | None = None,
     heads: int | None = None,
     gluonnlp_version: str | None = None,
+    producer: str | None = None,
+    reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
     gluonnlp: str | None = None,
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
     force: bool = False,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Trace:
-    """Run a checkpoint as GluonNLP does and keep its outputs, for later checks that need no MXNet.
+    """Run a checkpoint with GluonNLP and save its outputs, for later checks that need no MXNet.
 
     Args:
         source: the `.params` file.
@@ -52,35 +56,57 @@ def record(
         batch: rows of the inputs.
         masked: positions of each row that the language-model head reads.
         layers: numbers of the layers to keep; None for all.
-        sample: how many valid positions to keep; None for all. Only a whole trace can tell the layer at fault.
+        sample: number of valid positions to keep; None for all. Only a whole trace allows a per-layer comparison.
         attentions: keep attention probabilities too.
         family: see `convert`.
         variant: see `convert`.
         heads: see `convert`.
         gluonnlp_version: see `convert`.
-        mxnet_python: an interpreter that has mxnet and gluonnlp; this one by default.
-        gluonnlp: a folder that holds another release of gluonnlp, in place of the interpreter's own.
-        timeout: seconds that MXNet may take.
+        producer: the old name of `gluonnlp_version`.
+        reference_options: interpreter, gluonnlp and timeout of the run.
+        mxnet_python: see `ReferenceOptions`.
+        gluonnlp: see `ReferenceOptions`.
+        timeout: see `ReferenceOptions`.
         force: replace a file at `target`.
-        progress: told each line of progress.
+        progress: called with each line of progress.
+
+    Returns:
+        The trace that was saved.
 
     Raises:
         BackendError: mxnet or gluonnlp is missing, or MXNet died.
         OutputError: the trace cannot be written.
-        InputError: a layer is asked for that the model has not, or nothing is.
+        OptionError: an option is wrong, such as a layer that the model does not have.
     """
-    fit = fit_checkpoint(source, family=family, variant=variant, heads=heads, gluonnlp_version=gluonnlp_version)
-    count = fit.plan.dims["layers"]
-    if wrong := [number for number in layers or () if not 0 <= number < count]:
-        raise InputError(f"layer {wrong[0]} was asked for, the model has the layers 0 to {count - 1}")
-    if sample is not None and sample < 1:
-        raise InputError(f"a sample of {sample} positions was asked for, expected at least 1")
-    reference = LiveReference(Path(source), fit, mxnet_python, timeout, progress, gluonnlp=gluonnlp)
+    options = (reference_options or ReferenceOptions()).with_keywords(
+        mxnet_python=mxnet_python, gluonnlp=gluonnlp, timeout=timeout
+    )
+    dtypes = dtypes_of(dtype)
+    version = _one_version(gluonnlp_version, producer)
+    fit = fit_checkpoint(source, family=family, variant=variant, heads=heads, gluonnlp_version=version)
+    _check_selection(fit, layers, sample)
     with new_file(target, source=source, force=force) as partial_file:
         inputs = inputs_for(fit, seed=seed, batch=batch, masked=masked)
-        trace = run_reference(reference, inputs, dtypes=dtypes_of(dtype), attentions=attentions)
+        reference = LiveReference(Path(source), fit, options, progress)
+        trace = run_reference(reference, inputs, dtypes=dtypes, attentions=attentions)
         kept = {"layers": layers, "sample": sample, "batch": batch, "masked": masked}
-        known = {**trace.provenance, "seed": str(seed), "kept": json.dumps(kept)}
-        trace = sampled(replace(trace, provenance=known), layers=layers, sample=sample, seed=seed)
+        provenance = {**trace.provenance, "seed": str(seed), "kept": json.dumps(kept)}
+        trace = sampled(replace(trace, provenance=provenance), layers=layers, sample=sample, seed=seed)
         save_trace(partial_file, trace)
     return trace
+
+
+def _one_version(gluonnlp_version: str | None, producer: str | None) -> str | None:
+    """The version of gluonnlp by its name of today or by the old one."""
+    if producer is not None and gluonnlp_version is not None:
+        raise OptionError("producer", producer, "is the old name of `gluonnlp_version`; give one of the two")
+    return gluonnlp_version if producer is None else producer
+
+
+def _check_selection(fit: Fit, layers: tuple[int, ...] | None, sample: int | None) -> None:
+    """Refuse layers that the model does not have, and an empty sample."""
+    count = fit.plan.dims["layers"]
+    if wrong := [number for number in layers or () if not 0 <= number < count]:
+        raise OptionError("layers", layers, f"the model has the layers 0 to {count - 1}, and no layer {wrong[0]}")
+    if sample is not None and sample < 1:
+        raise OptionError("sample", sample, "expected at least 1 position")

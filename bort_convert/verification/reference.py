@@ -1,4 +1,4 @@
-"""The reference, run live: GluonNLP on MXNet in a process of its own, which can die without taking us along."""
+"""Run the reference live: GluonNLP on MXNet, in a process of its own that can die without ending ours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
 from typing import IO, TYPE_CHECKING, Any, Final
@@ -17,10 +17,10 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
-from bort_convert.errors import BackendError
-from bort_convert.files.streams import sha256_of_file
+from bort_convert.errors import BackendError, OptionError
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
+from bort_convert.verification.provenance import provenance_of
 from bort_convert.verification.trace import DTYPES, Trace, output_order
 
 if TYPE_CHECKING:
@@ -36,47 +36,70 @@ TIMEOUT: Final = 600.0
 CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version")
 """Options of a conversion that decide how a checkpoint is read."""
 _MISSING, _FAILED = 3, 4  # exit statuses of the script
-_MARK: Final = "run_mxnet: "
+_MARK: Final = "progress: "  # before each line of the script's own on stderr
 _LAST_LINES: Final = 8
 _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
 
 
 @dataclass(frozen=True)
+class ReferenceOptions:
+    """How `verify` and `record` run GluonNLP on MXNet.
+
+    Attributes:
+        mxnet_python: an interpreter that has mxnet and gluonnlp; None for this one.
+        gluonnlp: a folder that holds another version of gluonnlp; None for the interpreter's own.
+        timeout: seconds that MXNet may take.
+    """
+
+    mxnet_python: str | None = None
+    gluonnlp: str | None = None
+    timeout: float = TIMEOUT
+
+    def with_keywords(self, **keywords: str | float | None) -> ReferenceOptions:
+        """Add options that were given as keywords beside this object; None means that one was not given.
+
+        Raises:
+            OptionError: an option was given in both forms.
+        """
+        given = {name: value for name, value in keywords.items() if value is not None}
+        for name, value in given.items():
+            if getattr(self, name) != getattr(ReferenceOptions, name):
+                raise OptionError(name, value, "stands in `reference_options` too; give it in one place")
+        return replace(self, **given)  # type: ignore[arg-type] # the callers' signatures have the types
+
+
+@dataclass(frozen=True)
 class LiveReference:
-    """A checkpoint, and how it is run.
+    """A checkpoint to run with GluonNLP.
 
     Attributes:
         path: the `.params` file.
-        fit: what it is.
-        python: the interpreter that has mxnet and gluonnlp; None for this one.
-        timeout: seconds that a run may take.
-        progress: told each line of progress.
-        cast: the dtype that its values are rounded to before they are run; None for the values as they are.
-        gluonnlp: a folder that holds another release of gluonnlp; None for the interpreter's own.
+        fit: its family, sizes and plan.
+        options: the interpreter and its limits.
+        progress: called with each line of progress.
+        cast: dtype to which its values are rounded before the run; None for the values as they are.
     """
 
     path: Path
     fit: Fit
-    python: str | None = None
-    timeout: float = TIMEOUT
+    options: ReferenceOptions = field(default_factory=ReferenceOptions)
     progress: Callable[[str], None] = lambda _line: None
     cast: str | None = None
-    gluonnlp: str | None = None
 
 
-def fit_checkpoint(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - as fit_source takes them
+def fit_checkpoint(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_source
     """Recognise a `.params` file; see `fit_source`."""
     with open_params(path, mapped=False) as params:
         return fit_source(params.specs, **choices)
 
 
 def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: int | None = None) -> Fit:
-    """Recognise a `.params` file with the choices that its conversion was given.
+    """Recognise a `.params` file with the options of its conversion.
 
     Args:
         path: the file.
         manifest: of the conversion.
-        heads: attention heads, in place of those that the conversion was given.
+        heads: attention heads, in place of the conversion's.
     """
     choices: dict[str, Any] = {name: manifest.options.get(name) for name in CHOICES}
     if heads is not None:
@@ -87,16 +110,16 @@ def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: in
 def run_reference(
     reference: LiveReference, inputs: Mapping[str, Array], *, dtypes: Sequence[str] = DTYPES, attentions: bool = False
 ) -> Trace:
-    """Run a checkpoint as GluonNLP does, and keep every output.
+    """Run a checkpoint with GluonNLP and keep every output.
 
     Args:
         reference: the checkpoint.
-        inputs: a trace's inputs, within the model's ranges.
-        dtypes: the precisions to run in; one that a release of gluonnlp lacks is left out, if another is there.
+        inputs: of a trace, within the model's ranges.
+        dtypes: precisions of the run; one that this gluonnlp lacks is left out if it has another.
         attentions: keep attention probabilities.
 
     Raises:
-        BackendError: mxnet or gluonnlp is missing, or the process died: its last lines.
+        BackendError: mxnet or gluonnlp is missing, or the process died; the message has its last lines.
     """
     with tempfile.TemporaryDirectory(prefix="bort-convert-") as folder:
         job = _write_job(Path(folder), reference, inputs, dtypes, attentions=attentions)
@@ -107,54 +130,33 @@ def run_reference(
     outputs: dict[str, dict[str, Array]] = {}
     for key, array in arrays.items():
         dtype, _, name = key.partition("/")
-        # An attention's axes are (batch, heads, query, key); a trace has one row for each token.
+        # Attention comes as (batch, heads, query, key); a trace has one row for each token.
         outputs.setdefault(dtype, {})[name] = array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
     ordered = {
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }
-    return Trace(dict(inputs), ordered, {**provenance(reference), **versions})
-
-
-def provenance(reference: LiveReference) -> dict[str, str]:
-    """What a trace says of its source."""
-    fit, path = reference.fit, reference.path
-    return {
-        "source": path.name,
-        "size": str(path.stat().st_size),
-        "sha256": sha256_of_file(path),
-        "family": fit.family.name,
-        "architecture": fit.architecture,
-        "dims": json.dumps(dict(fit.plan.dims), sort_keys=True),
-        "hyperparameters": json.dumps(dict(fit.hyperparameters), sort_keys=True),
-        "config": json.dumps(called_for(fit), sort_keys=True),
-    }
-
-
-def called_for(fit: Fit) -> dict[str, object]:
-    """The keys of the target config that a source decides, with the values that it calls for."""
-    values = {**fit.hyperparameters, **fit.plan.dims}
-    return {key.name: key.value(values) for key in fit.family.config if key.source}
+    return Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions})
 
 
 def _write_job(
     folder: Path, reference: LiveReference, inputs: Mapping[str, Array], dtypes: Sequence[str], *, attentions: bool
 ) -> Path:
-    fit = reference.fit
+    fit, gluonnlp = reference.fit, reference.options.gluonnlp
     np.savez(folder / "inputs.npz", **dict(inputs))
     with open_params(reference.path, mapped=False) as params:
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
-        given = set(params)
+        in_file = set(params)
     job = {
         "family": fit.family.source_name,
         "network": str(SCRIPT.with_name(f"{fit.family.mxnet_module}.py")),
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
         "params": str(checkpoint.resolve()),
-        "names": {found: name for name, found in fit.names.items() if found in given},
+        "names": {source: name for name, source in fit.names.items() if source in in_file},
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,
-        "gluonnlp": reference.gluonnlp and str(Path(reference.gluonnlp).resolve()),
+        "gluonnlp": gluonnlp and str(Path(gluonnlp).resolve()),
         "output": str(folder / "outputs.npz"),
     }
     path = folder / "job.json"
@@ -163,7 +165,7 @@ def _write_job(
 
 
 def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Path:
-    """The file itself, or a copy as MXNet 1 reads it: of one in an archive, in MXNet 2's format, or to be rounded."""
+    """The file itself, or a copy in MXNet 1's format: of an archive, of MXNet 2's format, or of rounded values."""
     with params.path.open("rb") as file:
         if file.read(8) == _LIST_MAGIC and cast is None:
             return params.path
@@ -177,11 +179,10 @@ def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Pa
 
 
 def _run_script(reference: LiveReference, job: Path) -> None:
-    python = reference.python or sys.executable
-    command = [python, str(SCRIPT), str(job)]
+    python, timeout = reference.options.mxnet_python or sys.executable, reference.options.timeout
     try:
         process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's choice, the rest is ours
-            command,
+            [python, str(SCRIPT), str(job)],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -193,26 +194,26 @@ def _run_script(reference: LiveReference, job: Path) -> None:
     except OSError as error:
         raise BackendError(
             f"{python}: cannot be started ({error.strerror or error}); "
-            "--mxnet-python expects an interpreter that has mxnet and gluonnlp"
+            "`mxnet_python` must be an interpreter that has mxnet and gluonnlp"
         ) from error
     assert process.stderr is not None
     last: deque[str] = deque(maxlen=_LAST_LINES)
-    reader = Thread(target=_pass_on, args=(process.stderr, last, reference.progress), daemon=True)
+    reader = Thread(target=_forward_lines, args=(process.stderr, last, reference.progress), daemon=True)
     reader.start()
     try:
-        status = process.wait(reference.timeout)
+        status = process.wait(timeout)
     except subprocess.TimeoutExpired:
         raise BackendError(
-            _died(f"MXNet was stopped after {reference.timeout:g} s", _stopped(process, reader, last))
+            _with_last_lines(f"MXNet was stopped after {timeout:g} s", _stop(process, reader, last))
         ) from None
     finally:
-        _stopped(process, reader, last)
+        _stop(process, reader, last)
         process.stderr.close()
     if status:
         raise _failure(python, status, list(last))
 
 
-def _pass_on(stream: IO[str], last: deque[str], progress: Callable[[str], None]) -> None:
+def _forward_lines(stream: IO[str], last: deque[str], progress: Callable[[str], None]) -> None:
     for line in stream:
         text = line.rstrip()
         last.append(text.removeprefix(_MARK))
@@ -220,8 +221,8 @@ def _pass_on(stream: IO[str], last: deque[str], progress: Callable[[str], None])
             progress(text.removeprefix(_MARK))
 
 
-def _stopped(process: subprocess.Popen[str], reader: Thread, last: deque[str]) -> list[str]:
-    """End the process and whatever it started, if it still runs; give its last lines."""
+def _stop(process: subprocess.Popen[str], reader: Thread, last: deque[str]) -> list[str]:
+    """Kill the process and all that it started, if it still runs; give its last lines."""
     if process.poll() is None:
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)
@@ -237,17 +238,17 @@ def _failure(python: str, status: int, last: list[str]) -> BackendError:
         why = last[-1] if last else "an import failed"
         return BackendError(
             f"the live reference needs mxnet and gluonnlp, which {python} has not ({why}): pip install "
-            '"bort-convert[mxnet]", or verify against a trace that `bort-convert record` made where they are'
+            '"bort-convert[mxnet]", or verify against a trace that was recorded where they are'
         )
     if status == _FAILED and last:
         return BackendError(f"the live reference cannot be run: {last[-1]}")
     if status < 0:
         name = signal.Signals(-status).name if -status in list(signal.Signals) else str(-status)
         hint = "; out of memory?" if name == "SIGKILL" else ""
-        return BackendError(_died(f"MXNet died of {name}{hint}", last))
-    return BackendError(_died(f"MXNet ended with status {status}", last))
+        return BackendError(_with_last_lines(f"MXNet died of {name}{hint}", last))
+    return BackendError(_with_last_lines(f"MXNet ended with status {status}", last))
 
 
-def _died(what: str, last: list[str]) -> str:
+def _with_last_lines(event: str, last: list[str]) -> str:
     lines = "\n  ".join(last) if last else "(nothing)"
-    return f"{what}; the last lines of its stderr:\n  {lines}"
+    return f"{event}; the last lines of its stderr:\n  {lines}"

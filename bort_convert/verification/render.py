@@ -1,4 +1,4 @@
-"""A report as text, JSON, Markdown, and as one self-contained HTML page with a plot."""
+"""A report as text, JSON, Markdown, and one self-contained HTML page with a plot."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.errors import BackendError, ConvertError
+from bort_convert.errors import BackendError, OptionError
 from bort_convert.files.atomic import new_file
-from bort_convert.verification.compare import place
-from bort_convert.verification.report import label
+from bort_convert.plain_table import aligned
+from bort_convert.verification.compare import position_text
+from bort_convert.verification.headline import label
+from bort_convert.version import __version__
 
 if TYPE_CHECKING:
     import os
@@ -22,22 +24,18 @@ if TYPE_CHECKING:
     from bort_convert.verification.report import Report
 
 COLUMNS: Final = (
-    "output",
-    "max |d|",
-    "at",
-    "mean |d|",
-    "cosine",
-    "floor mxnet",
-    "floor torch",
-    "limit",
-    "passes at",
-    "values",
+    *("output", "max |d|", "at", "mean |d|", "cosine", "floor mxnet", "floor torch", "limit", "passes at", "values"),
     "",
 )
 EXPLANATION: Final = (
     "max |d| is the largest absolute difference, at valid positions, in float64. A floor is how far a framework's "
     "float32 is from its own float64. 'passes at' is the smallest absolute tolerance that passes."
 )
+TEMPLATE: Final = "report.html.jinja"
+_INSTALL: Final = 'pip install "bort-convert[report]"'
+_INK: Final = "#010203"
+"""Colour of text and axes in the plot, for which the page puts the colour of its own text, dark or light."""
+_INK_SETTINGS: Final = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 
 
 def to_text(report: Report) -> str:
@@ -48,31 +46,44 @@ def to_text(report: Report) -> str:
         first, *rest = check.detail.split("\n")
         lines.append(f"{_verdict(passed=check.passed)}  {check.name:<{width}}  {first}")
         lines += [" " * (width + 8) + line for line in rest]
-    for title, run in _tables(report):
-        lines += ["", title, *_aligned([COLUMNS, *(_cells(layer) for layer in run.layers)])]
+    for title, run in tables(report):
+        lines += ["", title, *aligned([COLUMNS, *(cells(layer) for layer in run.layers)])]
     lines += ["", *report.notes] if report.notes else []
-    lines += ["", _footer(report)]
+    lines += ["", footer(report)]
     return "\n".join(lines) + "\n"
 
 
 def to_dict(report: Report) -> dict[str, Any]:
-    """The report as JSON has it; a number that is not there, or not finite, is null."""
+    """The report as JSON has it; a number that is missing or not finite is null.
+
+    `rungs` and `at_fault` are what 0.1 called `checks` and the failures of `per_layer`; they stay for one release.
+    """
     first = report.first_divergence
+    checks = [vars(check) for check in report.checks]
     return {
         "passed": report.passed,
         "headline": report.headline,
         "source": report.source,
         "target": report.target,
-        "checks": [vars(check) for check in report.checks],
-        "runs": [{"dtype": run.dtype, "layers": [_layer(layer) for layer in run.layers]} for run in report.runs],
+        "checks": checks,
+        "rungs": checks,
+        "runs": [_run(run) for run in report.runs],
         "first_divergence": first.name if first else None,
+        "per_layer": _run(report.per_layer) if report.per_layer else None,
         "at_fault": [layer.name for layer in report.per_layer.failures] if report.per_layer else None,
         "notes": list(report.notes),
         "versions": dict(report.versions),
+        "digests": dict(report.digests),
+        "call": report.call,
         "lengths": list(report.lengths),
         "seconds": round(report.seconds, 3),
         "peak_mb": round(report.peak_mb, 1),
     }
+
+
+def to_json(report: Report) -> str:
+    """The report as a JSON document."""
+    return json.dumps(to_dict(report), indent=2) + "\n"
 
 
 def to_markdown(report: Report) -> str:
@@ -81,55 +92,41 @@ def to_markdown(report: Report) -> str:
     for check in report.checks:
         detail = _escaped(check.detail).replace("\n", "<br>")
         lines.append(f"| {check.name} | {_verdict(passed=check.passed)} | {detail} |")
-    for title, run in _tables(report):
-        lines += ["", f"### {title}", "", f"| {' | '.join(_escaped(column) for column in COLUMNS)} |"]
-        lines.append("|---" * len(COLUMNS) + "|")
-        lines += [f"| {' | '.join(_escaped(cell) for cell in _cells(layer))} |" for layer in run.layers]
-    lines += ["", *(f"- {_escaped(note)}" for note in report.notes), "", _escaped(EXPLANATION), "", _footer(report)]
+    for title, run in tables(report):
+        lines += ["", f"### {title}", "", *_markdown_table(COLUMNS, [cells(layer) for layer in run.layers])]
+    lines += ["", *(f"- {_escaped(note)}" for note in report.notes), "", _escaped(EXPLANATION)]
+    lines += ["", "### Provenance", "", *_markdown_table(("", ""), provenance(report))]
     return "\n".join(lines) + "\n"
 
 
 def to_html(report: Report) -> str:
-    """The report as one page that needs nothing else, with a plot of the error of each output.
+    """The report as one page that needs nothing else; without matplotlib it has no plot.
 
     Raises:
-        BackendError: matplotlib is missing.
+        BackendError: jinja2 is missing.
     """
-    checks = "".join(
-        f"<tr><td>{check.name}<td class={_verdict(passed=check.passed)}>{_verdict(passed=check.passed)}"
-        f"<td>{html.escape(check.detail).replace(chr(10), '<br>')}"
-        for check in report.checks
+    try:
+        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only this page needs it
+    except ImportError as error:
+        raise BackendError(
+            f"an HTML report needs jinja2 ({error}): {_INSTALL}, or choose another form, such as a file in .md"
+        ) from error
+    loader = FileSystemLoader(Path(__file__).parent)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    tables = "".join(f"<h2>{html.escape(title)}</h2>{_html_table(run)}" for title, run in _tables(report))
-    notes = "".join(f"<li>{html.escape(note)}" for note in report.notes)
-    plot = f"<figure>{_plot(report.runs)}</figure>" if report.runs else ""
-    verdict = _verdict(passed=report.passed)
-    return (
-        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{html.escape(report.headline)}</title>'
-        f"<style>{_STYLE}</style><h1 class={verdict}>{html.escape(report.headline)}</h1><table>{checks}</table>"
-        f"{plot}{tables}<ul>{notes}</ul><p>{html.escape(EXPLANATION)}<p>{html.escape(_footer(report))}</html>\n"
+    plot, reason = _plot_or_reason(report.runs)
+    page: str = environment.get_template(TEMPLATE).render(
+        report=report,
+        verdict=_verdict(passed=report.passed),
+        tables=[(title, [(layer, cells(layer)) for layer in run.layers]) for title, run in tables(report)],
+        columns=COLUMNS,
+        plot=plot,
+        reason=reason,
+        provenance=provenance(report),
+        explanation=EXPLANATION,
     )
-
-
-def write_report(report: Report, path: str | os.PathLike[str]) -> None:
-    """Write a report in the form that the file's suffix says, in place of an older one.
-
-    Raises:
-        ConvertError: the suffix is none of .html, .json, .md and .txt.
-        BackendError: an HTML report is asked for and matplotlib is missing.
-        OutputError: the file cannot be written.
-    """
-    form = FORMS.get(Path(path).suffix.lower())
-    if form is None:
-        raise ConvertError(f"{path}: a report ends in {', '.join(FORMS)}; choose one of them")
-    content = form(report)
-    with new_file(path, force=True) as file:
-        file.write_text(content, encoding="utf-8", newline="\n")
-
-
-def to_json(report: Report) -> str:
-    """The report as a JSON document."""
-    return json.dumps(to_dict(report), indent=2) + "\n"
+    return page + "\n"
 
 
 FORMS: Final[dict[str, Callable[[Report], str]]] = {
@@ -138,30 +135,50 @@ FORMS: Final[dict[str, Callable[[Report], str]]] = {
     ".md": to_markdown,
     ".txt": to_text,
 }
-_STYLE: Final = (
-    "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:75em;padding:0 1em}table{border-collapse:collapse}"
-    "td,th{padding:.2em .7em;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}h1{font-size:1.2em}"
-    "h2{font-size:1em;margin-top:2em}.PASS{color:#176}.FAIL{color:#b21}figure{margin:1em 0}"
-    "svg{max-width:100%;height:auto}"
-)
 
 
-def _tables(report: Report) -> list[tuple[str, Run]]:
-    tables = [(run.dtype, run) for run in report.runs]
+def form_of(path: str | os.PathLike[str]) -> Callable[[Report], str]:
+    """The function that renders a report for a file of this name.
+
+    Raises:
+        OptionError: the name ends in none of .html, .json, .md and .txt.
+    """
+    if form := FORMS.get(Path(path).suffix.lower()):
+        return form
+    raise OptionError("report", str(path), f"a report ends in {', '.join(FORMS)}; choose one of them")
+
+
+def write_report(report: Report, path: str | os.PathLike[str]) -> None:
+    """Write a report in the form that the file's ending asks for, in place of an older one.
+
+    Raises:
+        OptionError: the name ends in none of .html, .json, .md and .txt.
+        BackendError: an HTML report is asked for and jinja2 is missing.
+        OutputError: the file cannot be written.
+    """
+    content = form_of(path)(report)
+    with new_file(path, force=True) as file:
+        file.write_text(content, encoding="utf-8", newline="\n")
+
+
+def tables(report: Report) -> list[tuple[str, Run]]:
+    """Every comparison of a report with its title."""
+    found = [(run.dtype, run) for run in report.runs]
     if report.per_layer:
-        tables.append((f"{report.per_layer.dtype}, every layer on the reference's input", report.per_layer))
-    return tables
+        found.append((f"{report.per_layer.dtype}, every layer on the reference's input", report.per_layer))
+    return found
 
 
-def _cells(layer: Difference) -> tuple[str, ...]:
+def cells(layer: Difference) -> tuple[str, ...]:
+    """Row of an output in a table of `COLUMNS`."""
     verdict = _verdict(passed=layer.passed)
     if layer.problem or not layer.count:
-        return (label(layer.name), *("-" * 1 for _ in COLUMNS[1:-1]), f"{verdict} {layer.problem}".strip())
+        return (label(layer.name), *("-" for _ in COLUMNS[1:-1]), f"{verdict} {layer.problem}".strip())
     floors = (f"{layer.floors[side]:.1e}" if side in layer.floors else "-" for side in ("mxnet", "torch"))
     return (
         label(layer.name),
         f"{layer.max_abs:.1e}",
-        place(layer.where),
+        position_text(layer.where),
         f"{layer.mean_abs:.1e}",
         f"{layer.cosine:.12f}",
         *floors,
@@ -170,6 +187,32 @@ def _cells(layer: Difference) -> tuple[str, ...]:
         f"{layer.count:,}",
         verdict,
     )
+
+
+def provenance(report: Report) -> list[tuple[str, str]]:
+    """Both sides with the SHA-256 of each file, the call, versions, inputs, time and memory, each with its name."""
+    lengths = ", ".join(map(str, report.lengths))
+    named = {
+        "source": report.source,
+        "directory": report.target,
+        **{f"SHA-256 of {name}": digest for name, digest in report.digests.items()},
+        "call": report.call,
+        "bort_convert": __version__,
+        **report.versions,
+        "tokens in each row": lengths,
+        "took": f"{report.seconds:.1f} s, peak memory {report.peak_mb:,.0f} MB",
+    }
+    return [(name, text) for name, text in named.items() if text]
+
+
+def footer(report: Report) -> str:
+    """Time, memory and versions in one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    return f"{report.seconds:.1f} s, peak memory {report.peak_mb:,.0f} MB" + (f"; {versions}" if versions else "")
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {"dtype": run.dtype, "layers": [_layer(layer) for layer in run.layers]}
 
 
 def _layer(layer: Difference) -> dict[str, Any]:
@@ -198,53 +241,48 @@ def _verdict(*, passed: bool) -> str:
     return "PASS" if passed else "FAIL"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[number]) for row in rows) for number in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def _markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(map(_escaped, row))} |" for row in (titles, *rows)]
+    return [lines[0], "|---" * len(titles) + "|", *lines[1:]]
 
 
 def _escaped(text: str) -> str:
     return html.escape(text, quote=False).replace("|", "\\|")
 
 
-def _footer(report: Report) -> str:
-    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
-    return f"{report.seconds:.1f} s, peak memory {report.peak_mb:,.0f} MB" + (f"; {versions}" if versions else "")
-
-
-def _html_table(run: Run) -> str:
-    head = "".join(f"<th>{html.escape(column)}" for column in COLUMNS)
-    rows = "".join(
-        f"<tr class={_verdict(passed=layer.passed)}>" + "".join(f"<td>{html.escape(cell)}" for cell in _cells(layer))
-        for layer in run.layers
-    )
-    return f"<table><tr>{head}{rows}</table>"
+def _plot_or_reason(runs: Sequence[Run]) -> tuple[str, str]:
+    """The plot as inline SVG and "", or "" and the reason why there is none."""
+    if not runs:
+        return "", ""
+    try:
+        return _plot(runs), ""
+    except ImportError as error:
+        return "", f"No plot: matplotlib is missing ({error}). {_INSTALL} brings it."
 
 
 def _plot(runs: Sequence[Run]) -> str:
-    """An inline SVG: the error of every output, in each precision, against the limit and the float32 floor."""
-    try:
-        from matplotlib import rc_context  # noqa: PLC0415 - only this page draws
-        from matplotlib.figure import Figure  # noqa: PLC0415
-    except ImportError as error:
-        raise BackendError(
-            f'an HTML report needs matplotlib ({error}): pip install "bort-convert[report]", '
-            "or choose another form, such as --report FILE.md"
-        ) from error
-    figure = Figure(figsize=(11, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for number, run in enumerate(runs):
-        color, layers, names = f"C{number}", run.layers, [label(layer.name) for layer in run.layers]
-        drawn = [layer.max_abs if layer.max_abs > 0 else math.nan for layer in layers]
-        axes.plot(names, drawn, "o-", color=color, label=f"{run.dtype} max |d|")
-        axes.plot(names, [layer.limit or math.nan for layer in layers], "--", color=color, label=f"{run.dtype} limit")
-        if any(layer.floors for layer in layers):
-            floors = [layer.floor or math.nan for layer in layers]
-            axes.plot(names, floors, ":", color=color, label=f"{run.dtype} noise floor")
-    axes.set(yscale="log", ylabel="absolute difference")
-    axes.tick_params(axis="x", rotation=30)
-    axes.grid(visible=True, alpha=0.3)
-    axes.legend(fontsize="small")
-    with rc_context({"svg.hashsalt": "the ids of one report are the same each time"}):
-        figure.savefig(drawing := io.StringIO(), format="svg", metadata={"Date": None})
-    return drawing.getvalue()[drawing.getvalue().index("<svg") :]
+    """An inline SVG: the difference of every output in each precision, with its limit and float32 noise floor."""
+    from matplotlib import rc_context  # noqa: PLC0415 - only this page draws
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    settings: dict[Any, str] = dict.fromkeys(_INK_SETTINGS, _INK)
+    settings |= {"svg.hashsalt": "the ids of one report are the same each time", "svg.fonttype": "none"}
+    with rc_context(settings):
+        figure = Figure(figsize=(11, 4.5), layout="constrained")
+        axes = figure.subplots()
+        for number, run in enumerate(runs):
+            color, layers, names = f"C{number}", run.layers, [label(layer.name) for layer in run.layers]
+            drawn = [layer.max_abs if layer.max_abs > 0 else math.nan for layer in layers]
+            axes.plot(names, drawn, "o-", color=color, label=f"{run.dtype} max |d|")
+            axes.plot(
+                names, [layer.limit or math.nan for layer in layers], "--", color=color, label=f"{run.dtype} limit"
+            )
+            if any(layer.floors for layer in layers):
+                floors = [layer.floor or math.nan for layer in layers]
+                axes.plot(names, floors, ":", color=color, label=f"{run.dtype} noise floor")
+        axes.set(yscale="log", ylabel="absolute difference")
+        axes.tick_params(axis="x", rotation=30)
+        axes.grid(visible=True, alpha=0.3)
+        axes.legend(fontsize="small", frameon=False)
+        figure.savefig(drawing := io.StringIO(), format="svg", transparent=True, metadata={"Date": None})
+    return drawing.getvalue()[drawing.getvalue().index("<svg") :].replace(_INK, "currentColor")

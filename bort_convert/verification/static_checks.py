@@ -1,4 +1,4 @@
-"""The two checks that need no run: names and shapes against the target model, and bits against the source."""
+"""Checks that run no model: names and shapes against the target model, bits against the source."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ if TYPE_CHECKING:
     from bort_convert.model_dir.manifest import Manifest
     from bort_convert.model_dir.read import ModelDir
 
-_PIECE: Final = 4 << 20
-_SHOWN: Final = 20
+_MOST_LINES: Final = 20
 _SIZES: Final = ("vocab_size", "hidden_size", "layers", "intermediate_size", "max_positions")
 
 
 def names_and_shapes(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
-    """Whether config.json and conversion.json say what the source calls for, and the tensors are the model's.
+    """Compare config.json and conversion.json with what the source calls for, and the tensors with the target model.
 
     The target model is built from config.json on torch's `meta` device.
 
     Args:
         directory: the converted directory.
-        provenance: a trace's: what the source is.
+        provenance: of the reference; see `Trace`.
 
     Raises:
         BackendError: torch or transformers is missing.
@@ -57,18 +56,32 @@ def names_and_shapes(directory: ModelDir, provenance: Mapping[str, str]) -> Chec
     return _result(NAMES_AND_SHAPES, problems, "")
 
 
+def same_sizes(directory: ModelDir, provenance: Mapping[str, str]) -> bool:
+    """True if config.json has the source's sizes; a model of any other size is not worth building or running."""
+    config, expected = directory.config, json.loads(provenance["config"])
+    family = families().get(provenance["family"])
+    keys = [key.name for key in family.config if key.source in _SIZES] if family else []
+    return all(config.get(key) == expected[key] for key in keys if key in expected)
+
+
 def bits(directory: ModelDir, source: Path, fit: Fit) -> CheckResult:
-    """Whether the directory, read back and run through the plan backwards, gives the source bit for bit."""
+    """Run the plan backwards on the directory's tensors and compare the result with the source bit for bit.
+
+    Args:
+        directory: the converted directory.
+        source: the `.params` file.
+        fit: of the source.
+    """
     plan, names = fit.plan, fit.names
     left_out = {names[name] for step in plan.steps if not step.targets for name in step.sources}
-    made_again = [step for step in plan.steps if not step.targets and not step.op.lossy]
+    constants = [step for step in plan.steps if not step.targets and not step.op.lossy]
     plan = replace(plan, steps=tuple(step for step in plan.steps if step.targets))
     cast = directory.cast
     problems: list[str] = []
     returned: set[str] = set()
     nbytes = 0
     with directory.open_weights() as weights, open_params(source, mapped=False) as params:
-        problems += [line for step in made_again for line in _constant_problems(step, params[names[step.sources[0]]])]
+        problems += [line for step in constants for line in _constant_problems(step, params[names[step.sources[0]]])]
         try:
             for name, found in plan.revert(weights):
                 expected = params[names[name]]
@@ -91,12 +104,21 @@ def bits(directory: ModelDir, source: Path, fit: Fit) -> CheckResult:
 
 
 def digests(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
-    """With a trace only: whether the tensors are those that conversion.json lists, and its source is the trace's."""
+    """Compare the SHA-256 of every tensor with conversion.json, and that of its source with the trace's.
+
+    This takes the place of `bits` where the reference is a trace, which holds no weights.
+
+    Args:
+        directory: the converted directory.
+        provenance: of the trace.
+    """
     manifest = directory.conversion
     listed, source = manifest.tensors, manifest.source.sha256
     problems = []
     if not source:
-        problems.append("conversion.json: has no digests (--no-checksums); verify with the checkpoint, or convert anew")
+        problems.append(
+            "conversion.json: has no digests (`checksums=False`); verify with the checkpoint, or convert anew"
+        )
     elif source != provenance.get("sha256"):
         problems.append(
             f"conversion.json: made from a file with the sha256 {source}, "
@@ -106,42 +128,32 @@ def digests(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
         problems += [f"{name}: not in model.safetensors" for name in listed if name not in weights.header]
         for name in weights.header:
             digest = sha256_of(weights.part(name))
-            known = listed[name].sha256 if name in listed else None
-            if digest != known:
-                problems.append(f"{name}: sha256 {digest}, expected {known} by conversion.json")
+            expected = listed[name].sha256 if name in listed else None
+            if digest != expected:
+                problems.append(f"{name}: sha256 {digest}, expected {expected} by conversion.json")
     return _result(BITS, problems, f"{len(listed):,} tensors: sha256 as in conversion.json (a trace holds no weights)")
 
 
-def same_sizes(directory: ModelDir, provenance: Mapping[str, str]) -> bool:
-    """Whether config.json has the source's sizes: a model of any other size is not worth building or running."""
-    config, wanted = directory.config, json.loads(provenance["config"])
-    family = families().get(provenance["family"])
-    keys = [key.name for key in family.config if key.source in _SIZES] if family else []
-    return all(config.get(key) == wanted[key] for key in keys if key in wanted)
-
-
 def _result(name: str, problems: Sequence[str], success: str) -> CheckResult:
-    if len(problems) > _SHOWN:
-        problems = [*problems[:_SHOWN], f"and {len(problems) - _SHOWN:,} more"]
+    if len(problems) > _MOST_LINES:
+        problems = [*problems[:_MOST_LINES], f"and {len(problems) - _MOST_LINES:,} more"]
     return CheckResult(name, not problems, "\n".join(problems) or success)
 
 
 def _config_problems(config: Mapping[str, Any], manifest: Manifest, provenance: Mapping[str, str]) -> list[str]:
-    wanted = {**json.loads(provenance["config"])}
     source = provenance["source"]
-    found = {"architectures": (config.get("architectures") or [None])[0]}
-    problems = _disagreements(
-        "config.json", {**config, **found}, {"architectures": provenance["architecture"], **wanted}, source
-    )
+    found = {**config, "architectures": (config.get("architectures") or [None])[0]}
+    expected = {"architectures": provenance["architecture"], **json.loads(provenance["config"])}
+    problems = _disagreements("config.json", found, expected, source)
     for part in ("hyperparameters", "dims"):
         problems += _disagreements("conversion.json", getattr(manifest, part), json.loads(provenance[part]), source)
     return problems
 
 
-def _disagreements(file: str, found: Mapping[str, Any], wanted: Mapping[str, Any], source: str) -> list[str]:
+def _disagreements(file: str, found: Mapping[str, Any], expected: Mapping[str, Any], source: str) -> list[str]:
     return [
         f"{file}: {key} is {found.get(key)!r}, expected {value!r} by {source}"
-        for key, value in wanted.items()
+        for key, value in expected.items()
         if type(found.get(key)) is not type(value) or found[key] != value
     ]
 
@@ -153,13 +165,13 @@ def _shape_problems(found: Mapping[str, Shape], expected: Mapping[str, tuple[Sha
         if name not in expected:
             problems.append(f"{name}: the target model has no such tensor")
             continue
-        wanted, first = expected[name]
-        if shape != wanted:
-            problems.append(f"{name}: shape {shape}, expected {wanted} by the target model")
-        if first in written:
-            problems.append(f"{name}: written beside {written[first]}, with which the target model ties it")
-        written.setdefault(first, name)
-    missing = {first: shape for shape, first in expected.values() if first not in written}
+        model_shape, first_name = expected[name]
+        if shape != model_shape:
+            problems.append(f"{name}: shape {shape}, expected {model_shape} by the target model")
+        if first_name in written:
+            problems.append(f"{name}: written beside {written[first_name]}, with which the target model ties it")
+        written.setdefault(first_name, name)
+    missing = {first_name: shape for shape, first_name in expected.values() if first_name not in written}
     return problems + [f"{name}: missing, expected shape {shape}" for name, shape in missing.items()]
 
 
@@ -174,7 +186,7 @@ def _bit_problems(name: str, found: Array, expected: Array) -> list[str]:
 
 
 def _constant_problems(step: Step, found: Array) -> list[str]:
-    """What speaks against a constant that is not written: its last bits do not, which are any library's."""
+    """Problems of a constant that is not written; its last bits are none, because they differ between libraries."""
     try:
         step.op.forward(found)
     except MappingError as error:

@@ -1,27 +1,26 @@
-"""The torch side: the target model, run so that every layer shows. Nothing else imports torch or transformers."""
+"""Load the transformers model of a directory and run it, every layer kept. No other module imports torch."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bort_convert.errors import BackendError, FormatError, ParityError
 from bort_convert.models.registry import families
+from bort_convert.verification.torch_hooks import float64_sinusoids, keep_output, replace_input
 from bort_convert.verification.torch_modules import (
+    Model,
     embeddings_norm,
     epsilon_of,
-    feeding,
     first_position,
     head_norm,
     head_outputs,
     head_transform,
-    keeping,
     layout_of,
     position_rows,
-    sharp_sinusoids,
     stages,
 )
 
@@ -42,18 +41,15 @@ if TYPE_CHECKING:
     from bort_convert.mapping.family import Hyperparameter
     from bort_convert.model_dir.read import ModelDir
 
-Model: TypeAlias = Any
-"""A `PreTrainedModel`: what transformers gives is not typed here."""
-
 
 def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN401 - transformers decides
-    """The transformers model in a converted directory, in evaluation mode, with what its config cannot say.
+    """Load the transformers model of a directory in evaluation mode and apply its module overrides.
 
     `BertConfig` has one LayerNorm epsilon and one activation for the whole model, where GluonNLP's may have others in
-    the masked-language-model head and behind the embeddings; those stand in conversion.json and are set here.
+    the masked-language-model head and after the embeddings; conversion.json has them.
 
     Args:
-        directory: what `convert` wrote; its config.json names the class.
+        directory: a converted directory; its config.json names the class.
         kwargs: for `from_pretrained`, such as `dtype` or `attn_implementation`.
 
     Raises:
@@ -61,9 +57,15 @@ def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN40
         ParityError: tensors are missing, unexpected or of another shape: their names.
     """
     target_class, options = _class_of(directory)
-    asked = {"output_loading_info": True, "ignore_mismatched_sizes": True, "use_safetensors": True, **options, **kwargs}
+    arguments = {
+        "output_loading_info": True,
+        "ignore_mismatched_sizes": True,
+        "use_safetensors": True,
+        **options,
+        **kwargs,
+    }
     with _quiet(), _failing_as(f"{directory.path}: transformers cannot load it"):
-        model, info = target_class.from_pretrained(str(directory.path), local_files_only=True, **asked)
+        model, info = target_class.from_pretrained(str(directory.path), local_files_only=True, **arguments)
     kinds = {"missing": "missing_keys", "unexpected": "unexpected_keys", "of another shape": "mismatched_keys"}
     problems = [
         f"{kind}: {', '.join(sorted(str(key if isinstance(key, str) else key[0]) for key in info[found]))}"
@@ -79,15 +81,15 @@ def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN40
 
 
 def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter], *, as_float32: bool = False) -> None:
-    """Set every LayerNorm's epsilon and the head's activation: the config's, or what the original has of its own.
+    """Set the epsilon of every LayerNorm and the head's activation: the override where there is one, or the config's.
 
     Args:
         model: the target model.
-        own: see `module_overrides`; the stock model without any.
-        as_float32: round epsilons to float32 first, which is how MXNet holds them in any precision.
+        overrides: see `mapping.family.module_overrides`; without any the model is as its class makes it.
+        as_float32: round epsilons to float32 first, as MXNet stores them in any precision.
 
     Raises:
-        FormatError: the activation is none that transformers has.
+        FormatError: transformers has no such activation.
     """
     norms = {"head_layer_norm_eps": head_norm(model), "embedding_layer_norm_eps": embeddings_norm(model)}
     special = {id(norm): overrides[name] for name, norm in norms.items() if name in overrides}
@@ -103,11 +105,13 @@ def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter]
 
 
 def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Every tensor of the target model that config.json describes: its shape, and the first name it goes by.
+    """Shape and first name of every tensor of the model that config.json describes; a tied one has several names.
 
-    The model is built on torch's `meta` device: no value is made. A tied tensor has more than one name.
+    The model is built on torch's `meta` device, which allocates no values.
 
-    Raises as `load_pretrained` does.
+    Raises:
+        FormatError: config.json names no class of transformers.
+        ParityError: transformers cannot build the model.
     """
     target_class, options = _class_of(directory)
     with _failing_as(f"{directory.path}/config.json: transformers cannot build it"), torch.device("meta"):
@@ -120,9 +124,13 @@ def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
 
 
 def load_model(directory: ModelDir, dtype: str, *, device: str = "cpu", attentions: bool = False) -> Model:
-    """The target model in float32 or float64 on a device; attention probabilities need the eager implementation."""
+    """Load the target model in float32 or float64 on a device; `attentions` needs the eager implementation.
+
+    Raises:
+        BackendError: the device is "cuda" and torch has none.
+    """
     if device == "cuda" and not torch.cuda.is_available():
-        raise BackendError("torch sees no CUDA device here; pass --device cpu")
+        raise BackendError("torch sees no CUDA device here; choose `device='cpu'`")
     kwargs = {"attn_implementation": "eager"} if attentions else {}
     return load_pretrained(directory, **kwargs).to(device=device, dtype=getattr(torch, dtype))
 
@@ -135,14 +143,14 @@ def run_model(
     feed: Mapping[str, Array] | None = None,
     stock_positions: bool = False,
 ) -> dict[str, Array]:
-    """Every output of a model, by the names that a trace has.
+    """Run a model and keep every output, by the names of a trace.
 
     Args:
         model: from `load_model`.
-        inputs: a trace's.
-        attentions: keep attention probabilities (the model was loaded for it).
-        feed: outputs of the reference; every layer and head is then given the reference's input in place of its own.
-        stock_positions: leave the positions to the class, in place of counting every token as GluonNLP does, and of
+        inputs: of a trace.
+        attentions: keep attention probabilities; the model must have been loaded for it.
+        feed: outputs of the reference, for a per-layer comparison: every layer and head gets the reference's input.
+        stock_positions: leave the positions to the class, instead of counting every token as GluonNLP does and
             computing sinusoids in the model's precision.
 
     Raises:
@@ -153,39 +161,45 @@ def run_model(
     lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
     mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
     types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
-    given = {} if stock_positions else _positions(model, *ids.shape)
-    passed, axis = stages(model), layout_of(model).batch_axis
+    positions = {} if stock_positions else _positions(model, *ids.shape)
+    modules, axis = stages(model), layout_of(model).batch_axis
     with torch.no_grad(), _failing_as("transformers cannot run it"), ExitStack() as hooks:
         if not stock_positions:
-            hooks.enter_context(sharp_sinusoids(model))
-        for name, module in passed:
-            hooks.callback(module.register_forward_hook(keeping(kept, name, axis)).remove)
+            hooks.enter_context(float64_sinusoids(model))
+        for name, module in modules:
+            hooks.callback(keep_output(kept, name, module, axis))
         if feed is not None:
-            for (before, _), (_, module) in pairwise(passed):
-                hooks.callback(module.register_forward_pre_hook(feeding(_tensor(feed[before], model), axis)).remove)
-        found = model.base_model(ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **given)
+            for (before, _), (_, module) in pairwise(modules):
+                hooks.callback(replace_input(_tensor(feed[before], model), module, axis))
+        found = model.base_model(
+            ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **positions
+        )
         for number, values in enumerate(found.attentions or () if attentions else ()):
             kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
-        last = found[0] if feed is None else _tensor(feed[passed[-1][0]], model)
+        last = found[0] if feed is None else _tensor(feed[modules[-1][0]], model)
         kept |= head_outputs(model, last, inputs.get("masked_positions"))
     return kept
 
 
 def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """What the head gives for a last hidden state (batch, length, units)."""
+    """Run the heads alone on a last hidden state (batch, length, hidden_size)."""
     with torch.no_grad():
         return head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
 
 
 def run_target(directory: ModelDir, inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
-    """Load a directory and run it once, with epsilons as MXNet holds them; see `load_model` and `run_model`."""
+    """Load a directory and run it once, with epsilons as MXNet stores them; see `load_model` and `run_model`."""
     model = load_model(directory, dtype)
     apply_module_overrides(model, directory.module_overrides, as_float32=True)
     return run_model(model, inputs)
 
 
 def encode(path: Path, sentences: Sequence[str], positions: int | None) -> list[list[int]]:
-    """Sentences as ids, special tokens included, at most as long as the model; FormatError without a tokenizer."""
+    """Tokenize sentences to ids, special tokens included, each at most as long as the model.
+
+    Raises:
+        FormatError: the tokenizer cannot be loaded.
+    """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
         rows = tokenizer(list(sentences), truncation=positions is not None, max_length=positions)["input_ids"]
@@ -195,12 +209,12 @@ def encode(path: Path, sentences: Sequence[str], positions: int | None) -> list[
 
 
 def versions() -> dict[str, str]:
-    """What the torch side runs on."""
+    """Versions of torch and transformers."""
     return {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}
 
 
 def _class_of(directory: ModelDir) -> tuple[Any, dict[str, Any]]:
-    """The class that config.json names, and what else its constructor is given: a pooler, or none."""
+    """The class that config.json names, and the arguments of its constructor: a pooler, or none."""
     names = directory.config.get("architectures") or [None]
     target_class = getattr(transformers, str(names[0]), None)
     if not (isinstance(target_class, type) and issubclass(target_class, transformers.PreTrainedModel)):
@@ -213,7 +227,7 @@ def _class_of(directory: ModelDir) -> tuple[Any, dict[str, Any]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the progress bars and tables of transformers: what they would say is in our errors."""
+    """Silence the progress bars and tables of transformers; our errors have their contents."""
     logging: Any = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(logging.CRITICAL)
@@ -228,7 +242,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _failing_as(text: str) -> Iterator[None]:
-    """Whatever goes wrong inside becomes a ParityError: a config can make transformers fail in any way."""
+    """Turn every error into a ParityError; a config can make transformers fail in any way."""
     try:
         yield
     except Exception as error:
@@ -236,7 +250,7 @@ def _failing_as(text: str) -> Iterator[None]:
 
 
 def _positions(model: Model, batch: int, length: int) -> dict[str, torch.Tensor]:
-    """The position of each token, every token counted; nothing for a model that is given none."""
+    """Positions of the tokens, padding counted too; empty for a model that takes none."""
     first, rows = first_position(model), position_rows(model)
     if rows is None:
         return {}

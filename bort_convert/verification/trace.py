@@ -1,33 +1,31 @@
-"""A run as data: inputs, every output, and what produced them; kept as safetensors, so that it can be judged anywhere.
-
-In the file an input is called `inputs/NAME` and an output `DTYPE/NAME`; the provenance is the metadata.
+"""A run as data: inputs, every output and their provenance. A saved one is a reference that needs no MXNet.
 
 Inputs (all int64):
     input_ids           (batch, length), right-padded
-    valid_length        (batch,), tokens of each row that count, at least 1
+    valid_length        (batch,), tokens of each row before its padding, at least 1
     token_types         (batch, length), the segment of each token; only where a model has more than one
     masked_positions    (batch, masked), valid positions that the language-model head reads; only with such a head
-    positions           (n, 2), the pairs of batch and token that were kept; only in a sampled trace
+    positions           (n, 2), pairs of batch and token that were kept; only in a sampled trace
 
-Outputs (dtype float32 or float64, as computed):
-    embeddings          (batch, length, units), after their LayerNorm
-    layer.N             (batch, length, units), N from 0; not zeroed beyond the valid length
-    final_norm          (batch, length, units), where a LayerNorm stands behind the last layer
-    attention.N         (batch, length, heads, length), probabilities of each token's query
-    pooled              (batch, units), of the first token
+Outputs (float32 or float64, as computed):
+    embeddings          (batch, length, hidden_size), after their LayerNorm
+    layer.N             (batch, length, hidden_size), N from 0; not zeroed beyond the valid length
+    final_norm          (batch, length, hidden_size), where a LayerNorm follows the last layer
+    attention.N         (batch, length, attention_heads, length), probabilities of each token's query
+    pooled              (batch, hidden_size), of the first token
     next_sentence       (batch, 2)
-    mlm_logits          (batch, masked, vocab), of a masked-language-model head
-    lm_logits           (batch, masked, vocab), of any other language-model head: for the next token, say
+    mlm_logits          (batch, masked, vocab_size), of a masked-language-model head
+    lm_logits           (batch, masked, vocab_size), of any other language-model head, such as for the next token
     logits              (batch, labels)
-    span_logits         (batch, length, 2), whether an answer begins here, and whether it ends here
-In a sampled trace `n` stands for (batch, length) in those that have it.
+    span_logits         (batch, length, 2), for the first and the last token of an answer
+In a sampled trace, (n,) stands in place of (batch, length).
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -38,6 +36,8 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array
 
+RunDtype: TypeAlias = Literal["float32", "float64", "both"]
+"""Precision of a run, as users choose it."""
 DTYPES: Final = ("float32", "float64")
 BOTH: Final = "both"
 POOLED: Final = "pooled"
@@ -55,13 +55,13 @@ INPUTS: Final = ("input_ids", "valid_length", "token_types", "masked_positions",
 
 @dataclass(frozen=True)
 class Trace:
-    """What a model computes from some inputs.
+    """Outputs of a model for some inputs.
 
     Attributes:
-        inputs: name -> array, as the module says.
-        outputs: dtype -> output name -> array, in the order in which a forward pass makes them.
-        provenance: what produced it: versions, the source's name, size and sha256, family, architecture, seed; and as
-            JSON, dims, hyperparameters and config (key of the target config -> the value that the source calls for).
+        inputs: name -> array, as listed above.
+        outputs: dtype -> output name -> array, in the order of a forward pass.
+        provenance: versions; the source's name, size and sha256; family, architecture and seed; and as JSON text dims,
+            hyperparameters and config (key of the target config -> the value that the source calls for).
     """
 
     inputs: Mapping[str, Array]
@@ -70,19 +70,35 @@ class Trace:
 
     @property
     def positions(self) -> Array | None:
-        """The pairs of batch and token (n, 2) that a sampled trace has; None for a whole one."""
+        """Pairs of batch and token (n, 2) of a sampled trace; None for a whole one."""
         return self.inputs.get("positions")
 
-    def fact(self, name: str) -> dict[str, Any]:
-        """A part of the provenance that is kept as JSON: "dims", "hyperparameters" or "config"."""
-        return dict(json.loads(self.provenance[name]))
+    @property
+    def dims(self) -> dict[str, Any]:
+        """Sizes of the source's axes, and the number of layers."""
+        return dict(json.loads(self.provenance["dims"]))
+
+    @property
+    def hyperparameters(self) -> dict[str, Any]:
+        """Hyperparameters of the source, which shapes cannot show."""
+        return dict(json.loads(self.provenance["hyperparameters"]))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Keys of the target config with the values that the source calls for."""
+        return dict(json.loads(self.provenance["config"]))
+
+    @property
+    def attention_heads(self) -> int | None:
+        """Attention heads, a hyperparameter of most models and an axis of others."""
+        return {**self.dims, **self.hyperparameters}.get("attention_heads")
 
 
 def dtypes_of(dtype: str) -> tuple[str, ...]:
     """The precisions that "float32", "float64" or "both" asks for.
 
     Raises:
-        OptionError: it is none of them.
+        OptionError: `dtype` is none of the three.
     """
     if dtype not in {*DTYPES, BOTH}:
         raise OptionError("dtype", dtype, f"expected {', '.join((*DTYPES, BOTH))}")
@@ -90,12 +106,12 @@ def dtypes_of(dtype: str) -> tuple[str, ...]:
 
 
 def is_per_token(name: str) -> bool:
-    """Whether an output has one row for each token of the batch (of the heads, only the one that finds answers)."""
+    """True if an output has one row for each token of the batch; the only such head is that for answers."""
     return name not in HEADS or name == SPAN_LOGITS
 
 
 def output_order(name: str) -> tuple[int, int, int]:
-    """Sorts outputs as a forward pass makes them: embeddings, each layer behind its attention, last norm, heads."""
+    """Sort key of a forward pass: embeddings, each layer after its attention, last norm, heads."""
     kind, _, number = name.partition(".")
     if kind in {"layer", "attention"}:
         return 1, int(number), int(kind == "layer")
@@ -103,13 +119,13 @@ def output_order(name: str) -> tuple[int, int, int]:
 
 
 def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:
-    """A smaller trace: some of the layers, some of the valid positions.
+    """Keep some of the layers and some of the valid positions of a whole trace.
 
     Args:
         trace: a whole one.
-        layers: numbers to keep, of layers and attentions; None for all. Embeddings and heads always stay.
-        sample: how many valid positions to keep, in batch order; None for all.
-        seed: of the choice.
+        layers: numbers of the layers and attentions to keep; None for all. Embeddings and heads always stay.
+        sample: number of valid positions to keep, in batch order; None for all.
+        seed: of the random choice of positions.
     """
     inputs = dict(trace.inputs)
     if sample is not None:
@@ -124,7 +140,7 @@ def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int 
 
 
 def valid_positions(trace: Trace) -> Array:
-    """The pairs of batch and token, (n, 2) int64, that outputs are compared at: the sampled ones, or all valid ones."""
+    """Pairs of batch and token, (n, 2) int64, at which outputs are compared: the sampled ones, or all valid ones."""
     if trace.positions is not None:
         return trace.positions
     ids, lengths = trace.inputs["input_ids"], trace.inputs["valid_length"]
@@ -132,7 +148,7 @@ def valid_positions(trace: Trace) -> Array:
 
 
 def pick(name: str, array: Array, positions: Array | None) -> Array:
-    """An output at these pairs of batch and token; a head's output, and any where `positions` is None, as it is."""
+    """Values of an output at pairs of batch and token; the whole array of a head, or where `positions` is None."""
     if positions is None or not is_per_token(name):
         return array
     picked: Array = array[positions[:, 0], positions[:, 1]]

@@ -1,4 +1,8 @@
-"""Whether what a file holds is a trace: every input and output there, of the right dtype and shape, and in range."""
+"""Save, load and validate a trace as a safetensors file.
+
+An input is the tensor `inputs/NAME`, an output `DTYPE/NAME`, and the provenance is the metadata. Version 1 of the
+format, written by bort_convert 0.1, has other names of axes and hyperparameters; it is read for one release.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +15,127 @@ import numpy as np
 from bort_convert.errors import FormatError, printable
 from bort_convert.mapping.axes import current_names
 from bort_convert.safetensors import open_tensors, save_tensors
-from bort_convert.verification.trace import BACKBONE, DTYPES, HEADS, INPUTS, Trace, output_order
+from bort_convert.verification.trace import (
+    BACKBONE,
+    DTYPES,
+    HEADS,
+    INPUTS,
+    LM_LOGITS,
+    LOGITS,
+    MLM_LOGITS,
+    NEXT_SENTENCE,
+    POOLED,
+    SPAN_LOGITS,
+    Trace,
+    output_order,
+)
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Mapping
 
     from bort_convert.dtypes import Array
 
-_INPUTS: Final = {"input_ids": 2, "valid_length": 1, "token_types": 2, "masked_positions": 2, "positions": 2}
-_DIMS: Final = ("vocab_size", "hidden_size", "layers")
-_OPTIONAL: Final = ("max_positions", "labels")
-_FORMAT: Final = "bort_convert_trace"
+_VERSION_KEY: Final = "bort_convert_trace"
 _VERSION: Final = "2"
 _OLD_VERSION: Final = "1"
 _STRINGS: Final = ("source", "sha256", "family", "architecture")
+_AXES_OF_INPUTS: Final = {"input_ids": 2, "valid_length": 1, "token_types": 2, "masked_positions": 2, "positions": 2}
+_DIMS: Final = ("vocab_size", "hidden_size", "layers")
+_OPTIONAL_DIMS: Final = ("max_positions", "labels")
+
+
+def save_trace(path: str | os.PathLike[str], trace: Trace) -> None:
+    """Write a trace to a file that must not exist."""
+    tensors = {f"inputs/{name}": array for name, array in trace.inputs.items()}
+    for dtype, arrays in trace.outputs.items():
+        tensors |= {f"{dtype}/{name}": array for name, array in arrays.items()}
+    save_tensors(path, tensors, {_VERSION_KEY: _VERSION, **trace.provenance})
+
+
+def load_trace(path: str | os.PathLike[str]) -> Trace:
+    """Read a trace and check its contents.
+
+    Raises:
+        FormatError: the file is no safetensors file or no trace; the message names the tensor, and what was expected.
+    """
+    with open_tensors(path) as file:
+        provenance = dict(file.metadata)
+        version = provenance.pop(_VERSION_KEY, None)
+        if version not in {_VERSION, _OLD_VERSION}:
+            raise FormatError(
+                f"{path}: __metadata__ has no {_VERSION_KEY} {_OLD_VERSION} or {_VERSION}: not a trace of a known "
+                "version. Record one with bort_convert.record"
+            )
+        inputs, outputs = _grouped(path, file.items())
+    if version == _OLD_VERSION:
+        provenance = _with_current_names(provenance)
+    trace = Trace(inputs, outputs, provenance)
+    if problem := first_problem(trace):
+        raise FormatError(f"{path}: {printable(problem, 400)}")
+    return trace
+
+
+def is_trace(path: str | os.PathLike[str]) -> bool:
+    """True if a file starts as safetensors does: a length, then a JSON object. A `.params` file never does.
+
+    Raises:
+        FormatError: the file cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(9)[8:] == b"{"
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
 def first_problem(trace: Trace) -> str:
-    """The first thing that is wrong with a trace, in the order in which one rests on the other; "" for none."""
-    return _provenance_problem(trace) or _dtype_problem(trace) or _range_problem(trace) or _output_problem(trace)
+    """The first fault of a trace, in an order in which each check relies on those before; "" for none."""
+    return _provenance_problem(trace) or _input_problem(trace) or _range_problem(trace) or _output_problem(trace)
+
+
+def _grouped(
+    path: str | os.PathLike[str], tensors: Iterable[tuple[str, Array]]
+) -> tuple[dict[str, Array], dict[str, dict[str, Array]]]:
+    """Tensors of a file as inputs by name, and outputs by dtype and name in the order of a forward pass."""
+    inputs: dict[str, Array] = {}
+    outputs: dict[str, dict[str, Array]] = {}
+    for name, array in tensors:
+        group, _, rest = name.partition("/")
+        if group == "inputs" and rest in INPUTS:
+            inputs[rest] = array
+        elif group in DTYPES and _is_output(rest):
+            outputs.setdefault(group, {})[rest] = array
+        else:
+            expected = " or ".join(f"{group}/..." for group in ("inputs", *DTYPES))
+            raise FormatError(f"{path}: '{printable(name)}' is no part of a trace; expected {expected}")
+    ordered: dict[str, dict[str, Array]] = {
+        dtype: {name: outputs[dtype][name] for name in sorted(outputs[dtype], key=output_order)}
+        for dtype in DTYPES
+        if dtype in outputs
+    }
+    return inputs, ordered
+
+
+def _is_output(name: str) -> bool:
+    kind, _, number = name.partition(".")
+    return name in {*HEADS, *BACKBONE} or (kind in {"layer", "attention"} and number.isdecimal() and number.isascii())
+
+
+def _with_current_names(provenance: Mapping[str, str]) -> dict[str, str]:
+    """The provenance of version 1 with today's names: `facts` are hyperparameters, `units` is hidden_size.
+
+    Text that is no JSON object stays as it is; `first_problem` reports it.
+    """
+    current = {"hyperparameters" if key == "facts" else key: text for key, text in provenance.items()}
+    for key in {"dims", "hyperparameters"} & current.keys():
+        try:
+            values = json.loads(current[key])
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(values, dict):
+            current[key] = json.dumps(current_names(values), sort_keys=True)
+    return current
 
 
 def _provenance_problem(trace: Trace) -> str:
@@ -38,24 +144,24 @@ def _provenance_problem(trace: Trace) -> str:
     if odd := [key for key, text in trace.provenance.items() if not (key + text).isprintable()]:
         return f"the provenance has {odd[0]!r}, which holds characters that are not printable"
     try:
-        dims, hyperparameters, _ = (trace.fact(name) for name in ("dims", "hyperparameters", "config"))
+        dims, _, _ = trace.dims, trace.hyperparameters, trace.config
     except (KeyError, ValueError, TypeError, RecursionError) as error:
         return f"the provenance has no dims, hyperparameters and config as JSON objects: {error!r}"
-    sizes = {name: dims.get(name) for name in _DIMS} | {name: dims.get(name, 1) for name in _OPTIONAL}
-    sizes["attention_heads"] = hyperparameters.get("attention_heads", dims.get("attention_heads"))
+    sizes = {name: dims.get(name) for name in _DIMS} | {name: dims.get(name, 1) for name in _OPTIONAL_DIMS}
+    sizes["attention_heads"] = trace.attention_heads
     wrong = [f"{name} is {size!r}" for name, size in sizes.items() if type(size) is not int or size < 1]
     return f"{', '.join(wrong)}; expected a natural number" if wrong else ""
 
 
-def _dtype_problem(trace: Trace) -> str:
-    for name, axes in _INPUTS.items():
+def _input_problem(trace: Trace) -> str:
+    for name, axes in _AXES_OF_INPUTS.items():
         array = trace.inputs.get(name)
         if array is None and name in {"input_ids", "valid_length"}:
             return f"inputs/{name} is missing"
         if array is not None and (array.dtype != np.int64 or array.ndim != axes):
             return f"inputs/{name} is {array.dtype} with {array.ndim} axes, expected int64 with {axes}"
     batch, length = trace.inputs["input_ids"].shape
-    if length > (positions := trace.fact("dims").get("max_positions", length)):
+    if length > (positions := trace.dims.get("max_positions", length)):
         return f"inputs/input_ids has rows of {length}, the model has {positions} positions"
     shapes: dict[str, tuple[int, ...]] = {"valid_length": (batch,), "token_types": (batch, length)}
     for name, shape in {**shapes, "masked_positions": (batch, -1), "positions": (-1, 2)}.items():
@@ -66,14 +172,14 @@ def _dtype_problem(trace: Trace) -> str:
 
 
 def _range_problem(trace: Trace) -> str:
-    ids, lengths = trace.inputs["input_ids"], trace.inputs["valid_length"]
-    problem = _outside("input_ids", ids, 0, trace.fact("dims")["vocab_size"] - 1, "the vocabulary")
+    ids, lengths, dims = trace.inputs["input_ids"], trace.inputs["valid_length"], trace.dims
+    problem = _outside("input_ids", ids, 0, dims["vocab_size"] - 1, "the vocabulary")
     problem = problem or _outside("valid_length", lengths, 1, ids.shape[1], "the rows")
     if problem:
         return problem
     types, masked, positions = trace.inputs.get("token_types"), trace.inputs.get("masked_positions"), trace.positions
     if types is not None:
-        problem = _outside("token_types", types, 0, trace.fact("dims").get("type_vocab_size", 1) - 1, "the model")
+        problem = _outside("token_types", types, 0, dims.get("type_vocab_size", 1) - 1, "the model")
     if masked is not None:
         problem = problem or _outside("masked_positions", masked, 0, lengths[:, None] - 1, "valid_length")
     if positions is not None:
@@ -92,104 +198,23 @@ def _output_problem(trace: Trace) -> str:
         return "there are no outputs"
     for dtype, arrays in trace.outputs.items():
         for name, array in arrays.items():
-            expected = _shape(trace, name)
+            expected = _expected_shape(trace, name)
             if array.dtype != dtype or array.shape != expected:
                 return f"{dtype}/{name} is {array.dtype} {array.shape}, expected {dtype} {expected}"
     return ""
 
 
-def _shape(trace: Trace, name: str) -> tuple[int, ...]:
-    """The shape that an output has by the trace's inputs and dims."""
-    dims = trace.fact("dims")
-    batch, length = trace.inputs["input_ids"].shape
-    heads = {
-        "logits": (batch, dims.get("labels", 0)),
-        "pooled": (batch, dims["hidden_size"]),
-        "next_sentence": (batch, 2),
-    }
+def _expected_shape(trace: Trace, name: str) -> tuple[int | None, ...]:
+    """Shape of an output by the trace's inputs and dims."""
+    dims, inputs = trace.dims, trace.inputs
+    batch, length = inputs["input_ids"].shape
+    heads = {LOGITS: (batch, dims.get("labels", 0)), POOLED: (batch, dims["hidden_size"]), NEXT_SENTENCE: (batch, 2)}
     if name in heads:
         return heads[name]
-    if name in {"mlm_logits", "lm_logits"}:
-        masked = trace.inputs.get("masked_positions")
+    if name in {MLM_LOGITS, LM_LOGITS}:
+        masked = inputs.get("masked_positions")
         return batch, 0 if masked is None else masked.shape[1], dims["vocab_size"]
     rows = (batch, length) if trace.positions is None else (len(trace.positions),)
     if name.startswith("attention."):
-        return *rows, trace.fact("hyperparameters").get("attention_heads", dims.get("attention_heads")), length
-    return *rows, 2 if name == "span_logits" else dims["hidden_size"]
-
-
-def save_trace(path: str | os.PathLike[str], trace: Trace) -> None:
-    """Write a trace to a file that must not exist."""
-    tensors = {f"inputs/{name}": array for name, array in trace.inputs.items()}
-    for dtype, arrays in trace.outputs.items():
-        tensors |= {f"{dtype}/{name}": array for name, array in arrays.items()}
-    save_tensors(path, tensors, {_FORMAT: _VERSION, **trace.provenance})
-
-
-def load_trace(path: str | os.PathLike[str]) -> Trace:
-    """Read a trace and check that it is one.
-
-    Raises:
-        FormatError: the file is no safetensors file, or what it holds is no trace: which tensor, found and expected.
-    """
-    with open_tensors(path) as file:
-        provenance = dict(file.metadata)
-        version = provenance.pop(_FORMAT, None)
-        if version not in {_VERSION, _OLD_VERSION}:
-            raise FormatError(
-                f"{path}: __metadata__ has no {_FORMAT} {_VERSION}: not a trace of this version. "
-                "Record one with `bort-convert record`"
-            )
-        inputs: dict[str, Array] = {}
-        outputs: dict[str, dict[str, Array]] = {}
-        for name, array in file.items():
-            group, _, rest = name.partition("/")
-            if group == "inputs" and rest in INPUTS:
-                inputs[rest] = array
-            elif group in DTYPES and _is_output(rest):
-                outputs.setdefault(group, {})[rest] = array
-            else:
-                expected = " or ".join(f"{group}/..." for group in ("inputs", *DTYPES))
-                raise FormatError(f"{path}: '{printable(name)}' is no part of a trace; expected {expected}")
-    ordered: dict[str, dict[str, Array]] = {
-        dtype: {name: outputs[dtype][name] for name in sorted(outputs[dtype], key=output_order)}
-        for dtype in DTYPES
-        if dtype in outputs
-    }
-    if version == _OLD_VERSION:
-        provenance = _renamed(provenance)
-    trace = Trace(inputs, ordered, provenance)
-    if problem := first_problem(trace):
-        raise FormatError(f"{path}: {printable(problem, 400)}")
-    return trace
-
-
-def _is_output(name: str) -> bool:
-    kind, _, number = name.partition(".")
-    return name in {*HEADS, *BACKBONE} or (kind in {"layer", "attention"} and number.isdecimal() and number.isascii())
-
-
-def is_trace(path: str | os.PathLike[str]) -> bool:
-    """True if a file starts as safetensors does: a length, then a JSON object. A `.params` file never does.
-
-    Raises:
-        FormatError: the file cannot be read.
-    """
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(9)[8:] == b"{"
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror or error}") from error
-
-
-def _renamed(provenance: dict[str, str]) -> dict[str, str]:
-    """The provenance of a trace that 0.1 recorded, by today's names of axes and hyperparameters."""
-    found = dict(provenance)
-    if "facts" in found:
-        found["hyperparameters"] = found.pop("facts")
-    for key in ("dims", "hyperparameters"):
-        try:
-            found[key] = json.dumps(current_names(json.loads(found[key])), sort_keys=True)
-        except (KeyError, ValueError, AttributeError, RecursionError):
-            continue  # not a JSON object, which the checks of a trace say
-    return found
+        return *rows, trace.attention_heads, length
+    return *rows, 2 if name == SPAN_LOGITS else dims["hidden_size"]

@@ -1,4 +1,4 @@
-"""Verify a conversion: names and shapes, bits, and behaviour in both frameworks."""
+"""Verify a converted directory in three checks: names and shapes, bits, and behaviour in both frameworks."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from bort_convert.errors import ConvertError, FormatError, InputError
+from bort_convert.errors import FormatError, InputError, OptionError
+from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour, chosen_dtypes
 from bort_convert.verification.inputs import BATCH, inputs_for
 from bort_convert.verification.notes import cast_note, dtype_note, version_note
-from bort_convert.verification.reference import TIMEOUT, LiveReference, fit_as_converted, provenance, run_reference
+from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
+from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
 from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report, peak_mb
-from bort_convert.verification.trace import BOTH, Trace, dtypes_of
+from bort_convert.verification.trace import BOTH, RunDtype, Trace, dtypes_of
 from bort_convert.verification.trace_file import is_trace, load_trace
 
 if TYPE_CHECKING:
@@ -28,21 +30,25 @@ if TYPE_CHECKING:
 
     PathLike = str | os.PathLike[str]
 
+Device: TypeAlias = Literal["cpu", "cuda"]
+DEVICES: Final = ("cpu", "cuda")
 _MAX_SENTENCES: Final = 64
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A checkpoint or a recorded trace, ready to be compared with.
+    """A checkpoint or a recorded trace to compare the directory with.
 
     Attributes:
-        provenance: its origin; see `Trace`.
-        bits: outcome of the comparison of its weights with the directory's.
-        dtypes: the precisions to compare.
-        run: gives its outputs.
+        provenance: see `Trace`.
+        digests: file name -> SHA-256.
+        bits: result of comparing its weights with the directory's.
+        dtypes: precisions to compare.
+        run: a function that gives its outputs.
     """
 
     provenance: Mapping[str, str]
+    digests: Mapping[str, str]
     bits: CheckResult
     dtypes: tuple[str, ...]
     run: Callable[[], Trace]
@@ -52,18 +58,19 @@ def verify(
     reference: PathLike,
     target: PathLike,
     *,
-    dtype: str = BOTH,
+    dtype: RunDtype = BOTH,
     atol: float | None = None,
     rtol: float | None = None,
     text: PathLike | None = None,
     seed: int = 0,
     batch: int = BATCH,
-    device: str = "cpu",
+    device: Device = "cpu",
     attentions: bool = False,
     heads: int | None = None,
+    reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
     gluonnlp: str | None = None,
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
     """Check a converted directory against its source: names and shapes, bits, behaviour.
@@ -74,15 +81,16 @@ def verify(
         dtype: "float32", "float64" or "both".
         atol: absolute tolerance, in place of the default limits.
         rtol: tolerance relative to the largest value of each output, likewise.
-        text: a file of sentences, one a line, that join the default inputs; the directory needs a tokenizer.
+        text: a file of sentences, one a line, to add to the default inputs; the directory needs a tokenizer.
         seed: of the default inputs; a trace brings its own inputs.
         batch: rows of the default inputs.
         device: "cpu" or "cuda", for torch.
         attentions: compare attention probabilities too.
-        heads: attention heads of a size that was never published; by default those that the conversion was given.
-        mxnet_python: an interpreter that has mxnet and gluonnlp; this one by default.
-        gluonnlp: a folder that holds another version of gluonnlp, in place of the interpreter's own.
-        timeout: seconds that MXNet may take.
+        heads: attention heads, for a size that was never published; by default those of the conversion.
+        reference_options: interpreter, gluonnlp and timeout of the reference's run.
+        mxnet_python: see `ReferenceOptions`.
+        gluonnlp: see `ReferenceOptions`.
+        timeout: see `ReferenceOptions`.
         progress: called with each line of progress.
 
     Returns:
@@ -91,54 +99,67 @@ def verify(
     Raises:
         BackendError: a framework is missing, or MXNet died.
         FormatError: the reference or the directory cannot be read.
-        InputError: ids or lengths that the model has no rows for.
+        OptionError: an option is wrong, or does not go with the reference or the directory.
+        InputError: ids or lengths for which the model has no rows.
     """
-    start = time.perf_counter()
+    start, call = time.perf_counter(), call_text(verify, locals())
+    options = (reference_options or ReferenceOptions()).with_keywords(
+        mxnet_python=mxnet_python, gluonnlp=gluonnlp, timeout=timeout
+    )
+    dtypes = dtypes_of(dtype)
+    if device not in DEVICES:
+        raise OptionError("device", device, f"expected {' or '.join(DEVICES)}")
     directory = read_model_dir(target)
-    asked = dtypes_of(dtype)
-    if is_trace(reference):
+    recorded = is_trace(reference)
+    if recorded:
         if text is not None:
-            raise ConvertError(f"{reference}: a recorded trace brings its own inputs; leave `text` out, or record anew")
-        against = _recorded(reference, directory, asked, all_needed=dtype != BOTH)
+            raise OptionError("text", text, "a recorded trace brings its own inputs; leave `text` out, or record anew")
+        against = _recorded(reference, directory, dtypes, all_needed=dtype != BOTH)
     else:
         fit = fit_as_converted(reference, directory.conversion, heads)
-        live = LiveReference(Path(reference), fit, mxnet_python, timeout, progress, directory.cast, gluonnlp)
+        live = LiveReference(Path(reference), fit, options, progress, directory.cast)
         inputs = inputs_for(fit, seed=seed, batch=batch, sentences=_sentences(directory, text, fit))
-        against = _live(live, directory, inputs, asked, attentions=attentions)
+        against = _live(live, directory, inputs, dtypes, attentions=attentions)
     shapes = static_checks.names_and_shapes(directory, against.provenance)
-    found = _behaviour(against, directory, Limits(atol, rtol), device, progress)
+    result = _behaviour(against, directory, Limits(atol, rtol), device, progress)
     return Report(
         source=Path(reference).name,
         target=Path(target).name,
-        checks=(shapes, against.bits, found.check),
-        runs=found.runs,
-        per_layer=found.per_layer,
+        checks=(shapes, against.bits, result.check),
+        runs=result.runs,
+        per_layer=result.per_layer,
         notes=(
-            *cast_note(directory, recorded=is_trace(reference)),
-            *version_note(against.provenance, found.versions),
-            *dtype_note(against.dtypes, found.runs),
-            *found.notes,
+            *cast_note(directory, recorded=recorded),
+            *version_note(against.provenance, result.versions),
+            *dtype_note(against.dtypes, result.runs),
+            *result.notes,
         ),
-        versions=found.versions,
-        lengths=found.lengths,
+        versions=result.versions,
+        lengths=result.lengths,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
+        digests={**against.digests, **digests_of_files(directory)},
+        call=call,
     )
 
 
 def _recorded(path: PathLike, directory: ModelDir, dtypes: Sequence[str], *, all_needed: bool) -> Reference:
-    """A trace: its outputs are at hand, and its weights known by their digests alone."""
-    trace = load_trace(path)
-    found = chosen_dtypes(trace, dtypes, Path(path).name, all_needed=all_needed)
-    return Reference(trace.provenance, static_checks.digests(directory, trace.provenance), found, lambda: trace)
+    """Load a trace; it has the outputs, and of the weights only the source's SHA-256."""
+    trace, name = load_trace(path), Path(path).name
+    provenance = trace.provenance
+    chosen = chosen_dtypes(trace, dtypes, name, all_needed=all_needed)
+    files = {name: sha256_of_file(Path(path)), f"{provenance['source']}, recorded in the trace": provenance["sha256"]}
+    return Reference(provenance, files, static_checks.digests(directory, provenance), chosen, lambda: trace)
 
 
 def _live(
     live: LiveReference, directory: ModelDir, inputs: dict[str, Array], dtypes: tuple[str, ...], *, attentions: bool
 ) -> Reference:
-    """A checkpoint: GluonNLP runs it when its outputs are asked for, and its weights are compared bit for bit."""
+    """Compare a checkpoint's weights bit for bit; GluonNLP runs when the outputs are needed."""
     run = partial(run_reference, live, inputs, dtypes=dtypes, attentions=attentions)
-    return Reference(provenance(live), static_checks.bits(directory, live.path, live.fit), dtypes, run)
+    provenance = provenance_of(live.path, live.fit)
+    files = {provenance["source"]: provenance["sha256"]}
+    return Reference(provenance, files, static_checks.bits(directory, live.path, live.fit), dtypes, run)
 
 
 def _behaviour(
@@ -149,16 +170,16 @@ def _behaviour(
         detail = "not run: config.json has other sizes than the source"
         return BehaviourResult(CheckResult(BEHAVIOUR, passed=False, detail=detail))
     trace = against.run()
-    found = [dtype for dtype in against.dtypes if dtype in trace.outputs]
-    return check_behaviour(trace, directory, found, limits=limits, device=device, progress=progress)
+    dtypes = [dtype for dtype in against.dtypes if dtype in trace.outputs]
+    return check_behaviour(trace, directory, dtypes, limits=limits, device=device, progress=progress)
 
 
 def _sentences(directory: ModelDir, text: PathLike | None, fit: Fit) -> list[list[int]]:
-    """The non-empty lines of a file, as ids."""
+    """Tokenize the lines of a file that are not empty."""
     if text is None:
         return []
     if not directory.has_tokenizer:
-        raise InputError(f"{directory.path}: has no tokenizer.json; add a tokenizer, or leave `text` out")
+        raise OptionError("text", text, f"{directory.path} has no tokenizer.json; add a tokenizer, or leave `text` out")
     try:
         lines = [line for line in Path(text).read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:

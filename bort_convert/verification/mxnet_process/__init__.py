@@ -1,15 +1,18 @@
-"""The networks that checkpoints belong to, built in MXNet: a file for each shape of network, run by `run_mxnet.py`.
+"""Scripts for an interpreter that has MXNet: `run.py`, and a file for each network that it builds.
 
-A family names its file in `Family.original`. Each file stands alone, as the script does: it keeps to Python 3.6 and
-imports nothing of ours. It has one class, `Network`, which is made of a job (see `run_mxnet.py`; a ValueError says
-what in it cannot be built) and has:
+A family names its file in `Family.mxnet_module`. Every file here keeps to the syntax of Python 3.6 and imports nothing
+of this package, so that the environment that alexa/bort pins can run it. The file of a network has one class,
+`Network`, which is made from a job (see `run.py`; ValueError if it cannot be built) and has:
 
-    block                   a Block whose structural names are those of the file, with values still to come
-    watched(attentions=...) (name in a trace, block, number of its output) for what a hook is to keep
-    length_first            whether hidden states are (length, batch, units) there; it may lack this where they are not
-    dtypes                  those that it can be run in; it may lack this where that is both
-    forward(inputs, dtype)  runs the network once and gives its heads' outputs, NDArrays by their name in a trace
+    block                   a Block whose structural names are those of the checkpoint, without values yet
+    watched(attentions=...) (output in a trace, block, number of the block's output) for each hook
+    forward(inputs, dtype)  runs the network once; gives the heads' outputs, NDArrays by their names in a trace
+    length_first            optional: True where hidden states are (length, batch, hidden_size)
+    dtypes                  optional: precisions in which the network can run, both by default
 
-`inputs` are those of a trace, or `input_ids` and `valid_length` alone: one such run settles the shapes that gluonnlp
+`inputs` are those of a trace. A first run has `input_ids` and `valid_length` alone; it settles the shapes that gluonnlp
 leaves open.
+
+Python puts the folder of a script first on its search path, so that `import run` or `import bert` finds these files. No
+module of Python, MXNet or GluonNLP has one of their names; a test holds that.
 """

@@ -1,0 +1,69 @@
+"""Hooks on a torch model for the length of a run: keep outputs, replace inputs, compute sinusoids in float64."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bort_convert.mapping.model_ops import exact_frequencies
+from bort_convert.verification.torch_modules import Model, Module, Tensor, has_float32_sinusoids, layout_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bort_convert.dtypes import Array
+
+
+def keep_output(kept: dict[str, Array], name: str, module: Module, batch_axis: int) -> Callable[[], None]:
+    """Keep a module's output, the first of several, with the batch in front.
+
+    Args:
+        kept: takes the output.
+        name: key of the output.
+        module: the module.
+        batch_axis: axis of the batch in the module's output.
+
+    Returns:
+        A function that removes the hook.
+    """
+
+    def hook(_module: object, _inputs: object, output: Tensor) -> None:
+        values = output[0] if isinstance(output, tuple) else output
+        kept[name] = values.movedim(batch_axis, 0).cpu().numpy()
+
+    remove: Callable[[], None] = module.register_forward_hook(hook).remove
+    return remove
+
+
+def replace_input(values: Tensor, module: Module, batch_axis: int) -> Callable[[], None]:
+    """Replace a module's first input by `values`, which have the batch in front.
+
+    Returns:
+        A function that removes the hook.
+    """
+
+    def hook(_module: object, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (values.movedim(0, batch_axis), *arguments[1:])
+
+    remove: Callable[[], None] = module.register_forward_pre_hook(hook).remove
+    return remove
+
+
+@contextmanager
+def float64_sinusoids(model: Model) -> Iterator[None]:
+    """Compute the sinusoids of a float64 model in float64, while the block lasts, where its class uses float32."""
+    name, base = layout_of(model).sinusoids, model.base_model
+    if not has_float32_sinusoids(model):
+        yield
+        return
+    method = getattr(base, name)
+
+    def exact(offsets: Tensor, frequencies: Tensor, *rest: Any) -> Tensor:  # noqa: ANN401 - the class decides
+        values = offsets.new_tensor(exact_frequencies(2 * len(frequencies)), dtype=model.dtype)
+        return method(offsets.to(model.dtype), values, *rest)
+
+    setattr(base, name, exact)
+    try:
+        yield
+    finally:
+        delattr(base, name)
