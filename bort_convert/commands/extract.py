@@ -7,12 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from bort_convert.dtypes import BFLOAT16, TensorSpec
 from bort_convert.errors import OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
 from bort_convert.files.streams import sha256_of
+from bort_convert.lazy_numpy import np
 from bort_convert.model_dir.manifest import Manifest, TensorEntry
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.weights.parallel_write import WrittenWeights, describe_source, values_of, write_weights
