@@ -1,4 +1,4 @@
-"""Every malformed file of fixtures/bad_files.py gets its message, from the reader and from each command."""
+"""The reader and every command give the expected message for every malformed file of fixtures/bad_files.py."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 FEWEST = 60
 FILES = {bad.name: bad for bad in BAD_FILES}
-# Ends with its peak memory on stderr, which starts anew with each program.
+# Prints its peak memory on stderr at its end; Linux counts the peak from the start of each program.
 PROGRAM = """
 import atexit, sys
 from damage import peak_mb
@@ -49,12 +49,12 @@ def written(bad: BadFile, folder: Path) -> Path:
     return path
 
 
-def test_there_are_many_and_each_has_a_name_of_its_own() -> None:
+def test_there_are_many_malformed_files_and_each_has_its_own_name() -> None:
     assert len(FILES) == len(BAD_FILES) >= FEWEST
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_the_reader_says_what_is_wrong(name: str, tmp_path: Path) -> None:
+def test_the_reader_gives_the_expected_message(name: str, tmp_path: Path) -> None:
     bad = FILES[name]
     path = written(bad, tmp_path)
     caught = []
@@ -64,8 +64,8 @@ def test_the_reader_says_what_is_wrong(name: str, tmp_path: Path) -> None:
         caught.append(refusal(lambda: open_params(path)))
     else:
         with open_params(path) as params:
-            (asked_for,) = params
-            caught += [refusal(lambda: params.pieces(asked_for)), refusal(lambda: params[asked_for])]
+            (array,) = params
+            caught += [refusal(lambda: params.pieces(array)), refusal(lambda: params[array])]
     for message in caught:
         assert message.startswith(f"{path}: ")
         assert bad.message in message
@@ -108,22 +108,22 @@ def test_every_command_ends_in_exit_3_and_one_line(
 
 
 def failed(result: Result, *, expected: str) -> str:
-    """The only line that a command printed; it ended in exit 3."""
+    """Check that a command ended with exit code 3, and return the only line that it printed."""
     assert (result.exit_code, result.stdout) == (3, ""), result.output
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
-    assert expected in line
+    assert expected.replace("`max_arrays=32769`", "--max-arrays 32769") in line
     return line
 
 
-def test_json_has_the_message_too(tmp_path: Path) -> None:
+def test_the_json_of_an_error_has_the_message(tmp_path: Path) -> None:
     bad = FILES["list-repeated-name-with-control-characters.params"]
     result = run("extract", written(bad, tmp_path), tmp_path / "x.npz", "--json")
     assert bad.message in json.loads(result.stdout)["error"]["message"]
 
 
 def bomb() -> bytes:
-    """An archive of 130 kB, of which one deflated member unpacks to 128 MiB of zeros and says so."""
+    """Make an archive of 130 kB whose one deflated member unpacks to 128 MiB of zeros, as its headers say."""
     packer = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = bytes(2**20)
     data = b"".join(packer.compress(piece) for _ in range(128)) + packer.flush()
@@ -134,7 +134,7 @@ def bomb() -> bytes:
 
 
 def many_members() -> bytes:
-    """An archive of as many members as are read."""
+    """Make an archive of as many members as are read."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as target:
         for number in range(MAX_ARRAYS):
@@ -184,17 +184,17 @@ def test_the_limit_on_arrays_can_be_raised_and_lowered(fixtures: Path, tmp_path:
         result = run(arguments[0], source, *arguments[1:], "--max-arrays", 40)
         assert result.exit_code == 3
         assert "announces 42 arrays; at most 40 are read. If the file is what it should be, raise the" in result.stderr
-        assert "limit with --max-arrays 42 (max_arrays in Python)" in result.stderr
+        assert result.stderr.endswith("limit with --max-arrays 42\n")
 
 
 def test_names_together_have_a_limit(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     halves = ["a" * 2**19, "b" * 2**19]
     for extra, refused in (([], False), (["c"], True)):
-        called = halves + extra
-        path.write_bytes(list_file(*[u32(0)] * len(called), table=names(*called)))
+        in_file = halves + extra
+        path.write_bytes(list_file(*[u32(0)] * len(in_file), table=names(*in_file)))
         if refused:
             assert "name 3 of 3 has 1 bytes at byte" in refusal(lambda: open_params(path, max_arrays=9))
         else:
             with open_params(path, max_arrays=9) as params:
-                assert list(params.header) == called
+                assert list(params.header) == in_file
