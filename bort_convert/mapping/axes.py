@@ -1,13 +1,13 @@
-"""Strings of axes: a tensor's shape by the names of its axes, such as `"vocab_size 3*hidden_size hidden_size/2 max_positions+2 1"`.
+"""Shapes by the names of their axes: `"vocab_size 3*hidden_size hidden_size/2 max_positions+2 1"`.
 
-An axis is a name, a multiple or a part of one, one and some more, or a number.
+Each axis is a name, a multiple or a fraction of a named size, a named size and some more, or a number.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_OLD_NAMES: Final = {
+_NAMES_IN_0_1: Final = {
     "vocab": "vocab_size",
     "units": "hidden_size",
     "hidden": "intermediate_size",
@@ -24,47 +24,63 @@ _OLD_NAMES: Final = {
     "heads": "attention_heads",
     "types": "type_vocab_size",
 }
-"""Names of 0.1 -> today's, in `conversion.json` and recorded traces; they are read for one release."""
 
 
-def sizes(dims: str, bound: Mapping[str, int]) -> Shape:
-    """The shape that a string of axes means: `"vocab_size 3*hidden_size max_positions+2 1"`; see `split_axis`.
+class Axis(NamedTuple):
+    """One axis of a shape: `factor * dims[name] + offset`, or `offset` alone where there is no name.
 
-    Raises:
-        KeyError: a name is not bound.
+    Attributes:
+        factor: 3 in "3*hidden_size", a half in "hidden_size/2".
+        name: the named size, "" for a plain number.
+        offset: 2 in "max_positions+2", the number itself in "1".
     """
-    return tuple(_size(axis, bound) for axis in dims.split())
+
+    factor: Fraction | int
+    name: str
+    offset: int
+
+    def size(self, dims: Mapping[str, int]) -> int:
+        """The number of elements along the axis.
+
+        Raises:
+            KeyError: `dims` has no size of this name.
+        """
+        return int(self.factor * dims[self.name]) + self.offset if self.name else self.offset
+
+    def __str__(self) -> str:
+        if not self.name:
+            return str(self.offset)
+        multiple = self.name if self.factor.numerator == 1 else f"{self.factor.numerator}*{self.name}"
+        fraction = multiple if self.factor.denominator == 1 else f"{multiple}/{self.factor.denominator}"
+        return f"{fraction}+{self.offset}" if self.offset else fraction
 
 
 @cache
-def split_axis(axis: str) -> tuple[Fraction | int, str, int]:
-    """An axis as (factor, name, more): `"3*units"` is (3, "units", 0), `"positions+2"` is (1, "positions", 2).
-
-    The factor of `"hidden_size/2"` is a half.
-
-    A number has no name and stands in `more`: `"7"` is (0, "", 7).
-    """
-    if axis.isdigit():
-        return 0, "", int(axis)
-    product, _, more = axis.partition("+")
+def parse_axis(text: str) -> Axis:
+    """Parse one axis, such as `"3*hidden_size+2"`; `str` of an `Axis` is the way back."""
+    if text.isdigit():
+        return Axis(0, "", int(text))
+    product, _, offset = text.partition("+")
     multiple, _, divisor = product.partition("/")
     factor, _, name = multiple.rpartition("*")
-    whole = int(factor or 1)  # a fraction only where there is one: it takes ten times as long to reckon with
-    return Fraction(whole, int(divisor)) if divisor else whole, name, int(more or 0)
+    whole = int(factor or 1)  # an int where it can be one: arithmetic with a Fraction takes ten times as long
+    return Axis(Fraction(whole, int(divisor)) if divisor else whole, name, int(offset or 0))
 
 
-def joined_axis(factor: Fraction | int, name: str, more: int) -> str:
-    """What `split_axis` takes apart."""
-    multiple = name if factor.numerator == 1 else f"{factor.numerator}*{name}"
-    product = multiple if factor.denominator == 1 else f"{multiple}/{factor.denominator}"
-    return str(more) if not name else f"{product}+{more}" if more else product
+def shape_of(axes: str, dims: Mapping[str, int]) -> Shape:
+    """The shape of a tensor with these axes, such as `"vocab_size hidden_size"`.
+
+    Raises:
+        KeyError: `dims` has no size of a name in `axes`.
+    """
+    return tuple(parse_axis(axis).size(dims) for axis in axes.split())
 
 
-def _size(axis: str, bound: Mapping[str, int]) -> int:
-    factor, name, more = split_axis(axis)
-    return int(factor * bound[name]) + more if name else more
+def bind_axes(axes: str, dims: Mapping[str, int]) -> str:
+    """Replace the names in `axes` by their sizes: `"1 3*hidden_size"` becomes `"1 96"`."""
+    return " ".join(str(size) for size in shape_of(axes, dims))
 
 
 def current_names(values: Mapping[str, Value]) -> dict[str, Value]:
-    """The same values by today's names of axes and hyperparameters, from files that 0.1 wrote."""
-    return {_OLD_NAMES.get(name, name): value for name, value in values.items()}
+    """Rename sizes and hyperparameters in a `conversion.json` or a trace of release 0.1 to their names today."""
+    return {_NAMES_IN_0_1.get(name, name): value for name, value in values.items()}

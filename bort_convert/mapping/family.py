@@ -1,7 +1,7 @@
-"""Families of models, as data: tables of rows, the published variants, and the target model's config.
+"""A model family as data: its tables, its published sizes and the config of its target model.
 
-Each module in `families/` defines one as `FAMILY`; adding a family is adding a file there. One whose name begins with
-an underscore is none: it holds what several share.
+Each module in `bort_convert/models/` defines one as `FAMILY`; a module whose name begins with an underscore holds what
+several families share.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bort_convert.errors import MappingError, VariantError
+from bort_convert.errors import MappingError, OptionError, VariantError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from bort_convert.mapping.rows import Rows
 
 Hyperparameter: TypeAlias = str | int | float | bool
-"""What a config says and shapes do not: attention heads, an activation, an epsilon."""
+"""A value that a config has and shapes do not show: attention heads, an activation, an epsilon."""
 
 GLUONNLP_VERSIONS: Final = ("0.8", "0.9.0", "0.9.1", "0.9.2", "0.10")
-"""The releases of gluonnlp that a family can tell apart, bug fixes taken together where they compute the same."""
+"""The releases of gluonnlp that compute differently; a bug-fix release that computes the same is not listed."""
 
 MODULE_OVERRIDES: Final = {
     "head_layer_norm_eps": "the head's LayerNorm epsilon",
     "head_hidden_act": "the head's activation",
     "embedding_layer_norm_eps": "the embeddings' LayerNorm epsilon",
 }
-"""What an original can have of its own in one place, where the target config has one fact for the whole model."""
+"""Hyperparameters of a single module, where the target config has one value for the whole model."""
 
 
 def module_overrides(hyperparameters: Mapping[str, Hyperparameter]) -> dict[str, Hyperparameter]:
-    """Those of a model's hyperparameters that its config has no place for: `head_hidden_act`, where it is not `hidden_act`."""
+    """Select the module overrides that differ from the model's own value: `head_hidden_act` from `hidden_act`."""
     return {
         name: hyperparameters[name]
         for name in MODULE_OVERRIDES
@@ -42,13 +42,13 @@ def module_overrides(hyperparameters: Mapping[str, Hyperparameter]) -> dict[str,
 
 @dataclass(frozen=True)
 class Table:
-    """One form of a family's checkpoints: with its backbone at the top, say, or inside a classifier.
+    """One form of a family's checkpoints, such as the language model or the classifier.
 
     Attributes:
-        title: what such a file is, as in "language model".
+        title: name of the form, as in "language model".
         all_rows: rows of every form, including those that `when`/`unless` switch off.
-        architectures: the target class, and the optional groups that it has a place for, once for each class.
-        enabled: the hyperparameters that are true of the model, which choose the rows.
+        architectures: target classes, each with the titles of the optional groups that it has a place for.
+        enabled: hyperparameters that are true; they decide which rows count.
     """
 
     title: str
@@ -57,31 +57,37 @@ class Table:
     enabled: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        sources = Counter(slot.name for row in self.rows for slot in row.sources)
+        sources = Counter(source.name for row in self.rows for source in row.sources)
         targets = Counter(target for row in self.rows for target in row.targets)
         if twice := [name for names in (sources, targets) for name, count in names.items() if count > 1]:
             raise ValueError(f"{self.title}: the table names {', '.join(twice)} twice")
 
     @property
     def rows(self) -> Rows:
-        """The rows that count."""
+        """The rows that count, by `enabled`."""
         return tuple(row for row in self.all_rows if row.when in {"", *self.enabled} and row.unless not in self.enabled)
 
     def architecture(self, groups: frozenset[str]) -> str:
-        """The target class for a file that has these optional groups.
+        """The target class for a checkpoint that has these optional groups.
 
         Raises:
-            MappingError: no class has a place for them together.
+            MappingError: no class has a place for all of them.
         """
-        for name, *places in self.architectures:
+        for architecture, *places in self.architectures:
             if frozenset(places) == groups:
-                return name
+                return architecture
         raise MappingError(f"{self.title}: no target class has a place for {', '.join(sorted(groups))} together")
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A published size: the sizes that it goes by, and what shapes cannot show of it."""
+    """A published size of a family.
+
+    Attributes:
+        name: as it was published, such as "bort_4_8_768_1024".
+        dims: sizes that identify it, by the names of axes.
+        hyperparameters: its hyperparameters where they differ from those of other sizes, such as `attention_heads`.
+    """
 
     name: str
     dims: Mapping[str, int]
@@ -90,10 +96,13 @@ class Variant:
 
 @dataclass(frozen=True)
 class ConfigKey:
-    """A key of the target config: the axis or fact whose value it has, or a constant.
+    """A key of the target config, with the source of its value.
 
     Attributes:
-        plus: what the target model counts more than the axis has.
+        name: the key.
+        source: axis or hyperparameter that has the value, "" for a constant.
+        constant: the value where there is no source.
+        plus: added to the value of the source.
     """
 
     name: str
@@ -102,23 +111,22 @@ class ConfigKey:
     plus: int = 0
 
     def value(self, known: Mapping[str, Hyperparameter]) -> object:
-        """What it says of a model with these axes and hyperparameters."""
+        """The value for a model with these sizes and hyperparameters."""
         value = known[self.source] if self.source else self.constant
         return value + self.plus if self.plus and isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
 class ModuleLayout:
-    """Where the target backbone has what `verify` looks at: paths of modules, from the backbone on.
+    """Where `verify` finds the modules of the target backbone, by their paths from the backbone on.
 
     Attributes:
-        embeddings: its output goes into the first layer.
+        embeddings: module whose output enters the first layer.
         layers: the list of layers.
-        positions: the table of position embeddings; "" where the backbone is given no positions.
-        final_norm: the LayerNorm behind the last layer, "" without one.
-        batch_axis: which axis of what embeddings and layers give is the batch: 0, or 1 behind the tokens.
-        sinusoids: the method that makes positions from (offsets, frequencies), "" without one: the class computes them
-            in float32, whatever its own precision.
+        positions: table of position embeddings, "" where the backbone takes no position ids.
+        final_norm: LayerNorm behind the last layer, "" without one.
+        batch_axis: batch axis in the outputs of embeddings and layers: 0, or 1 behind the tokens.
+        sinusoids: method that computes positions from (offsets, frequencies) in float32, "" without one.
     """
 
     embeddings: str = "embeddings"
@@ -131,25 +139,26 @@ class ModuleLayout:
 
 @dataclass(frozen=True)
 class Family:
-    """All there is to know of a family.
+    """A model family: the data that a conversion of its checkpoints needs, in either direction.
 
     Attributes:
-        name: as `--family` takes it.
-        title: as a person would say it.
-        tables: the forms that its checkpoints come in; no file fits two of them.
+        name: the family's name, an argument such as "bert".
+        title: the family's name in prose, such as "BERT".
+        tables: the forms of its checkpoints; no checkpoint fits two of them.
         variants: the published sizes.
-        hyperparameters: what is the same in every variant; what is missing here and there has to be given.
-        config: the target config, key by key.
-        base: the prefix of the backbone's targets, dropped where the target class is the backbone itself.
-        base_class: that class.
-        tokenizer: the kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
-        mxnet_module: the module in verification/mxnet_process that builds the network in MXNet.
-        layout: where the target backbone has its layers.
-        by_version: a release of gluonnlp, or several of one beginning -> the hyperparameters that differ in what it trained.
-        gluonnlp_name: the name in gluonnlp where it differs: its classes' names begin with it, and a fine-tuned model
-            holds the backbone under it.
-        pooler: whether the backbone's class has a pooler, unless it is told to have none.
-        aliases: second names that transformers may write for a tied tensor: the end of each -> the end of the first.
+        hyperparameters: hyperparameters of every variant. One that is missing here and in the variant must be given.
+        config: keys of the target config.
+        base: prefix of the backbone's targets; removed where the target class is the backbone itself.
+        base_class: target class of the backbone.
+        tokenizer: kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
+        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet.
+        layout: modules of the target backbone, for `verify`.
+        by_version: gluonnlp version, or the beginning of several -> hyperparameters that differ in models that it
+            trained.
+        gluonnlp_name: name in gluonnlp, where it differs from `name`: its class names begin with it, and a fine-tuned
+            model holds the backbone under it.
+        pooler: True if the class of the backbone has a pooler unless it is told otherwise.
+        aliases: names that transformers may write for tied tensors: end of the alias -> end of the original.
     """
 
     name: str
@@ -170,64 +179,64 @@ class Family:
 
     @property
     def source_name(self) -> str:
-        """What gluonnlp calls it."""
+        """The family's name in gluonnlp."""
         return self.gluonnlp_name or self.name
 
     @property
     def model_type(self) -> object:
-        """What transformers calls the target model's kind."""
+        """The `model_type` of the target config."""
         return next(key.constant for key in self.config if key.name == "model_type")
 
     def for_version(self, gluonnlp_version: str) -> Family:
-        """The same family as a release of gluonnlp trained it: other hyperparameters, and the rows that they choose.
+        """The same family as one gluonnlp version trained it: with its hyperparameters, and the rows that they enable.
 
         Args:
-            gluonnlp_version: the release, such as "0.9.2"; "0.9" for any that begins so, if all compute the same.
+            gluonnlp_version: a version such as "0.9.2", or "0.9" where all versions that begin so compute the same.
 
         Raises:
-            VariantError: no such release is known, or it is not told apart from one that computes something else.
+            OptionError: the version is not known.
+            VariantError: the version stands for several that compute differently.
         """
-        meant = [
-            release
-            for release in GLUONNLP_VERSIONS
-            if _begins(release, gluonnlp_version) or _begins(gluonnlp_version, release)
+        versions = [
+            version
+            for version in GLUONNLP_VERSIONS
+            if _is_part_of(version, gluonnlp_version) or _is_part_of(gluonnlp_version, version)
         ]
-        if not meant:
+        if not versions:
+            raise OptionError("gluonnlp_version", gluonnlp_version, f"expected one of {', '.join(GLUONNLP_VERSIONS)}")
+        hyperparameters, *others = (self._hyperparameters_in(version) for version in versions)
+        if any(other != hyperparameters for other in others):
             raise VariantError(
-                f"no release of gluonnlp is known as {gluonnlp_version!r}; expected one of {', '.join(GLUONNLP_VERSIONS)}"
+                f"`gluonnlp_version={gluonnlp_version!r}`: the versions {', '.join(versions)} compute {self.title} "
+                "differently. Pass one of them",
+                missing=("gluonnlp_version",),
+                candidates=versions,
             )
-        told = [self._hyperparameters_of(release) for release in meant]
-        if any(hyperparameters != told[0] for hyperparameters in told):
-            raise VariantError(
-                f"the releases {', '.join(meant)} of gluonnlp do not all compute {self.title} alike; "
-                f"expected one of them, not {gluonnlp_version!r}"
-            )
-        enabled = frozenset(name for name, value in told[0].items() if value is True)
-        return replace(
-            self, hyperparameters=told[0], tables=tuple(replace(table, enabled=enabled) for table in self.tables)
-        )
+        enabled = frozenset(name for name, value in hyperparameters.items() if value is True)
+        tables = tuple(replace(table, enabled=enabled) for table in self.tables)
+        return replace(self, hyperparameters=hyperparameters, tables=tables)
 
-    def _hyperparameters_of(self, release: str) -> dict[str, Hyperparameter]:
-        known = (
-            hyperparameters for beginning, hyperparameters in self.by_version.items() if _begins(release, beginning)
-        )
-        return {
-            **self.hyperparameters,
-            **{name: value for hyperparameters in known for name, value in hyperparameters.items()},
-        }
+    def _hyperparameters_in(self, version: str) -> dict[str, Hyperparameter]:
+        hyperparameters = dict(self.hyperparameters)
+        for beginning, differing in self.by_version.items():
+            if _is_part_of(version, beginning):
+                hyperparameters |= differing
+        return hyperparameters
 
-    def expect_tokenizer(self) -> None:
-        """Refuse a vocabulary where no tokenizer can be made of it.
+    def expect_tokenizer(self, option: str, value: object) -> None:
+        """Refuse an argument that asks for a tokenizer where none of the family's kind can be made.
+
+        Args:
+            option: name of the argument, such as "vocab".
+            value: value of the argument.
 
         Raises:
-            VariantError: this family has a tokenizer of another kind than those that can be made.
+            OptionError: the family's `tokenizer` is "".
         """
         if not self.tokenizer:
-            raise VariantError(
-                f"no tokenizer of {self.title}'s kind can be made yet. Leave --vocab, --tokenizer and their like out"
-            )
+            raise OptionError(option, value, f"no tokenizer of {self.title}'s kind can be made yet. Leave it out")
 
 
-def _begins(release: str, with_: str) -> bool:
-    """Whether a release is one of those that another number means: 0.9.2 is one of 0.9, 0.10 none of 0.1."""
-    return f"{release}.".startswith(f"{with_}.")
+def _is_part_of(version: str, beginning: str) -> bool:
+    """True if `beginning` stands for `version` too: "0.9" for "0.9.2", but "0.1" not for "0.10"."""
+    return f"{version}.".startswith(f"{beginning}.")

@@ -1,15 +1,15 @@
-"""Which family a file belongs to, and what it is then: sizes, hyperparameters, the plan and the target config.
+"""Fit a checkpoint: find the one table that it does not disagree with, and with it family, plan and target config.
 
-A file belongs to the only table that it does not disagree with. What shapes cannot show comes from the variant whose
-sizes these are, or has to be given; it is never guessed.
+Names, dtypes and shapes suffice. A hyperparameter that no shape shows comes from the published size, or has to be
+given; it is never guessed.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from bort_convert.errors import MappingError, VariantError
+from bort_convert.errors import MappingError, OptionError, VariantError
 from bort_convert.mapping.planner import make_plan
 from bort_convert.mapping.source_names import structural_names
 
@@ -20,16 +20,23 @@ if TYPE_CHECKING:
     from bort_convert.mapping.family import Family, Hyperparameter, Table, Variant
     from bort_convert.mapping.plan import Plan
 
+HEADS: Final = "attention_heads"
+_ARGUMENTS: Final = {HEADS: "heads"}
+"""Hyperparameter -> the argument that gives it."""
+
 
 @dataclass(frozen=True)
 class Fit:
-    """A file, understood.
+    """A checkpoint and the table that it fits.
 
     Attributes:
-        variant: name of the published size, "" for any other.
-        hyperparameters: what shapes cannot show, complete.
+        family: its family.
+        table: the table.
+        variant: name of the published size, "" for any other size.
+        hyperparameters: the complete hyperparameters.
         names: structural name -> name in the file.
         architecture: the target class.
+        plan: every tensor's way to the target model.
     """
 
     family: Family
@@ -42,56 +49,22 @@ class Fit:
 
     @property
     def config(self) -> dict[str, object]:
-        """What the target model's config.json says of every such file: sizes, hyperparameters and constants."""
+        """The target config that follows from the family, the sizes and the hyperparameters."""
         values = {**self.hyperparameters, **self.plan.dims}
         config: dict[str, object] = {"architectures": [self.architecture]}
         config |= {key.name: key.value(values) for key in self.family.config}
         return config
 
 
-def fit(
-    header: Mapping[str, TensorSpec | None],
-    families: Iterable[Family],
-    *,
-    variant: str | None = None,
-    heads: int | None = None,
-) -> Fit:
-    """Find the table that a file fits, and what shapes cannot show.
-
-    Args:
-        header: name in the file -> dtype and shape; None for a record without a value.
-        families: those to try.
-        variant: insist on this published size.
-        heads: attention heads, for a size that was never published.
-
-    Raises:
-        MappingError: no table fits; it holds the disagreements with the closest one.
-        VariantError: a table fits, and what shapes cannot show is not known or contradicts what was given.
-    """
-    tried = [_try_table(header, family, table) for family in families for table in family.tables]
-    fitting = [attempt for attempt in tried if not attempt.plan.disagreements]
-    if not fitting:
-        raise no_table(tried, "file")
-    fitting = [attempt for attempt in fitting if is_published(attempt, variant)] or fitting
-    results = [_complete_or_error(attempt, variant, heads) for attempt in fitting]
-    complete = [result for result in results if isinstance(result, Fit)]
-    if len(complete) > 1 or (len(fitting) > 1 and not complete):
-        names = ", ".join(found.family.name for found in complete or fitting)
-        missing = "" if complete else ", and --heads N"
-        raise VariantError(
-            f"names and sizes fit more than one family: {names}. Pass --family with one of them{missing}"
-        )
-    if not complete:
-        raise next(result for result in results if isinstance(result, VariantError))
-    return complete[0]
-
-
 @dataclass(frozen=True)
-class Attempt:
-    """A table tried on a file: `plan.disagreements` says whether it fits.
+class Candidate:
+    """A table compared with a checkpoint.
 
     Attributes:
+        family: the family of the table.
+        table: the table.
         names: structural name -> name in the file.
+        plan: the plan, which holds the disagreements.
     """
 
     family: Family
@@ -99,16 +72,143 @@ class Attempt:
     names: Mapping[str, str]
     plan: Plan
 
+    @property
+    def fits(self) -> bool:
+        """True if there is no disagreement."""
+        return not self.plan.disagreements
 
-def _try_table(header: Mapping[str, TensorSpec | None], family: Family, table: Table) -> Attempt:
-    names, clashes = structural_names(header, table.rows)
-    plan = make_plan(table.rows, {name: header[found] for name, found in names.items()})
-    return Attempt(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
+    @property
+    def variant(self) -> Variant | None:
+        """The published size that has the sizes of the checkpoint, if any."""
+        return next((known for known in self.family.variants if known.dims.items() <= self.plan.dims.items()), None)
 
 
-def no_table(tried: Sequence[Attempt], what: str) -> MappingError:
-    """The error that no table fits: the disagreements with the one that has the fewest."""
-    closest = min(tried, key=lambda attempt: len(attempt.plan.disagreements))
+AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
+
+
+def fit(
+    specs: Mapping[str, TensorSpec | None],
+    families: Iterable[Family],
+    *,
+    variant: str | None = None,
+    heads: int | None = None,
+) -> Fit:
+    """Find the table that a checkpoint fits, and complete the hyperparameters.
+
+    Args:
+        specs: name in the file -> dtype and shape; None for a record without a value.
+        families: the families to try.
+        variant: name of the published size that it must have.
+        heads: number of attention heads, for a size that was never published.
+
+    Raises:
+        MappingError: no table fits; the error holds the disagreements with the closest one.
+        OptionError: `variant` or `heads` is wrong, or contradicts the checkpoint.
+        VariantError: two families fit, or a hyperparameter is not known.
+    """
+    if heads is not None and type(heads) is not int:
+        raise OptionError("heads", heads, "expected a whole number")
+    candidates = [_compare(specs, family, table) for family in families for table in family.tables]
+    fitting = [candidate for candidate in candidates if candidate.fits]
+    if not fitting:
+        raise no_table_fits(candidates, "file")
+    fitting = published_first(fitting) if variant is None else _of_variant(fitting, variant)
+    results = [_complete_or_error(candidate, heads) for candidate in fitting]
+    fits = [result for result in results if isinstance(result, Fit)]
+    errors = [result for result in results if not isinstance(result, Fit)]
+    if len(fits) == 1:
+        return fits[0]
+    if not fits and (len(errors) == 1 or isinstance(errors[0], OptionError)):
+        raise errors[0]
+    names = [found.family.name for found in fits or fitting]
+    raise several_families("names and sizes fit", names, missing=() if fits else ("heads",))
+
+
+def _compare(specs: Mapping[str, TensorSpec | None], family: Family, table: Table) -> Candidate:
+    names, clashes = structural_names(specs, table.rows)
+    plan = make_plan(table.rows, {structural: specs[name] for structural, name in names.items()})
+    return Candidate(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
+
+
+def published_first(fitting: list[AnyCandidate]) -> list[AnyCandidate]:
+    """The candidates of a published size; all of them where none has one."""
+    return [candidate for candidate in fitting if candidate.variant] or fitting
+
+
+def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:
+    """The candidates whose family has a variant of this name, after a check of its sizes."""
+    variants = [(candidate, variant) for candidate in fitting for variant in candidate.family.variants]
+    wanted = [(candidate, variant) for candidate, variant in variants if variant.name == name]
+    if not wanted:
+        families = ", ".join(dict.fromkeys(candidate.family.name for candidate in fitting))
+        known = ", ".join(dict.fromkeys(variant.name for _, variant in variants))
+        raise OptionError("variant", name, f"the file fits {families}; expected one of {known}")
+    for candidate, variant in wanted:
+        differing = [
+            f"{axis} is {candidate.plan.dims.get(axis)}, expected {size}"
+            for axis, size in variant.dims.items()
+            if candidate.plan.dims.get(axis) != size
+        ]
+        if differing:
+            raise OptionError("variant", name, f"the file has other sizes: {'; '.join(differing)}")
+    return [candidate for candidate, _ in wanted]
+
+
+def _complete_or_error(candidate: Candidate, heads: int | None) -> Fit | OptionError | VariantError:
+    try:
+        return complete_fit(candidate, heads)
+    except (OptionError, VariantError) as error:
+        return error
+
+
+def complete_fit(candidate: Candidate, heads: int | None) -> Fit:
+    """Complete the hyperparameters; remove the backbone's prefix where the target class is the backbone itself.
+
+    Args:
+        candidate: a table that fits.
+        heads: see `fit`.
+
+    Raises:
+        MappingError: no target class has a place for the optional groups together.
+        OptionError: `heads` is wrong, or contradicts the checkpoint.
+        VariantError: a hyperparameter is not known.
+    """
+    family, plan, variant = candidate.family, candidate.plan, candidate.variant
+    hyperparameters = {**family.hyperparameters, **(variant.hyperparameters if variant else {})}
+    if heads is not None:
+        _check_heads(heads, plan.dims, variant)
+        if HEADS not in plan.dims:
+            hyperparameters[HEADS] = heads
+    known = {"", *hyperparameters, *plan.dims}
+    if unknown := [key.source for key in family.config if key.source not in known]:
+        raise _unknown_hyperparameters(family, plan.dims, unknown)
+    architecture = candidate.table.architecture(plan.groups)
+    plan = bind_hyperparameters(plan, hyperparameters)
+    if architecture == family.base_class:
+        plan = plan.without_prefix(family.base)
+    name = variant.name if variant else ""
+    return Fit(family, candidate.table, name, hyperparameters, candidate.names, architecture, plan)
+
+
+def bind_hyperparameters(plan: Plan, hyperparameters: Mapping[str, Hyperparameter]) -> Plan:
+    """Bind sizes that no shape shows, such as `attention_heads`, in the operations of a plan."""
+    return plan.bind({name: value for name, value in hyperparameters.items() if type(value) is int})
+
+
+def _check_heads(heads: int, dims: Mapping[str, int], variant: Variant | None) -> None:
+    published = variant.hyperparameters.get(HEADS, heads) if variant else heads
+    if variant and heads != published:
+        raise OptionError("heads", heads, f"{variant.name} has {published} attention heads. Leave `heads` out")
+    if heads != dims.get(HEADS, heads):
+        problem = f"the shapes are those of {dims[HEADS]} attention heads. Leave `heads` out"
+        raise OptionError("heads", heads, problem)
+    if heads < 1 or dims["hidden_size"] % heads:
+        raise OptionError("heads", heads, f"expected a number that divides hidden_size={dims['hidden_size']}")
+
+
+def no_table_fits(candidates: Sequence[Candidate], what: str) -> MappingError:
+    """The error for a file or directory that no table fits, with the disagreements of the closest one."""
+    closest = min(candidates, key=lambda candidate: len(candidate.plan.disagreements))
     count = len(closest.plan.disagreements)
     return MappingError(
         f"no family fits this {what}; the closest is {closest.family.name} ({closest.table.title}), with {count:,} "
@@ -117,86 +217,30 @@ def no_table(tried: Sequence[Attempt], what: str) -> MappingError:
     )
 
 
-def _complete_or_error(attempt: Attempt, variant: str | None, heads: int | None) -> Fit | VariantError:
-    try:
-        return complete(attempt, variant, heads)
-    except VariantError as error:
-        return error
-
-
-def complete(attempt: Attempt, variant: str | None, heads: int | None) -> Fit:
-    """Add the hyperparameters; drop the backbone's prefix where the backbone is all there is.
+def several_families(what: str, names: Iterable[str], missing: Sequence[str] = ()) -> VariantError:
+    """The error for tensors that fit tables of several families.
 
     Args:
-        attempt: one that fits.
-        variant: see `fit`.
-        heads: see `fit`.
-
-    Raises:
-        MappingError: no target class has a place for the optional groups together.
-        VariantError: what shapes cannot show is not known or contradicts what was given.
+        what: subject and verb of the message, such as "the directory fits".
+        names: names of the families.
+        missing: further arguments that have to be given.
     """
-    family, plan = attempt.family, attempt.plan
-    found = variant_of(family, plan.dims, variant)
-    hyperparameters = dict(family.hyperparameters) | (dict(found.hyperparameters) if found else {})
-    if heads is not None and _checked_heads(heads, plan.dims, found) != plan.dims.get("attention_heads"):
-        hyperparameters["attention_heads"] = heads
-    if missing := [key.source for key in family.config if key.source not in {"", *hyperparameters, *plan.dims}]:
-        sizes = " ".join(f"{name}={size}" for name, size in plan.dims.items())
-        published = ", ".join(known.name for known in family.variants)
-        raise VariantError(
-            f"{sizes} match no published {family.title} ({published}); {', '.join(missing)} cannot be read "
-            f"from shapes. {' '.join(f'Pass --{name} N' for name in missing)}"
-        )
-    architecture = attempt.table.architecture(plan.groups)
-    plan = bound(plan, hyperparameters)
-    if architecture == family.base_class:
-        plan = plan.without_prefix(family.base)
-    return Fit(family, attempt.table, found.name if found else "", hyperparameters, attempt.names, architecture, plan)
+    families = tuple(dict.fromkeys(names))
+    also = "".join(f", and `{name}=N`" for name in missing)
+    return VariantError(
+        f"{what} more than one family: {', '.join(families)}. Pass `family=NAME` with one of them{also}",
+        missing=("family", *missing),
+        candidates=families,
+    )
 
 
-def bound(plan: Plan, hyperparameters: Mapping[str, Hyperparameter]) -> Plan:
-    """A plan whose operations know the sizes that no shape shows, such as the number of heads."""
-    return plan.bind({name: value for name, value in hyperparameters.items() if type(value) is int})
-
-
-def is_published(attempt: Attempt, variant: str | None = None) -> bool:
-    """Whether the wanted variant is one of this family; where none is wanted, whether the sizes are one's."""
-    known = attempt.family.variants
-    if variant is not None:
-        return variant in {one.name for one in known}
-    return any(one.dims.items() <= attempt.plan.dims.items() for one in known)
-
-
-def variant_of(family: Family, dims: Mapping[str, int], wanted: str | None = None) -> Variant | None:
-    """The published size that these dims are, if any; the wanted one, or an error that says what differs."""
-    matching = (known for known in family.variants if known.dims.items() <= dims.items())
-    if wanted is None:
-        return next(matching, None)
-    by_name = {known.name: known for known in family.variants}
-    if wanted not in by_name:
-        raise VariantError(f"no variant of {family.name} is called {wanted!r}; known are {', '.join(by_name)}")
-    differing = [
-        f"{name} is {dims.get(name)}, expected {size}"
-        for name, size in by_name[wanted].dims.items()
-        if dims.get(name) != size
-    ]
-    if differing:
-        raise VariantError(f"the file is no {wanted}: {'; '.join(differing)}")
-    return by_name[wanted]
-
-
-def _checked_heads(heads: int, dims: Mapping[str, int], variant: Variant | None) -> int:
-    if variant and variant.hyperparameters.get("attention_heads", heads) != heads:
-        raise VariantError(
-            f"{variant.name} has {variant.hyperparameters['attention_heads']} attention heads; --heads {heads} contradicts it. "
-            "Leave --heads out"
-        )
-    if dims.get("attention_heads", heads) != heads:
-        raise VariantError(
-            f"by their shapes, the tensors are of {dims['attention_heads']} attention heads; --heads {heads} contradicts them. "
-            "Leave --heads out"
-        )
-    if heads < 1 or dims["hidden_size"] % heads:
-        raise VariantError(f"--heads {heads} does not divide the hidden size, units={dims['hidden_size']}")
-    return heads
+def _unknown_hyperparameters(family: Family, dims: Mapping[str, int], unknown: Sequence[str]) -> VariantError:
+    sizes = " ".join(f"{axis}={size}" for axis, size in dims.items())
+    variants = ", ".join(variant.name for variant in family.variants)
+    missing = [_ARGUMENTS[name] for name in unknown if name in _ARGUMENTS]
+    advice = "".join(f". Pass `{argument}=N`" for argument in missing)
+    return VariantError(
+        f"{sizes} match no published {family.title} ({variants}); {', '.join(unknown)} cannot be read from "
+        f"shapes{advice}",
+        missing=missing,
+    )

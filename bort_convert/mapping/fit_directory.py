@@ -1,6 +1,7 @@
-"""Which family's table can have made a directory: found from its tensors' names and shapes, and from config.json.
+"""Fit a transformers directory: find the table whose targets it holds, from names, shapes and config.json.
 
-The way back starts here: the sizes are bound by the targets, and the checkpoint's header follows from the sizes.
+The way back to a checkpoint starts here. The targets bind the sizes, and the sizes give the names and shapes of the
+sources.
 """
 
 from __future__ import annotations
@@ -11,10 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, VariantError, printable
-from bort_convert.mapping.axes import sizes
-from bort_convert.mapping.fit import Attempt, Fit, bound, complete, is_published, no_table, variant_of
+from bort_convert.mapping.axes import shape_of
+from bort_convert.mapping.fit import (
+    HEADS,
+    Candidate,
+    Fit,
+    bind_hyperparameters,
+    complete_fit,
+    no_table_fits,
+    published_first,
+    several_families,
+)
 from bort_convert.mapping.planner import describe, make_plan
-from bort_convert.mapping.rows import targets_of
+from bort_convert.mapping.rows import target_rows
 from bort_convert.mapping.source_names import prefixed_names
 from bort_convert.mapping.target_names import map_names
 
@@ -26,179 +36,211 @@ if TYPE_CHECKING:
     from bort_convert.mapping.rows import Row, Rows
     from bort_convert.mapping.target_names import NameMap
 
-    Header = Mapping[str, TensorSpec]
+    Specs = Mapping[str, TensorSpec]
+    Config = Mapping[str, Any]
 
-_STOCK: Final = {
+_TIED: Final = "tie_word_embeddings"
+# Keys that change what the target class computes, and the one value that GluonNLP has a model for.
+_REQUIRED_CONFIG: Final = {
     "is_decoder": False,
     "add_cross_attention": False,
     "position_embedding_type": "absolute",
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
 }
-_TIED: Final = "tie_word_embeddings"
-_HEADS: Final = "attention_heads"
 
 
 @dataclass(frozen=True)
 class FittedDirectory:
-    """A directory, understood.
+    """A directory and the table that can have made it.
 
     Attributes:
-        fit: what it is; the plan's targets have the table's names, the backbone's prefix included.
-        sources: structural name -> dtype and shape, aliases included.
-        name_map: the directory's own names.
-        notes: what a checkpoint cannot say of it.
+        fit: the fit of the checkpoint; targets in its plan keep the backbone's prefix.
+        sources: structural name -> dtype and shape of each source, aliases included.
+        name_map: the names in the directory.
+        notes: lines for people about config values that a checkpoint has no place for.
     """
 
     fit: Fit
-    sources: Header
+    sources: Specs
     name_map: NameMap
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _DirectoryCandidate(Candidate):
+    """A table compared with a directory, and what the directory has if the table fits; see `FittedDirectory`."""
+
+    sources: Specs
+    name_map: NameMap
+
+
 def fit_directory(
-    header: Header, config: Mapping[str, Any], families: Iterable[Family], *, table: str = "", prefixed: bool = False
+    specs: Specs, config: Config, families: Iterable[Family], *, table: str = "", prefixed: bool = False
 ) -> FittedDirectory:
     """Find the table whose targets a directory holds.
 
     Args:
-        header: name in the directory -> dtype and shape.
-        config: its config.json.
-        families: those to try.
-        table: title of the table, where it is known. Else a family's first one that fits is taken.
-        prefixed: prefer one that has prefixed names for all of its tensors.
+        specs: name in the directory -> dtype and shape.
+        config: content of its config.json.
+        families: the families to try.
+        table: title of the table, if it is known; else the first one of a family that fits is taken.
+        prefixed: True to prefer a table that has prefixed names for all of its tensors.
 
     Raises:
-        MappingError: no table fits; it holds the disagreements with the closest one.
-        VariantError: tables of two families fit, or what shapes cannot show is not known.
+        MappingError: no table fits; the error holds the disagreements with the closest one.
+        VariantError: tables of two families fit.
     """
-    tried = [
-        _try_table(header, config, family, known)
+    candidates = [
+        _compare(specs, config, family, known)
         for family in families
         for known in family.tables
         if table in {"", known.title}
     ]
-    fitting = [one for one in tried if not one.attempt.plan.disagreements]
+    fitting = published_first([candidate for candidate in candidates if candidate.fits])
     if not fitting:
-        raise no_table([one.attempt for one in tried], "directory")
-    fitting = [one for one in fitting if is_published(one.attempt)] or fitting
-    if len(names := {one.attempt.family.name: None for one in fitting}) > 1:
-        raise VariantError(f"the directory fits more than one family: {', '.join(names)}. Pass --family with one")
+        raise no_table_fits(candidates, "directory")
+    names = [candidate.family.name for candidate in fitting]
+    if len(set(names)) > 1:
+        raise several_families("the directory fits", names)
     if prefixed:
-        fitting = [one for one in fitting if not unprefixed(one.attempt)] or fitting
+        fitting = [candidate for candidate in fitting if not unprefixed(candidate)] or fitting
     chosen, *others = fitting
-    attempt = chosen.attempt
-    notes = _notes(attempt, config)
-    if others:
-        titles = " or ".join(f"'{other.attempt.table.title}'" for other in others)
-        notes += (f"written as '{attempt.table.title}'; what a directory holds does not tell it from {titles}",)
-    name_map = map_names(header, attempt.family.base, attempt.family.aliases)
-    fit = complete(attempt, None, _heads(attempt, config)[1])
-    fit = replace(fit, plan=bound(attempt.plan, fit.hyperparameters))
-    return FittedDirectory(fit, chosen.sources, name_map, notes)
+    fit = complete_fit(chosen, _heads_in(config, chosen))
+    fit = replace(fit, plan=bind_hyperparameters(chosen.plan, fit.hyperparameters))
+    return FittedDirectory(fit, chosen.sources, chosen.name_map, tuple(_notes(chosen, others, config)))
 
 
-def unprefixed(found: Attempt | Fit) -> list[str]:
-    """The structural names of tensors that a table has no prefixed name for, aliases left out."""
-    names = [name for step in found.plan.steps for name in step.sources]
-    known = prefixed_names(names, found.table.rows, found.family.source_name)
-    return [name for name in names if name not in known]
+def unprefixed(fitted: Candidate | Fit) -> list[str]:
+    """Structural names of the sources that have no prefixed name in the table; aliases do not count."""
+    names = [name for step in fitted.plan.steps for name in step.sources]
+    prefixed = prefixed_names(names, fitted.table.rows, fitted.family.source_name)
+    return [name for name in names if name not in prefixed]
 
 
-@dataclass(frozen=True)
-class _Tried:
-    attempt: Attempt
-    sources: Header
+def _compare(specs: Specs, config: Config, family: Family, table: Table) -> _DirectoryCandidate:
+    name_map = map_names(specs, family.base, family.aliases)
+    targets = {target: specs[name] for target, name in name_map.targets.items()}
+    plan, sources = _plan_from_targets(table.rows, targets)
+    plan = replace(plan, disagreements=(*name_map.clashes, *plan.disagreements))
+    names = {name: name for name in sources}
+    candidate = _DirectoryCandidate(family, table, names, plan, sources, name_map)
+    if candidate.fits:
+        problems = tuple(_config_problems(candidate, config))
+        candidate = replace(candidate, plan=replace(plan, disagreements=problems))
+    return candidate
 
 
-def _try_table(header: Header, config: Mapping[str, Any], family: Family, table: Table) -> _Tried:
-    name_map = map_names(header, family.base, family.aliases)
-    targets = {target: header[name] for target, name in name_map.targets.items()}
-    mirror = make_plan(targets_of(table.rows), targets)
-    if problems := (*name_map.clashes, *mirror.disagreements):
-        return _Tried(Attempt(family, table, {}, replace(mirror, disagreements=problems)), {})
-    sources, lost = _sources(table.rows, mirror, targets)
-    if lost:
-        return _Tried(Attempt(family, table, {}, replace(mirror, disagreements=lost)), {})
-    plan = make_plan(table.rows, sources)
-    problems = tuple(
-        f"{printable(targets[spec.name].name)}: found {describe(targets[spec.name])}, expected {describe(spec)}"
-        for step in plan.steps
-        for spec in step.targets
-        if (targets[spec.name].dtype, targets[spec.name].shape) != (spec.dtype, spec.shape)
-    )
-    attempt = Attempt(family, table, {name: name for name in sources}, plan)
-    try:
-        problems = (*plan.disagreements, *problems) or tuple(_config_problems(attempt, config))
-    except (MappingError, VariantError) as error:
-        problems = (str(error),)
-    return _Tried(replace(attempt, plan=replace(plan, disagreements=problems)), sources)
+def _plan_from_targets(rows: Rows, targets: Specs) -> tuple[Plan, Specs]:
+    """Make the plan that makes these targets: they bind the sizes, and the sizes give the sources.
+
+    Returns:
+        The plan, and the sources by their structural names.
+    """
+    target_plan = make_plan(target_rows(rows), targets)
+    present = [row for row in rows if not row.group or row.group in target_plan.groups]
+    if target_plan.disagreements:
+        return target_plan, {}
+    if problems := tuple(_lost_sources(present, target_plan.dims)):
+        return replace(target_plan, disagreements=problems), {}
+    sources = _sources(present, target_plan.dims, targets)
+    plan = make_plan(rows, sources)
+    return replace(plan, disagreements=(*plan.disagreements, *_wrong_targets(plan, targets))), sources
 
 
-def _sources(rows: Rows, mirror: Plan, targets: Header) -> tuple[dict[str, TensorSpec], tuple[str, ...]]:
-    """The header of the checkpoint that these targets came from; and what cannot come back, with the reason."""
-    found: dict[str, TensorSpec] = {}
-    lost: list[str] = []
-    chosen = [row for row in rows if not row.group or row.group in mirror.groups]
-    for row in sorted(chosen, key=lambda row: bool(row.tied_to)):
-        for numbers in _numbers(row, mirror.dims):
-            for slot in row.sources:
-                name = slot.name.format(**numbers)
+def _lost_sources(rows: Iterable[Row], dims: Mapping[str, int]) -> Iterator[str]:
+    """A line for each source that a lossy operation left out."""
+    for row in rows:
+        if row.op.lossy and not row.tied_to:
+            for numbers in _numbers(row, dims):
+                for source in row.sources:
+                    name = source.name.format(**numbers)
+                    yield f"{name}: no directory holds it ({row.why}), and it cannot be made again"
+
+
+def _sources(rows: Iterable[Row], dims: Mapping[str, int], targets: Specs) -> dict[str, TensorSpec]:
+    """The sources that these targets were made from; aliases come last."""
+    sources: dict[str, TensorSpec] = {}
+    any_dtype = next(iter(targets.values())).dtype
+    for row in sorted(rows, key=lambda row: bool(row.tied_to)):
+        for numbers in _numbers(row, dims):
+            for source in row.sources:
+                name = source.name.format(**numbers)
                 if row.tied_to:
-                    found[name] = replace(found[row.tied_to], name=name)
-                elif row.op.lossy:
-                    lost.append(f"{name}: no directory holds it ({row.why}), and it cannot be made again")
+                    sources[name] = replace(sources[row.tied_to], name=name)
                 else:
-                    made = row.targets[0].format(**numbers) if row.targets else next(iter(targets))
-                    found[name] = TensorSpec(name, targets[made].dtype, sizes(slot.dims, mirror.dims))
-    return found, tuple(lost)
+                    dtype = targets[row.targets[0].format(**numbers)].dtype if row.targets else any_dtype
+                    sources[name] = TensorSpec(name, dtype, shape_of(source.axes, dims))
+    return sources
 
 
 def _numbers(row: Row, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """What stands under a row's placeholder, one after the other; nothing, once, where it has none."""
-    text = "".join((*(slot.name for slot in row.sources), *row.targets))
+    """The numbers in place of a row's placeholder, one after the other; nothing, once, if it has no placeholder."""
+    text = " ".join((*(source.name for source in row.sources), *row.targets))
     if placeholder := re.search(r"{(\w+)}", text):
         yield from ({placeholder[1]: number} for number in range(dims[f"{placeholder[1]}s"]))
     else:
         yield {}
 
 
-def _heads(attempt: Attempt, config: Mapping[str, Any]) -> tuple[str, Any]:
-    """The config's key for attention heads and its value; "" and None where the size or the shapes say it."""
-    keys = [key.name for key in attempt.family.config if key.source == _HEADS]
-    if not keys or _HEADS in attempt.plan.dims or variant_of(attempt.family, attempt.plan.dims):
-        return "", None
-    return keys[0], config.get(keys[0])
+def _wrong_targets(plan: Plan, targets: Specs) -> Iterator[str]:
+    """A line for each target that has another dtype or shape than the plan makes."""
+    for step in plan.steps:
+        for expected in step.targets:
+            found = targets[expected.name]
+            if (found.dtype, found.shape) != (expected.dtype, expected.shape):
+                yield f"{printable(found.name)}: found {describe(found)}, expected {describe(expected)}"
 
 
-def _config_problems(attempt: Attempt, config: Mapping[str, Any]) -> Iterator[str]:
-    """What config.json says that the tensors contradict, or GluonNLP's model."""
-    family, plan = attempt.family, attempt.plan
-    key, heads = _heads(attempt, config)
-    if key and not (type(heads) is int and heads > 0 and plan.dims["hidden_size"] % heads == 0):
-        yield f"config.json: {key} is {_shown(heads)}, expected a number that divides {plan.dims['hidden_size']}"
+def _config_problems(candidate: Candidate, config: Config) -> Iterator[str]:
+    """A line for each value in config.json that contradicts the tensors or GluonNLP's model."""
+    family, plan = candidate.family, candidate.plan
+    heads = _heads_in(config, candidate)
+    if _heads_key(candidate) and not (type(heads) is int and heads > 0 and plan.dims["hidden_size"] % heads == 0):
+        divided = plan.dims["hidden_size"]
+        yield f"config.json: {_heads_key(candidate)} is {_shown(heads)}, expected a number that divides {divided}"
         return
-    expected = complete(attempt, None, heads).config
-    for known in family.config:
-        wanted, found = expected[known.name], config.get(known.name)
-        if found != wanted and (known.source or known.name == "model_type"):
-            by = "the tensors" if known.source in plan.dims else f"GluonNLP's {family.title}, and no tensor shows it"
-            yield f"config.json: {known.name} is {_shown(found)}, expected {_shown(wanted)} by {by}"
-    for name, stock in _STOCK.items():
-        if config.get(name, stock) != stock:
-            yield f"config.json: {name} is {_shown(config[name])}, expected {_shown(stock)}: GluonNLP has no such model"
+    try:
+        expected = complete_fit(candidate, heads).config
+    except (MappingError, VariantError) as error:
+        yield str(error)
+        return
+    for key in family.config:
+        value, found = expected[key.name], config.get(key.name)
+        if found != value and (key.source or key.name == "model_type"):
+            by = "the tensors" if key.source in plan.dims else f"GluonNLP's {family.title}, and no tensor shows it"
+            yield f"config.json: {key.name} is {_shown(found)}, expected {_shown(value)} by {by}"
+    for name, value in _REQUIRED_CONFIG.items():
+        if config.get(name, value) != value:
+            yield f"config.json: {name} is {_shown(config[name])}, expected {_shown(value)}: GluonNLP has no such model"
     if plan.aliases and config.get(_TIED, True) is not True:
         yield f"config.json: {_TIED} is {_shown(config[_TIED])}, expected true: GluonNLP has one matrix for both ends"
 
 
-def _notes(attempt: Attempt, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Keys of config.json that differ from the family's and do not change what the model computes."""
+def _heads_key(candidate: Candidate) -> str:
+    """The config's key for attention heads; "" where a published size or the shapes give their number."""
+    if HEADS in candidate.plan.dims or candidate.variant:
+        return ""
+    return next((key.name for key in candidate.family.config if key.source == HEADS), "")
+
+
+def _heads_in(config: Config, candidate: Candidate) -> Any:  # noqa: ANN401 - any JSON value
+    """The attention heads in config.json; None where nothing else is needed to know them."""
+    key = _heads_key(candidate)
+    return config.get(key) if key else None
+
+
+def _notes(chosen: Candidate, others: Iterable[Candidate], config: Config) -> Iterator[str]:
+    """Notes on config values that a checkpoint has no place for, and on other tables that fit."""
     differing = [
         f"{key.name} {_shown(config[key.name])}"
-        for key in attempt.family.config
+        for key in chosen.family.config
         if not key.source and key.name != _TIED and config.get(key.name, key.constant) != key.constant
     ]
-    return (f"a checkpoint has no place for these of config.json: {', '.join(differing)}",) if differing else ()
+    if differing:
+        yield f"a checkpoint has no place for these of config.json: {', '.join(differing)}"
+    if titles := " or ".join(f"'{other.table.title}'" for other in others):
+        yield f"written as '{chosen.table.title}'; what a directory holds does not tell it from {titles}"
 
 
 def _shown(value: object) -> str:

@@ -1,8 +1,8 @@
-"""Operations that one model family needs: gluonnlp 0.9's biases, attention heads, sinusoids.
+"""Operations that a single model family needs: gluonnlp 0.9's attention biases, an axis of heads, sinusoids.
 
 Source: dmlc/gluon-nlp v0.9.2, model/bert.py, DotProductSelfAttentionCell.hybrid_forward, mended in v0.10.0;
-scripts/language_model/transformer/transformer.py, PositionalEmbedding. transformers 5.23, models/xlnet/modeling_xlnet.py,
-XLNetModel.relative_positional_encoding.
+scripts/language_model/transformer/transformer.py, PositionalEmbedding. transformers 5.23,
+models/xlnet/modeling_xlnet.py, XLNetModel.relative_positional_encoding.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
 from bort_convert.lazy_numpy import np
-from bort_convert.mapping.axes import sizes
-from bort_convert.mapping.ops import Operation
+from bort_convert.mapping.axes import bind_axes, shape_of
+from bort_convert.mapping.ops import Op
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bort_convert.dtypes import Array, Shape
-    from bort_convert.mapping.ops import Op
 
 
 @dataclass(frozen=True)
-class Scramble(Operation):
-    """Reorder q/k/v biases trained with gluonnlp 0.9, which reads them interleaved per head.
+class Scramble(Op):
+    """Reorder q/k/v biases trained with gluonnlp 0.9, which interleaved them per head by mistake.
 
-    The kernel of gluonnlp 0.9 wants the three projections interleaved, head by head. It interleaves the weights, but
-    concatenates the biases whole: each of the three biases is read from pieces of all.
+    Its attention kernel reads the three projections interleaved, head by head. gluonnlp 0.9 interleaves the weights but
+    concatenates the biases whole, so that the kernel takes each bias from parts of all three.
 
     Attributes:
-        heads: how many pieces each vector has; 0 until `bind` is told.
+        parts: number of biases.
+        heads: attention heads; 0 until `bind` sets them.
     """
 
     name: ClassVar[str] = "scramble"
@@ -40,13 +40,13 @@ class Scramble(Operation):
     parts: int
     heads: int = 0
 
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        return dims
-
     def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:  # noqa: ARG002 - moves values of any dtype
         return replace(self, heads=dims.get("attention_heads", self.heads))
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        return axes
+
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         if len(set(shapes)) != 1 or len(shapes) != self.parts or len(shapes[0]) != 1:
             raise ValueError(f"expected {self.parts} vectors of one size, found {', '.join(map(str, shapes))}")
         if self.heads and shapes[0][0] % self.heads:
@@ -62,53 +62,93 @@ class Scramble(Operation):
         return tuple(np.split(whole.reshape(-1), self.parts))
 
 
+@dataclass(frozen=True)
+class Unfold(Op):
+    """Split one axis of a matrix into two, which come last: (m, a*b) to (m, a, b), or (a*b, m) to (m, a, b).
+
+    Attributes:
+        axes: the two axes, such as `"attention_heads head_dim"`; `bind` replaces names by sizes.
+        first: True to split the first axis of the matrix, False for the last one.
+    """
+
+    name: ClassVar[str] = "unfold"
+
+    axes: str
+    first: bool = False
+
+    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:  # noqa: ARG002 - moves values of any dtype
+        return replace(self, axes=bind_axes(self.axes, dims))
+
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        rows, columns = axes[0].split()
+        return (f"{columns if self.first else rows} {self.axes}",)
+
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        kept, size = reversed(shapes[0]) if self.first else shapes[0]
+        parts = shape_of(self.axes, {})
+        if size != prod(parts):
+            raise ValueError(
+                f"an axis of {size} cannot be cut into {' x '.join(map(str, parts))}, expected {prod(parts)}"
+            )
+        return ((kept, *parts),)
+
+    def forward(self, *arrays: Array) -> tuple[Array, ...]:
+        (array,) = arrays
+        (shape,) = self.target_shapes(array.shape)
+        return ((array.T if self.first else array).reshape(shape),)
+
+    def inverse(self, *arrays: Array) -> tuple[Array, ...]:
+        (array,) = arrays
+        matrix = array.reshape(len(array), prod(shape_of(self.axes, {})))
+        return (matrix.T if self.first else matrix,)
+
+
 _BASE: Final = 10000.0
-_ROUNDING: Final = {2: 2.0**-7, 4: 2.0**-21, 8: 2.0**-21}
-"""Bytes of a value -> what it may be off, relative to itself: a power function's last bits, of float32 or less."""
+_TOLERANCES: Final = {2: 2.0**-7, 4: 2.0**-21, 8: 2.0**-21}
+"""Bytes of a value -> relative error: the last bits of a power function in that precision, in float32 at best."""
 
 
-def exact_frequencies(units: int) -> Array:
-    """1 / 10000**(2i/units) for i from 0 up to units/2, (units/2,) float64."""
-    frequencies: Array = 1 / _BASE ** (np.arange(0.0, units, 2.0) / units)
+def exact_frequencies(hidden_size: int) -> Array:
+    """1 / 10000**(2i/hidden_size) for each i below hidden_size/2, as float64."""
+    frequencies: Array = 1 / _BASE ** (np.arange(0.0, hidden_size, 2.0) / hidden_size)
     return frequencies
 
 
 @dataclass(frozen=True)
-class Frequencies(Operation):
-    """One source, no target: the frequencies for `units`, which are made again on the way back.
+class Frequencies(Op):
+    """Leave out the constant frequencies of sinusoidal positions; `inverse` computes them.
 
     Attributes:
-        dims: the source's axes, names or sizes, such as `"1 units/2"`; there are as many frequencies as it has values.
-        dtype: of the source; the plan chooses it.
+        axes: of the source, such as `"1 hidden_size/2"`; `bind` replaces names by sizes.
+        dtype: of the source.
     """
 
     name: ClassVar[str] = "frequencies"
 
-    dims: str
+    axes: str
     dtype: str = "float32"
 
-    def axes(self, *dims: str) -> tuple[str, ...]:  # noqa: ARG002 - nothing is made
+    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:
+        return replace(self, axes=bind_axes(self.axes, dims), dtype=dtype or self.dtype)
+
+    def target_axes(self, *axes: str) -> tuple[str, ...]:  # noqa: ARG002 - there is no target
         return ()
 
-    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:
-        shape = " ".join(str(size) for size in sizes(self.dims, dims))
-        return replace(self, dims=shape, dtype=dtype or self.dtype)
-
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
-        if shapes != (sizes(self.dims, {}),):
-            raise ValueError(f"expected frequencies of the shape {sizes(self.dims, {})}")
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        if shapes != (shape_of(self.axes, {}),):
+            raise ValueError(f"expected frequencies of the shape {shape_of(self.axes, {})}")
         return ()
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
-        """Nothing, from what is the constant but for its last bits, which differ between mathematics libraries.
+        """Check the constant, up to the last bits, which differ between mathematics libraries.
 
         Raises:
-            MappingError: it is not.
+            MappingError: the array holds other frequencies.
         """
         (array,) = arrays
         found = array.astype("float64").reshape(-1)
         expected = exact_frequencies(2 * array.size)
-        wrong = ~(abs(found - expected) <= expected * _ROUNDING[array.itemsize])
+        wrong = ~(abs(found - expected) <= expected * _TOLERANCES[array.itemsize])
         if wrong.any():
             at = int(wrong.argmax())
             raise MappingError(
@@ -117,52 +157,11 @@ class Frequencies(Operation):
             )
         return ()
 
-    def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - nothing was made
-        """The constant, as MXNet makes it: in float32, powers by the C library."""
-        shape = sizes(self.dims, {})
-        units = np.float32(2 * np.prod(shape))
-        exponents = np.arange(0, units, 2, dtype=np.float32) / units
+    def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
+        """Compute the constant as MXNet does: in float32, with the powers of the C library."""
+        shape = shape_of(self.axes, {})
+        hidden_size = np.float32(2 * np.prod(shape))
+        exponents = np.arange(0, hidden_size, 2, dtype=np.float32) / hidden_size
         # NumPy takes a scalar's power from the C library, as MXNet does; an array's it computes itself.
         powers = np.array([np.float32(_BASE) ** exponent for exponent in exponents], np.float32)
         return ((np.float32(1) / powers).astype(numpy_dtype(self.dtype)).reshape(shape),)
-
-
-@dataclass(frozen=True)
-class Unfold(Operation):
-    """A matrix with one axis cut into two, which come last: (m, a*b) to (m, a, b); with `first`, (a*b, m) to (m, a, b).
-
-    Attributes:
-        dims: the two axes, names or sizes, such as `"heads head_dim"`.
-        first: the first axis is cut, not the last one.
-    """
-
-    name: ClassVar[str] = "unfold"
-
-    dims: str
-    first: bool = False
-
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        rows, columns = dims[0].split()
-        return (f"{columns if self.first else rows} {self.dims}",)
-
-    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:  # noqa: ARG002 - moves values of any dtype
-        return replace(self, dims=" ".join(str(size) for size in sizes(self.dims, dims)))
-
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
-        kept, cut = reversed(shapes[0]) if self.first else shapes[0]
-        parts = sizes(self.dims, {})
-        if cut != prod(parts):
-            raise ValueError(
-                f"an axis of {cut} cannot be cut into {' x '.join(map(str, parts))}, expected {prod(parts)}"
-            )
-        return ((kept, *parts),)
-
-    def forward(self, *arrays: Array) -> tuple[Array, ...]:
-        (array,) = arrays
-        (shape,) = self.infer(array.shape)
-        return ((array.T if self.first else array).reshape(shape),)
-
-    def inverse(self, *arrays: Array) -> tuple[Array, ...]:
-        (array,) = arrays
-        matrix = array.reshape(len(array), prod(sizes(self.dims, {})))
-        return (matrix.T if self.first else matrix,)

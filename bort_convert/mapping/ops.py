@@ -1,26 +1,19 @@
-"""Tensor operations that know their output shapes before they see data, and their own way back.
+"""Reversible operations on tensors, which know the shapes that they make before any value is read.
 
-Every operation has a name, as `conversion.json` has it, and five faces:
-
-- `axes(*dims)` gives the axes of the targets, by name, from those of the sources,
-- `bind(dims, dtype)` replaces the names of axes by their sizes,
-- `infer(*shapes)` gives the shapes of the targets from those of the sources,
-- `forward(*arrays)` makes the targets from the sources,
-- `inverse(*arrays)` makes the sources from the targets, bit for bit.
-
-An array may be any view: nothing is written to, and a copy is made only where the operation has to move bytes.
+`Op` says what every operation offers; those that one model family alone needs are in `model_ops.py`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from math import prod
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
 from bort_convert.lazy_numpy import np
-from bort_convert.mapping.axes import joined_axis, sizes, split_axis
+from bort_convert.mapping.axes import Axis, bind_axes, parse_axis, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,92 +21,77 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array, Shape
 
 
-class Op(Protocol):
-    """A reversible operation on tensors.
+class Op(ABC):
+    """A reversible operation: source tensors of a checkpoint become target tensors of the transformers model.
+
+    `inverse` restores the sources of `forward` bit for bit. Arrays may be views of a file: no operation writes to them,
+    and it copies only where bytes have to move.
 
     Attributes:
-        name: as conversion.json has it; it never changes.
-        copies: the target's bytes are the source's.
-        holds_constant: a target holds values that came from no source; `inverse` checks that they are still there.
-        lossy: there is no way back.
+        name: the operation in `conversion.json`; it never changes.
+        copies: True if the target has the bytes of the source.
+        holds_constant: True if a target holds initialised values; `inverse` checks that they are unchanged.
+        lossy: True if the sources cannot be restored.
     """
 
     name: ClassVar[str]
-    copies: ClassVar[bool]
-    holds_constant: ClassVar[bool]
-    lossy: ClassVar[bool]
-
-    @property
-    def zero(self) -> bool:
-        """True if the target is zero in every byte, whatever its dtype."""
-
-    def describe(self) -> str:
-        """The operation in the words of a table for people."""
-
-    def initialised(self, shape: Shape) -> int:
-        """How many values of a target of this shape came from no source."""
-
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        """Axes of the targets by name, from those of the sources."""
-
-    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:
-        """Replace axis names by sizes, and where the operation makes values choose their dtype; "" leaves it."""
-
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
-        """Shapes of the targets, from the shapes of the sources.
-
-        Raises:
-            ValueError: the shapes do not suit this operation.
-        """
-
-    def forward(self, *arrays: Array) -> tuple[Array, ...]:
-        """Make the targets from the sources."""
-
-    def inverse(self, *arrays: Array) -> tuple[Array, ...]:
-        """Make the sources from the targets.
-
-        Raises:
-            MappingError: the targets are not what `forward` can have made, or a source cannot be made again.
-        """
-
-
-class Operation:
-    """Defaults of an operation: it names no axis, holds no constant and has a way back."""
-
-    name: ClassVar[str] = ""
     copies: ClassVar[bool] = False
     holds_constant: ClassVar[bool] = False
     lossy: ClassVar[bool] = False
 
     @property
     def zero(self) -> bool:
-        """False."""
+        """True if every byte of the target is zero, in any dtype."""
         return False
 
     def describe(self) -> str:
-        """The name."""
+        """Describe the operation in a table for people."""
         return self.name
 
-    def initialised(self, shape: Shape) -> int:  # noqa: ARG002 - every value has a source
-        """None."""
+    def initialised(self, shape: Shape) -> int:  # noqa: ARG002 - most operations initialise no value
+        """Count the initialised values in a target of this shape that also has values from a source."""
         return 0
 
-    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:  # noqa: ARG002 - there is nothing to bind
-        """The same operation."""
-        return self  # type: ignore[return-value]  # every heir has the other faces
+    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:  # noqa: ARG002 - most have neither
+        """Replace the names of axes in the operation by their sizes, and set the dtype of the values that it makes."""
+        return self
+
+    @abstractmethod
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        """The axes of the targets by name, from those of the sources."""
+
+    @abstractmethod
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        """The shapes of the targets, from those of the sources.
+
+        Raises:
+            ValueError: the operation cannot take sources of these shapes.
+        """
+
+    @abstractmethod
+    def forward(self, *arrays: Array) -> tuple[Array, ...]:
+        """Make the targets from the sources."""
+
+    @abstractmethod
+    def inverse(self, *arrays: Array) -> tuple[Array, ...]:
+        """Restore the sources from the targets.
+
+        Raises:
+            MappingError: `forward` cannot have made these targets, or the operation is lossy.
+        """
 
 
 @dataclass(frozen=True)
-class Copy(Operation):
-    """One tensor, as it is."""
+class Copy(Op):
+    """One tensor, unchanged."""
 
     name: ClassVar[str] = "copy"
     copies: ClassVar[bool] = True
 
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        return dims
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        return axes
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         return shapes
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
@@ -123,16 +101,16 @@ class Copy(Operation):
 
 
 @dataclass(frozen=True)
-class Transpose(Operation):
-    """A matrix, (m, n) to (n, m)."""
+class Transpose(Op):
+    """A matrix transposed: (m, n) to (n, m)."""
 
     name: ClassVar[str] = "transpose"
 
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        (rows, columns) = dims[0].split()
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        (rows, columns) = axes[0].split()
         return (f"{columns} {rows}",)
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         (rows, columns) = shapes[0]
         return ((columns, rows),)
 
@@ -143,21 +121,22 @@ class Transpose(Operation):
 
 
 @dataclass(frozen=True)
-class Split(Operation):
-    """One tensor cut along its first axis into `parts` equal ones: (parts*n, ...) to parts times (n, ...)."""
+class Split(Op):
+    """One tensor split along its first axis: (parts*n, ...) to `parts` tensors (n, ...)."""
 
     name: ClassVar[str] = "split"
 
     parts: int
 
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        first, *rest = dims[0].split()
-        factor, name, more = split_axis(first)
-        if factor % self.parts or more % self.parts:
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        first, *rest = axes[0].split()
+        factor, name, offset = parse_axis(first)
+        if factor % self.parts or offset % self.parts:
             raise ValueError(f"axis {first!r} does not divide into {self.parts} equal parts")
-        return (" ".join((joined_axis(factor // self.parts, name, more // self.parts), *rest)),) * self.parts
+        part = Axis(factor // self.parts, name, offset // self.parts)
+        return (" ".join((str(part), *rest)),) * self.parts
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         rows, *rest = shapes[0]
         if rows % self.parts:
             raise ValueError(f"{rows} rows do not divide into {self.parts} equal parts")
@@ -171,19 +150,19 @@ class Split(Operation):
 
 
 @dataclass(frozen=True)
-class Merge(Operation):
-    """`parts` tensors of one shape stacked along their first axis: parts times (n, ...) to (parts*n, ...)."""
+class Merge(Op):
+    """Tensors of one shape concatenated along their first axis: `parts` tensors (n, ...) to (parts*n, ...)."""
 
     name: ClassVar[str] = "merge"
 
     parts: int
 
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        first, *rest = dims[0].split()
-        factor, name, more = split_axis(first)
-        return (" ".join((joined_axis(factor * self.parts, name, more * self.parts), *rest)),)
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        first, *rest = axes[0].split()
+        factor, name, offset = parse_axis(first)
+        return (" ".join((str(Axis(factor * self.parts, name, offset * self.parts)), *rest)),)
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         if len(set(shapes)) != 1 or len(shapes) != self.parts:
             raise ValueError(f"expected {self.parts} tensors of one shape, found {', '.join(map(str, shapes))}")
         rows, *rest = shapes[0]
@@ -197,8 +176,8 @@ class Merge(Operation):
 
 
 @dataclass(frozen=True)
-class Pad(Operation):
-    """`rows` rows of `value` put in front: (n, ...) to (rows + n, ...)."""
+class Pad(Op):
+    """One tensor behind `rows` rows of a constant: (n, ...) to (rows + n, ...)."""
 
     name: ClassVar[str] = "pad"
     holds_constant: ClassVar[bool] = True
@@ -209,12 +188,12 @@ class Pad(Operation):
     def initialised(self, shape: Shape) -> int:
         return self.rows * prod(shape[1:])
 
-    def axes(self, *dims: str) -> tuple[str, ...]:
-        first, *rest = dims[0].split()
-        factor, name, more = split_axis(first)
-        return (" ".join((joined_axis(factor, name, more + self.rows), *rest)),)
+    def target_axes(self, *axes: str) -> tuple[str, ...]:
+        first, *rest = axes[0].split()
+        factor, name, offset = parse_axis(first)
+        return (" ".join((str(Axis(factor, name, offset + self.rows)), *rest)),)
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         rows, *rest = shapes[0]
         return ((self.rows + rows, *rest),)
 
@@ -230,23 +209,21 @@ class Pad(Operation):
 
 
 @dataclass(frozen=True)
-class Fill(Operation):
-    """No source: one target, every element `value`.
+class Fill(Op):
+    """A constant target without a source.
 
     Attributes:
-        dims: the target's axes, names or sizes, such as `"1 units"`.
-        dtype: of the target; "" until `bind` and the plan have chosen it.
+        axes: of the target, such as `"1 hidden_size"`; `bind` replaces names by sizes.
+        value: of every element.
+        dtype: of the target.
     """
 
     name: ClassVar[str] = "fill"
     holds_constant: ClassVar[bool] = True
 
-    dims: str
+    axes: str
     value: float
     dtype: str = "float32"
-
-    def axes(self, *dims: str) -> tuple[str, ...]:  # noqa: ARG002 - a constant has no source
-        return (self.dims,)
 
     @property
     def zero(self) -> bool:
@@ -256,16 +233,18 @@ class Fill(Operation):
         return f"filled with {self.value:g}"
 
     def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:
-        shape = " ".join(str(size) for size in sizes(self.dims, dims))
-        return replace(self, dims=shape, dtype=dtype or self.dtype)
+        return replace(self, axes=bind_axes(self.axes, dims), dtype=dtype or self.dtype)
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:
+    def target_axes(self, *axes: str) -> tuple[str, ...]:  # noqa: ARG002 - a constant has no source
+        return (self.axes,)
+
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         if shapes:
             raise ValueError("a constant has no source")
-        return (sizes(self.dims, {}),)
+        return (shape_of(self.axes, {}),)
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - a constant has no source
-        return (np.full(sizes(self.dims, {}), self.value, numpy_dtype(self.dtype)),)
+        return (np.full(shape_of(self.axes, {}), self.value, numpy_dtype(self.dtype)),)
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         _expect_constant(arrays[0], self.value, "the tensor")
@@ -273,29 +252,29 @@ class Fill(Operation):
 
 
 @dataclass(frozen=True)
-class Drop(Operation):
-    """One source, no target; there is no way back, for the reason given."""
+class Drop(Op):
+    """A source without a target, left out for the reason `why`."""
 
     name: ClassVar[str] = "drop"
     lossy: ClassVar[bool] = True
 
     why: str
 
-    def axes(self, *dims: str) -> tuple[str, ...]:  # noqa: ARG002 - any axes may go
+    def target_axes(self, *axes: str) -> tuple[str, ...]:  # noqa: ARG002 - there is no target
         return ()
 
-    def infer(self, *shapes: Shape) -> tuple[Shape, ...]:  # noqa: ARG002 - any shape may go
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:  # noqa: ARG002 - there is no target
         return ()
 
-    def forward(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - any values may go
+    def forward(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
         return ()
 
-    def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - nothing can bring them back
-        raise MappingError(f"it was left out ({self.why}) and cannot be made again")
+    def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
+        raise MappingError(f"the source was left out ({self.why}) and cannot be restored")
 
 
 def _expect_constant(array: Array, value: float, what: str) -> None:
-    """Refuse an array that is not `value` throughout, negative zeros and NaN included."""
+    """Refuse an array with a value that differs from `value` in any bit: negative zeros and NaN differ too."""
     expected = np.full((), value, array.dtype).tobytes()
     if array.tobytes() != expected * array.size:
         different = int((array != value).sum())

@@ -1,7 +1,6 @@
-"""A plan: what becomes of every tensor of a file, known before one of them is read.
+"""The plan of a conversion: every tensor's way from the checkpoint to the target model, before a value is read.
 
-Every source is taken exactly once and every target made exactly once; the plan runs forwards over the values, and
-backwards.
+Each source is taken exactly once and each target is made exactly once, so that a plan also runs backwards.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from bort_convert.errors import MappingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bort_convert.dtypes import Array, TensorSpec
     from bort_convert.mapping.ops import Op
@@ -20,11 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One row, with every name and every size in place.
+    """One row of the table, with the layer's number and all sizes filled in.
 
     Attributes:
-        sources: structural names of the tensors that it takes.
-        targets: the tensors that it makes.
+        sources: structural names of the tensors that the step takes.
+        targets: the tensors that the step makes.
+        op: the operation between them.
+        why: the reason to initialise a target or to leave a source out.
     """
 
     sources: tuple[str, ...]
@@ -34,25 +35,25 @@ class Step:
 
     @property
     def copied(self) -> bool:
-        """Whether the target's bytes are the source's, as they stand."""
+        """True if the target has the bytes of the source."""
         return self.op.copies
 
     @property
     def zero(self) -> bool:
-        """Whether the target is zero in every byte, whatever its dtype."""
+        """True if every byte of the target is zero, in any dtype."""
         return self.op.zero
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What becomes of a checkpoint's tensors under one table.
+    """The steps that convert a checkpoint by one table.
 
     Attributes:
-        steps: in the table's order.
-        aliases: pairs (name, original) of tensors that must be equal and are written once.
-        dims: sizes of the axes, and the number of layers.
+        steps: in the order of the table, one layer after the other.
+        aliases: pairs (name, original) of tied tensors, which must be equal and are written once.
+        dims: sizes by the names of axes, and the number of layers.
         groups: titles of the optional groups that the checkpoint has.
-        disagreements: everything that does not fit; the steps mean nothing unless this is empty.
+        disagreements: a line for everything that does not fit; the steps mean nothing unless this is empty.
     """
 
     steps: tuple[Step, ...] = ()
@@ -62,44 +63,54 @@ class Plan:
     disagreements: tuple[str, ...] = ()
 
     def without_prefix(self, prefix: str) -> Plan:
-        """The same plan, with a prefix taken off every target that has it."""
-        steps = (
-            replace(step, targets=tuple(replace(spec, name=spec.name.removeprefix(prefix)) for spec in step.targets))
-            for step in self.steps
-        )
-        return replace(self, steps=tuple(steps))
-
-    def bind(self, sizes: Mapping[str, int]) -> Plan:
-        """The same plan, its operations told sizes that no axis has."""
-        return replace(self, steps=tuple(replace(step, op=step.op.bind(sizes)) for step in self.steps))
+        """The same plan with `prefix` removed from the names of targets."""
+        return self._with_targets(lambda spec: replace(spec, name=spec.name.removeprefix(prefix)))
 
     def with_dtype(self, dtype: str) -> Plan:
-        """The same plan, with every target in this dtype."""
-        steps = (
-            replace(step, targets=tuple(replace(spec, dtype=dtype) for spec in step.targets)) for step in self.steps
-        )
-        return replace(self, steps=tuple(steps))
+        """The same plan with every target in `dtype`."""
+        return self._with_targets(lambda spec: replace(spec, dtype=dtype))
 
-    def forward(self, source: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-        """Every target with its values, one step at a time; `source` is by structural name."""
+    def bind(self, dims: Mapping[str, int]) -> Plan:
+        """The same plan with sizes that no axis shows, such as `attention_heads`, bound in its operations."""
+        return replace(self, steps=tuple(replace(step, op=step.op.bind(dims)) for step in self.steps))
+
+    def forward(self, arrays: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+        """Make every target, one step after the other.
+
+        Args:
+            arrays: structural name -> values.
+
+        Yields:
+            Name and values of each target.
+        """
         for step in self.steps:
-            values = step.op.forward(*(source[name] for name in step.sources))
+            values = step.op.forward(*(arrays[name] for name in step.sources))
             yield from zip((spec.name for spec in step.targets), values, strict=True)
 
-    def revert(self, target: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-        """Every source with its values, by structural name, aliases after their originals.
+    def revert(self, arrays: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+        """Restore every source, one step after the other.
+
+        Args:
+            arrays: name of the target -> values.
+
+        Yields:
+            Structural name and values of each source; an alias follows its original.
 
         Raises:
-            MappingError: a step has no way back, or the values are not what it can have made.
+            MappingError: a step is lossy, or cannot have made these values.
         """
         aliases = {original: name for name, original in self.aliases}
         for step in self.steps:
             names = ", ".join(spec.name for spec in step.targets)
             try:
-                values = step.op.inverse(*(target[spec.name] for spec in step.targets))
+                values = step.op.inverse(*(arrays[spec.name] for spec in step.targets))
             except MappingError as error:
                 raise MappingError(f"{names}: {error}") from error
             for name, array in zip(step.sources, values, strict=True):
                 yield name, array
                 if name in aliases:
                     yield aliases[name], array
+
+    def _with_targets(self, change: Callable[[TensorSpec], TensorSpec]) -> Plan:
+        steps = (replace(step, targets=tuple(change(spec) for spec in step.targets)) for step in self.steps)
+        return replace(self, steps=tuple(steps))

@@ -1,6 +1,7 @@
-"""Fitting a table to a file's header: axes bound, every tensor claimed once, every disagreement collected.
+"""Make a plan: compare a table with the names, dtypes and shapes of a checkpoint.
 
-Not one tensor is read. The axes that get bound are the model's sizes.
+No value is read. The first tensor that shows an axis binds its size, every tensor is taken by one row, and every
+disagreement is collected, so that one message names them all.
 """
 
 from __future__ import annotations
@@ -11,137 +12,154 @@ from typing import TYPE_CHECKING
 
 from bort_convert.dtypes import FLOATS, TensorSpec
 from bort_convert.errors import printable
-from bort_convert.mapping.axes import sizes, split_axis
+from bort_convert.mapping.axes import parse_axis, shape_of
 from bort_convert.mapping.plan import Plan, Step
-from bort_convert.mapping.rows import SourceTensor
-from bort_convert.mapping.source_names import numbers_under
+from bort_convert.mapping.source_names import numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bort_convert.mapping.rows import Row, Rows
+    from bort_convert.mapping.rows import Row, Rows, SourceTensor
+
+    Specs = Mapping[str, TensorSpec | None]
 
 
-def make_plan(rows: Rows, header: Mapping[str, TensorSpec | None]) -> Plan:
-    """Fit a table to a header: a plan, whose `disagreements` say whether it fits.
+def make_plan(rows: Rows, specs: Specs) -> Plan:
+    """Compare a table with a checkpoint; the table fits if the plan has no `disagreements`.
 
     Args:
         rows: the table.
-        header: structural name -> the name in the file, dtype and shape; None for a record without a value.
+        specs: structural name -> name in the file, dtype and shape; None for a record without a value.
     """
-    return _Fitting(rows, header).plan()
+    return _Planner(rows, specs).plan()
 
 
-class _Fitting:
-    """The state of one fit: what is claimed and bound so far, and what does not fit."""
+def describe(spec: TensorSpec | None) -> str:
+    """A tensor in a message: `float32 (768, 1024)`."""
+    return f"{spec.dtype} {spec.shape}" if spec else "a record without a value"
 
-    def __init__(self, rows: Rows, header: Mapping[str, TensorSpec | None]) -> None:
-        self.header = header
-        self.bound: dict[str, tuple[int, str]] = {}
+
+class _Planner:
+    """The comparison of one table with one checkpoint.
+
+    Attributes:
+        specs: see `make_plan`.
+        disagreements: a line for everything that does not fit so far.
+        untaken: structural names that no row has taken so far.
+        sizes: size of each axis so far, and the tensor that bound it.
+        aliases: pairs (name, original) so far.
+        numbers: numbers in place of each placeholder, as `{"layer": [0, 1, 2, 3]}`.
+        groups: titles of the optional groups that the checkpoint has.
+        rows: rows of the table that count, one layer after the other.
+        present_name: original -> its alias, where the file has the alias alone.
+    """
+
+    def __init__(self, rows: Rows, specs: Specs) -> None:
+        self.specs = specs
         self.disagreements: list[str] = []
-        self.unclaimed = set(header)
+        self.untaken = set(specs)
+        self.sizes: dict[str, tuple[int, str]] = {}
         self.aliases: list[tuple[str, str]] = []
-        self.numbers = self._numbers(rows)
+        self.numbers = self._find_numbers(rows)
         expanded = list(self._expand(rows))
-        self.groups = frozenset(row.group for row in expanded if row.group and self._is_present(row))
+        self.groups = frozenset(row.group for row in expanded if row.group and self._has_any_source(row))
         self.rows = [row for row in expanded if not row.group or row.group in self.groups]
-        self.stand_in = {
+        self.present_name = {
             row.tied_to: row.sources[0].name
             for row in self.rows
-            if row.tied_to and row.tied_to not in header and row.sources[0].name in header
+            if row.tied_to and row.tied_to not in specs and row.sources[0].name in specs
         }
 
     def plan(self) -> Plan:
-        claims = [(row, self._claim(row)) for row in self.rows]
-        dims = {name: size for name, (size, _) in self.bound.items()}
-        dims |= {f"{key}s": len(numbers) for key, numbers in self.numbers.items()}
-        floats = (spec.dtype for _, specs in claims for spec in specs if spec.dtype in FLOATS)
-        dtype = next(floats, "float32")
-        steps = [] if self.disagreements else [self._step(row, specs, dims, dtype) for row, specs in claims]
+        taken = [(row, self._take(row)) for row in self.rows]
+        dims = {name: size for name, (size, _) in self.sizes.items()}
+        dims |= {f"{placeholder}s": len(numbers) for placeholder, numbers in self.numbers.items()}
+        floats = (spec.dtype for _, specs in taken for spec in specs if spec.dtype in FLOATS)
+        default_dtype = next(floats, "float32")
+        steps = [] if self.disagreements else [self._step(row, specs, dims, default_dtype) for row, specs in taken]
         self.disagreements += [
             f"{printable(spec.name if spec else name)}: found {describe(spec)}, no row of the table takes it"
-            for name, spec in self.header.items()
-            if name in self.unclaimed
+            for name, spec in self.specs.items()
+            if name in self.untaken
         ]
-        return Plan(
-            tuple(step for step in steps if step), tuple(self.aliases), dims, self.groups, tuple(self.disagreements)
-        )
+        return Plan(tuple(filter(None, steps)), tuple(self.aliases), dims, self.groups, tuple(self.disagreements))
 
-    def _numbers(self, rows: Rows) -> dict[str, list[int]]:
-        """The numbers that stand under each placeholder, as `{"layer": [0, 1, 2, 3]}`; gaps are disagreements."""
-        templates = {slot.name for row in rows for slot in row.sources if "{" in slot.name}
-        found = numbers_under(templates, self.header)
-        for key, numbers in found.items():
+    # The table, one row for each layer
+
+    def _find_numbers(self, rows: Rows) -> dict[str, list[int]]:
+        """Find the numbers in place of each placeholder; none at all, and gaps, are disagreements."""
+        templates = {source.name for row in rows for source in row.sources if "{" in source.name}
+        found = numbers_in(self.specs, templates)
+        for placeholder, numbers in found.items():
             if not numbers:
-                self.disagreements.append(f"{key}s: found none; expected names such as {min(templates)}")
+                self.disagreements.append(f"{placeholder}s: found none; expected names such as {min(templates)}")
             elif max(numbers) >= len(numbers):
                 shown = ", ".join(str(number) for number in sorted(numbers)[:20])
                 self.disagreements.append(
-                    f"{key}s: found the numbers {shown}; expected 0 to {len(numbers) - 1}, no gap"
+                    f"{placeholder}s: found the numbers {shown}; expected 0 to {len(numbers) - 1}, no gap"
                 )
-        return {key: sorted(numbers) for key, numbers in found.items()}
+        return {placeholder: sorted(numbers) for placeholder, numbers in found.items()}
 
     def _expand(self, rows: Rows) -> Iterator[Row]:
-        """The rows with numbers under their placeholders: all rows of a layer, then those of the next."""
-        for key, group in groupby(rows, self._placeholder):
-            if not key:
-                yield from group
-                continue
+        """Replace placeholders by numbers: all rows of a layer, then those of the next one."""
+        for placeholder, group in groupby(rows, self._placeholder_of):
             block = tuple(group)
-            for number in self.numbers[key]:
+            if not placeholder:
+                yield from block
+                continue
+            for number in self.numbers[placeholder]:
                 for row in block:
                     sources = tuple(
-                        SourceTensor(slot.name.format(**{key: number}), slot.dims, slot.prefixed)
-                        for slot in row.sources
+                        replace(source, name=source.name.format(**{placeholder: number})) for source in row.sources
                     )
-                    targets = tuple(target.format(**{key: number}) for target in row.targets)
+                    targets = tuple(target.format(**{placeholder: number}) for target in row.targets)
                     yield replace(row, sources=sources, targets=targets)
 
-    def _placeholder(self, row: Row) -> str:
-        """The placeholder that a row holds, "" if none."""
-        text = "".join((*(slot.name for slot in row.sources), *row.targets))
-        return next((key for key in self.numbers if f"{{{key}}}" in text), "")
+    def _placeholder_of(self, row: Row) -> str:
+        text = " ".join((*(source.name for source in row.sources), *row.targets))
+        return next((placeholder for placeholder in self.numbers if f"{{{placeholder}}}" in text), "")
 
-    def _is_present(self, row: Row) -> bool:
-        return any(slot.name in self.header for slot in row.sources)
+    def _has_any_source(self, row: Row) -> bool:
+        return any(source.name in self.specs for source in row.sources)
 
-    def _claim(self, row: Row) -> list[TensorSpec]:
-        """The row's sources, each checked against its axes; those that are not there become disagreements."""
+    # The sources of a row
+
+    def _take(self, row: Row) -> list[TensorSpec]:
+        """Take the sources of a row and check them; missing ones are disagreements."""
         if row.tied_to:
-            return self._claim_twin(row)
+            self._take_alias(row.sources[0].name, row.tied_to)
+            return []
         specs = []
-        for slot in row.sources:
-            name = self.stand_in.get(slot.name, slot.name)
-            spec = self.header.get(name)
-            self.unclaimed.discard(name)
-            if spec is None:
-                self._report_missing(slot, row.group, name in self.header)
+        for source in row.sources:
+            name = self.present_name.get(source.name, source.name)
+            self.untaken.discard(name)
+            if spec := self.specs.get(name):
+                self._check(spec, name, source.axes.split())
+                specs.append(replace(spec, name=name))
             else:
-                self._check(spec, name, slot.dims.split())
-                specs.append(TensorSpec(name, spec.dtype, spec.shape))
+                found = "a record without a value" if name in self.specs else "nothing"
+                self._report_missing(source, row.group, found)
         return specs
 
-    def _claim_twin(self, row: Row) -> list[TensorSpec]:
-        name = row.sources[0].name
-        alias, original = self.header.get(name), self.header.get(row.tied_to)
+    def _take_alias(self, name: str, original_name: str) -> None:
+        alias, original = self.specs.get(name), self.specs.get(original_name)
         if alias and original:
-            self.unclaimed.discard(name)
-            self.aliases.append((name, row.tied_to))
+            self.untaken.discard(name)
+            self.aliases.append((name, original_name))
             if (alias.dtype, alias.shape) != (original.dtype, original.shape):
-                expected = f"{describe(original)}, as {row.tied_to}, which it is tied to"
+                expected = f"{describe(original)}, as {original_name}, which it is tied to"
                 self.disagreements.append(f"{self._shown(name)}: found {describe(alias)}, expected {expected}")
-        return []
 
-    def _report_missing(self, slot: SourceTensor, group: str, empty: bool) -> None:  # noqa: FBT001 - private
+    def _report_missing(self, source: SourceTensor, group: str, found: str) -> None:
         try:
-            expected = str(sizes(slot.dims, {name: size for name, (size, _) in self.bound.items()}))
-        except KeyError:
-            expected = f"({', '.join(slot.dims.split())})"
+            expected = str(shape_of(source.axes, {name: size for name, (size, _) in self.sizes.items()}))
+        except KeyError:  # no tensor has bound the axis
+            expected = f"({', '.join(source.axes.split())})"
         part = f" (the file has other parts of the {group})" if group else ""
-        found = "a record without a value" if empty else "nothing"
-        self.disagreements.append(f"{slot.name}: found {found}, expected shape {expected}{part}")
+        self.disagreements.append(f"{source.name}: found {found}, expected shape {expected}{part}")
 
     def _check(self, spec: TensorSpec, name: str, axes: list[str]) -> None:
+        """Check dtype and shape of a tensor, and bind its axes."""
         shown = self._shown(name)
         if spec.dtype not in FLOATS:
             self.disagreements.append(f"{shown}: found {describe(spec)}, expected a floating-point dtype")
@@ -153,31 +171,35 @@ class _Fitting:
         if any(problems):
             self.disagreements.append(f"{shown}: found shape {spec.shape}; {'; '.join(filter(None, problems))}")
 
-    def _bind(self, axis: str, size: int, name: str) -> str:
-        """Bind an axis to a size, or say what speaks against it."""
-        factor, key, more = split_axis(axis)
-        if not key:
-            return "" if size == more else f"{size} where {more} is expected"
-        if size < more or (size - more) % factor:
-            plus = f" plus {more}" if more else ""
-            return f"axis '{axis}' is {size}, expected a multiple of {factor}{plus}"
-        expected, by = self.bound.setdefault(key, ((size - more) // factor, name))
-        if size == factor * expected + more:
-            return ""
-        return f"axis '{axis}' is {size}, expected {factor * expected + more} ({key}={expected} from {by})"
+    def _bind(self, text: str, size: int, name: str) -> str:
+        """Bind an axis of the tensor `name` to its size; return the disagreement, "" if there is none."""
+        axis = parse_axis(text)
+        if not axis.name:
+            return "" if size == axis.offset else f"{size} where {axis.offset} is expected"
+        if size < axis.offset or (size - axis.offset) % axis.factor:
+            plus = f" plus {axis.offset}" if axis.offset else ""
+            return f"axis '{text}' is {size}, expected a multiple of {axis.factor}{plus}"
+        bound, by = self.sizes.setdefault(axis.name, ((size - axis.offset) // axis.factor, name))
+        expected = axis.size({axis.name: bound})
+        return (
+            "" if size == expected else f"axis '{text}' is {size}, expected {expected} ({axis.name}={bound} from {by})"
+        )
 
     def _shown(self, name: str) -> str:
-        """A structural name, and the name in the file where that differs."""
-        spec = self.header[name]
+        """A structural name for a message, with the name in the file where that differs."""
+        spec = self.specs[name]
         return f"{name} ({printable(spec.name)} in the file)" if spec and spec.name != name else name
 
-    def _step(self, row: Row, specs: list[TensorSpec], dims: Mapping[str, int], dtype: str) -> Step | None:
+    # The steps
+
+    def _step(self, row: Row, specs: list[TensorSpec], dims: Mapping[str, int], default_dtype: str) -> Step | None:
+        """Fill the sizes into a row; None for an alias, and where the operation cannot take the sources."""
         if row.tied_to:
             return None
-        dtype = specs[0].dtype if specs else dtype
+        dtype = specs[0].dtype if specs else default_dtype
         op = row.op.bind(dims, dtype)
         try:
-            shapes = op.infer(*(spec.shape for spec in specs))
+            shapes = op.target_shapes(*(spec.shape for spec in specs))
         except ValueError as error:
             self.disagreements.append(f"{', '.join(self._shown(spec.name) for spec in specs)}: {error}")
             return None
@@ -185,8 +207,3 @@ class _Fitting:
             self.disagreements.append(f"{', '.join(spec.name for spec in specs)}: expected one dtype for all of them")
         targets = tuple(TensorSpec(name, dtype, shape) for name, shape in zip(row.targets, shapes, strict=True))
         return Step(tuple(spec.name for spec in specs), targets, op, row.why)
-
-
-def describe(spec: TensorSpec | None) -> str:
-    """A tensor in a message: `float32 (768, 1024)`."""
-    return f"{spec.dtype} {spec.shape}" if spec else "a record without a value"

@@ -1,12 +1,12 @@
-"""The words of a table: each row says which tensors of a checkpoint become which tensors of the target model.
+"""The words that a table is written in: each makes rows, which say which source tensors become which target tensors.
 
-A name may hold `{layer}`, a placeholder for a number from 0 up; every row that holds it stands for one row per layer.
-A shape is a string of axes, `"vocab units"` (see `axes`); the first row that mentions a name binds it, later ones must
-agree.
-
-`prefixed` is the same tensor's name in files that carry Gluon's prefixes instead of its attribute paths. There `#` is a
-counter (digits: any number can stand there), `~` is letters (a class name's beginning, which differs between
-releases), `[...]` may be missing, and `{last}` is the number of the last layer.
+- **Names.** A source has its structural name, an attribute path such as `"encoder.layer_norm.gamma"`. `{layer}` in a
+  name stands for the numbers from 0 up: the row counts once for each layer.
+- **Axes.** `axes` names the axes of a source, as in `"vocab_size hidden_size"` (see `axes.py`). The first row that
+  mentions a name binds it to a size, and later rows must agree.
+- **Prefixed names.** `prefixed` is the name of the source in files that have Gluon's prefixes in place of attribute
+  paths. In it `#` is a counter, `~` the beginning of a class name, which differs between releases, `[...]` a part that
+  may be missing, and `{last}` the number of the last layer.
 """
 
 from __future__ import annotations
@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceTensor:
-    """A tensor of the checkpoint: its structural name, its axes, and its prefixed name ("" if it has none)."""
+    """A tensor of the checkpoint.
+
+    Attributes:
+        name: structural name.
+        axes: names of the axes, such as `"vocab_size hidden_size"`.
+        prefixed: prefixed name, "" if the tensor has none.
+    """
 
     name: str
-    dims: str
+    axes: str
     prefixed: str = ""
 
 
@@ -35,14 +41,15 @@ class Row:
     """One line of a table.
 
     Attributes:
-        sources: tensors of the checkpoint, each claimed by this row alone.
-        targets: names in the target model, each made by this row alone.
-        op: makes the targets from the sources, and back.
+        sources: tensors of the checkpoint; no other row takes them.
+        targets: tensors of the target model; no other row makes them.
+        op: the operation that makes the targets.
         group: title of the optional group that the row belongs to, "" if the row is required.
-        tied_to: set on an alias: the source that it must equal, under which alone it is written.
-        why: the reason, where a row makes something up or leaves something out.
-        when: a fact that has to be true for the row to count, "" for none.
-        unless: one that must not be.
+        tied_to: source that the tensor is tied to, "" if it is not an alias. An alias must equal that source and is
+            not written.
+        why: the reason to initialise a target or to leave a source out.
+        when: hyperparameter that must be true for the row to count, "" for none.
+        unless: hyperparameter that must not be true, "" for none.
     """
 
     sources: tuple[SourceTensor, ...]
@@ -58,133 +65,132 @@ class Row:
 Rows: TypeAlias = tuple[Row, ...]
 
 
-def rename(source: str, target: str, dims: str, *, prefixed: str = "") -> Row:
-    """One tensor, as it is, under another name."""
-    return Row((SourceTensor(source, dims, prefixed),), (target,), Copy())
+def rename(source: str, target: str, axes: str, *, prefixed: str = "") -> Row:
+    """One tensor under another name."""
+    return Row((SourceTensor(source, axes, prefixed),), (target,), Copy())
 
 
-def transpose(source: str, target: str, dims: str, *, prefixed: str = "") -> Row:
-    """A matrix with the axes `dims`, the other way round."""
-    return Row((SourceTensor(source, dims, prefixed),), (target,), Transpose())
+def transpose(source: str, target: str, axes: str, *, prefixed: str = "") -> Row:
+    """A matrix, transposed in the target model."""
+    return Row((SourceTensor(source, axes, prefixed),), (target,), Transpose())
 
 
-def linear(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
-    """A dense layer: a weight with the axes `dims`, (out, in) on both sides, and a bias of the first of them."""
-    return _pair(source, target, (("weight", "weight", dims), ("bias", "bias", dims.split(maxsplit=1)[0])), prefixed)
+def linear(source: str, target: str, axes: str, *, prefixed: str = "") -> Rows:
+    """A dense layer: a weight (out, in) and a bias (out,)."""
+    out_axis = axes.split(maxsplit=1)[0]
+    return _pair(source, target, (("weight", "weight", axes), ("bias", "bias", out_axis)), prefixed)
 
 
-def conv1d(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
-    """A dense layer whose weight, (out, in) in the checkpoint, the target model holds as (in, out): a Conv1D."""
-    weight, bias = linear(source, target, dims, prefixed=prefixed)
+def conv1d(source: str, target: str, axes: str, *, prefixed: str = "") -> Rows:
+    """A dense layer that becomes a Conv1D of transformers: its weight (out, in) becomes (in, out)."""
+    weight, bias = linear(source, target, axes, prefixed=prefixed)
     return replace(weight, op=Transpose()), bias
 
 
-def norm(source: str, target: str, dims: str, *, prefixed: str = "") -> Rows:
-    """A layer normalisation: gamma is called weight and beta bias."""
-    return _pair(source, target, (("gamma", "weight", dims), ("beta", "bias", dims)), prefixed)
+def norm(source: str, target: str, axes: str, *, prefixed: str = "") -> Rows:
+    """A layer normalisation: gamma becomes weight, and beta becomes bias."""
+    return _pair(source, target, (("gamma", "weight", axes), ("beta", "bias", axes)), prefixed)
 
 
-def split(source: str, targets: Iterable[str], dims: str, *, prefixed: str = "") -> Row:
-    """One tensor cut along its first axis into as many equal parts as there are targets."""
+def split(source: str, targets: Iterable[str], axes: str, *, prefixed: str = "") -> Row:
+    """One tensor, split along its first axis into equal parts, one for each target."""
     names = tuple(targets)
-    return Row((SourceTensor(source, dims, prefixed),), names, Split(len(names)))
+    return Row((SourceTensor(source, axes, prefixed),), names, Split(len(names)))
 
 
-def merge(sources: Iterable[str], target: str, dims: str) -> Row:
-    """Tensors that all have the axes `dims`, stacked along the first of them."""
-    slots = tuple(SourceTensor(name, dims) for name in sources)
-    return Row(slots, (target,), Merge(len(slots)))
+def merge(sources: Iterable[str], target: str, axes: str) -> Row:
+    """Tensors of the same axes, concatenated along the first one."""
+    tensors = tuple(SourceTensor(name, axes) for name in sources)
+    return Row(tensors, (target,), Merge(len(tensors)))
 
 
-def scramble(sources: Iterable[str], targets: Iterable[str], dims: str, *, prefixed: Iterable[str], why: str) -> Row:
-    """Tensors that were concatenated whole and read as if they lay interleaved, a piece of each for each head."""
-    slots = tuple(SourceTensor(name, dims, short) for name, short in zip(sources, prefixed, strict=True))
-    return Row(slots, tuple(targets), Scramble(len(slots)), why=why)
+def scramble(sources: Iterable[str], targets: Iterable[str], axes: str, *, prefixed: Iterable[str], why: str) -> Row:
+    """The q/k/v biases of gluonnlp 0.9, which are interleaved per head."""
+    tensors = tuple(SourceTensor(name, axes, short) for name, short in zip(sources, prefixed, strict=True))
+    return Row(tensors, tuple(targets), Scramble(len(tensors)), why=why)
 
 
-def unfold(source: str, target: str, dims: str, into: str, *, first: bool = False, prefixed: str = "") -> Row:
-    """A matrix whose last axis, or `first` one, becomes the two axes `into`, which come last."""
-    return Row((SourceTensor(source, dims, prefixed),), (target,), Unfold(into, first))
+def unfold(source: str, target: str, axes: str, into: str, *, first: bool = False, prefixed: str = "") -> Row:
+    """A matrix whose last axis, or `first` one, is split into the two axes `into`, which come last."""
+    return Row((SourceTensor(source, axes, prefixed),), (target,), Unfold(into, first))
 
 
-def pad(source: str, target: str, dims: str, *, rows: int, why: str, prefixed: str = "") -> Row:
-    """One tensor below `rows` rows of zeros."""
-    return Row((SourceTensor(source, dims, prefixed),), (target,), Pad(rows), why=why)
+def pad(source: str, target: str, axes: str, *, rows: int, why: str, prefixed: str = "") -> Row:
+    """One tensor behind `rows` rows of zeros."""
+    return Row((SourceTensor(source, axes, prefixed),), (target,), Pad(rows), why=why)
 
 
-def fill(target: str, dims: str, value: float, *, why: str) -> Row:
-    """A tensor that the checkpoint lacks and the target model needs: `value` throughout."""
-    return Row((), (target,), Fill(dims, value), why=why)
+def fill(target: str, axes: str, value: float, *, why: str) -> Row:
+    """A constant that the target model needs and the checkpoint lacks."""
+    return Row((), (target,), Fill(axes, value), why=why)
 
 
-def frequencies(source: str, dims: str, *, why: str, prefixed: str = "") -> Row:
-    """The constant frequencies of sinusoidal positions: checked here, and made again on the way back."""
-    return Row((SourceTensor(source, dims, prefixed),), (), Frequencies(dims), why=why)
+def frequencies(source: str, axes: str, *, why: str, prefixed: str = "") -> Row:
+    """The constant frequencies of sinusoidal positions, left out; they are computed on the way back."""
+    return Row((SourceTensor(source, axes, prefixed),), (), Frequencies(axes), why=why)
 
 
-def drop(source: str, dims: str, *, why: str, prefixed: str = "") -> Row:
-    """A tensor that the target model has no place for."""
-    return Row((SourceTensor(source, dims, prefixed),), (), Drop(why), why=why)
+def drop(source: str, axes: str, *, why: str, prefixed: str = "") -> Row:
+    """A tensor that the target model has no place for, left out for good."""
+    return Row((SourceTensor(source, axes, prefixed),), (), Drop(why), why=why)
 
 
-def tied(source: str, *, tied_to: str, dims: str, why: str) -> Row:
-    """A tied tensor's second name: it must equal the original bit for bit, and is written once.
+def tied(source: str, *, tied_to: str, axes: str, why: str) -> Row:
+    """An alias of a tied tensor, which must equal `tied_to` bit for bit and is not written.
 
-    Either name may be absent from a file; the other one then stands for both.
+    A file may lack either name; the other one then stands for both.
     """
-    return Row((SourceTensor(source, dims),), (), Drop(why), tied_to=tied_to, why=why)
+    return Row((SourceTensor(source, axes),), (), Drop(why), tied_to=tied_to, why=why)
 
 
 def optional(title: str, *rows: Row | Rows) -> Rows:
-    """Rows that a checkpoint has all together or not at all."""
-    return tuple(replace(row, group=title) for row in _flat(rows))
+    """A group of rows that a checkpoint has all together or not at all, such as a head."""
+    return tuple(replace(row, group=title) for row in _flatten(rows))
 
 
-def when(fact: str, *rows: Row | Rows) -> Rows:
-    """Rows for a model of which this fact is true."""
-    return tuple(replace(row, when=fact) for row in _flat(rows))
+def when(hyperparameter: str, *rows: Row | Rows) -> Rows:
+    """Rows for models where `hyperparameter` is true."""
+    return tuple(replace(row, when=hyperparameter) for row in _flatten(rows))
 
 
-def unless(fact: str, *rows: Row | Rows) -> Rows:
-    """Rows for any other."""
-    return tuple(replace(row, unless=fact) for row in _flat(rows))
+def unless(hyperparameter: str, *rows: Row | Rows) -> Rows:
+    """Rows for models where `hyperparameter` is not true."""
+    return tuple(replace(row, unless=hyperparameter) for row in _flatten(rows))
 
 
 def under(prefix: str, rows: Rows) -> Rows:
-    """The same rows for a model that holds this one as a child: `prefix` stands before every structural name."""
+    """The same rows for a checkpoint that holds this model as a child: `prefix` precedes every structural name."""
     return tuple(
         replace(
             row,
-            sources=tuple(replace(slot, name=prefix + slot.name) for slot in row.sources),
+            sources=tuple(replace(source, name=prefix + source.name) for source in row.sources),
             tied_to=prefix + row.tied_to if row.tied_to else "",
         )
         for row in rows
     )
 
 
-def targets_of(rows: Rows) -> Rows:
-    """The table of what a table makes: each target is a tensor to be taken as it is, with the axes that it gets.
-
-    It finds the sizes from the target model's side.
-    """
-    return tuple(
-        replace(rename(target, target, dims), group=row.group)
-        for row in rows
-        for target, dims in zip(row.targets, row.op.axes(*(slot.dims for slot in row.sources)), strict=True)
-    )
-
-
 def onto(prefix: str, rows: Rows) -> Rows:
-    """The same rows for a target model that holds this one as a child: `prefix` stands before every target."""
+    """The same rows for a target model that holds this one as a child: `prefix` precedes every target."""
     return tuple(replace(row, targets=tuple(prefix + target for target in row.targets)) for row in rows)
 
 
-def _flat(rows: Iterable[Row | Rows]) -> Rows:
+def target_rows(rows: Rows) -> Rows:
+    """A table whose sources are the targets of `rows`: with it the sizes are found in a transformers directory."""
+    return tuple(
+        replace(rename(target, target, axes), group=row.group)
+        for row in rows
+        for target, axes in zip(row.targets, row.op.target_axes(*(source.axes for source in row.sources)), strict=True)
+    )
+
+
+def _flatten(rows: Iterable[Row | Rows]) -> Rows:
     return tuple(row for item in rows for row in (item if isinstance(item, tuple) else (item,)))
 
 
-def _pair(source: str, target: str, kinds: Iterable[tuple[str, str, str]], prefixed: str) -> Rows:
+def _pair(source: str, target: str, parts: Iterable[tuple[str, str, str]], prefixed: str) -> Rows:
+    """A row for each part (end of the source, end of the target, axes) of a layer."""
     return tuple(
-        rename(f"{source}.{here}", f"{target}.{there}", dims, prefixed=prefixed and f"{prefixed}_{here}")
-        for here, there, dims in kinds
+        rename(f"{source}.{ours}", f"{target}.{theirs}", axes, prefixed=prefixed and f"{prefixed}_{ours}")
+        for ours, theirs, axes in parts
     )

@@ -1,6 +1,4 @@
-"""Names in a directory, brought to those that a table makes; and what transformers writes beside them.
-
-That is second names of tied tensors, and buffers that hold no weights.
+"""Map tensor names in a transformers directory to the names in our tables; recognise tied aliases and buffers.
 
 Source: transformers 5.23, models/bert/modeling_bert.py, models/roberta/modeling_roberta.py and
 models/gpt2/modeling_gpt2.py, `_tied_weights_keys` and `position_ids`; conversion_mapping.py, "legacy". transformers
@@ -17,21 +15,23 @@ from bort_convert.errors import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# Ends of names in early releases of transformers -> ends of the same names today.
 _LEGACY: Final = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
-_COUNTED: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
+# End of a buffer's name -> end of the name of the tensor with a row for each position.
+_COUNTERS: Final = {"embeddings.position_ids": "embeddings.position_embeddings.weight"}
 _MASKS: Final = {".attn.bias": "wpe.weight", ".attn.masked_bias": "wpe.weight"}
 
 
 @dataclass(frozen=True)
 class NameMap:
-    """Where a directory has what, by the names that it has itself.
+    """The tensors of a directory: targets of a table, aliases of tied tensors, and buffers without weights.
 
     Attributes:
-        targets: name that a table makes -> name in the directory.
-        aliases: second name of a tied tensor -> the first; both must hold the same bits.
-        counters: buffer that must count from 0 -> the tensor that has a row for each number.
-        masks: buffer that must hide later tokens, or the number that hides -> the tensor with a row for each position.
-        clashes: a line for each two names that mean the same tensor.
+        targets: name of the target -> name in the directory.
+        aliases: alias of a tied tensor -> its original, by their names in the directory; both must hold the same bits.
+        counters: buffer that must count from 0 -> the tensor with a row for each number.
+        masks: causal mask, or its `masked_bias` scalar -> the tensor with a row for each position.
+        clashes: a line for each two names that mean the same target.
     """
 
     targets: Mapping[str, str]
@@ -42,33 +42,41 @@ class NameMap:
 
 
 def map_names(names: Iterable[str], base: str, aliases: Mapping[str, str]) -> NameMap:
-    """What each name in a directory means.
+    """Map the names in a directory.
 
     Args:
-        names: of its tensors; those of a backbone that was saved alone have no base.
-        base: the prefix of the backbone's targets.
-        aliases: the family's second names; see `Family`.
+        names: names of its tensors; without `base` where the backbone was saved alone.
+        base: prefix of the backbone's targets.
+        aliases: aliases of tied tensors that transformers may write; see `Family.aliases`.
     """
-    known = list(names)
-    bare = not any(name.startswith(base) for name in known)
-    found: dict[str, str] = {}
+    names = list(names)
+    is_backbone = not any(name.startswith(base) for name in names)
+    targets: dict[str, str] = {}
     clashes = []
-    for name in known:
-        target = base + name if bare else name
+    for name in names:
+        target = base + name if is_backbone else name
         target = next((target.removesuffix(old) + new for old, new in _LEGACY.items() if target.endswith(old)), target)
-        if target in found:
-            one, other = printable(name), printable(found[target])
+        if target in targets:
+            one, other = printable(name), printable(targets[target])
             clashes.append(f"{one}: is the same tensor as {other}; expected one of them")
-        found.setdefault(target, name)
-    tied, counters, masks = (_taken(found, names) for names in (aliases, _COUNTED, _MASKS))
-    return NameMap(found, tied, counters, masks, tuple(clashes))
+        targets.setdefault(target, name)
+    found_aliases, counters, masks = (_take_companions(targets, ends) for ends in (aliases, _COUNTERS, _MASKS))
+    return NameMap(targets, found_aliases, counters, masks, tuple(clashes))
 
 
-def _taken(places: dict[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Take out what is known to stand beside another tensor, by the ends of both names; give it with that other one."""
-    taken = {}
-    for end, other in known.items():
-        beside = next((target for target in places if target.endswith(other)), "")
-        for target in [target for target in places if target.endswith(end)] if beside else ():
-            taken[places.pop(target)] = places[beside]
-    return taken
+def _take_companions(targets: dict[str, str], ends: Mapping[str, str]) -> dict[str, str]:
+    """Remove the tensors that accompany another one from `targets`.
+
+    Args:
+        targets: target -> name in the directory.
+        ends: end of the companion's name -> end of the other tensor's name.
+
+    Returns:
+        Name of each companion in the directory -> name of the other tensor there.
+    """
+    companions = {}
+    for companion_end, other_end in ends.items():
+        other = next((target for target in targets if target.endswith(other_end)), "")
+        for target in [target for target in targets if target.endswith(companion_end)] if other else ():
+            companions[targets.pop(target)] = targets[other]
+    return companions

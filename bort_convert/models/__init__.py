@@ -1,3 +1,4 @@
-"""One module for each model family: a table, its published sizes, its config. Adding a family is adding a module.
+"""The model families, one module each: add a module to add a family. `registry` finds them.
 
-Rows that several families share stand in modules whose names begin with an underscore."""
+A module whose name begins with an underscore holds rows that several families share.
+"""

@@ -1,6 +1,6 @@
-"""What GluonNLP's BERT-like models share: embeddings, layers, the masked-language-model head, keys of the config.
+"""Rows and config keys that GluonNLP's BERT-like models share: embeddings, layers, the masked-language-model head.
 
-Targets are those of transformers' BERT-like models, without the prefix that their backbone has in a model with a head.
+Targets are those of transformers' BERT-like models, without the prefix that the backbone has in a model with a head.
 
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py and model/transformer.py.
 """
@@ -9,17 +9,14 @@ from bort_convert.mapping.family import ConfigKey, Hyperparameter
 from bort_convert.mapping.rows import linear, norm, optional, rename, scramble, tied, unless, when
 
 CELL, LAYER = "encoder.transformer_cells.{layer}", "encoder.layer.{layer}"
-ATTENTION, SELF = f"{CELL}.attention_cell", f"{LAYER}.attention.self"
+ATTENTION, SELF, OUTPUT = f"{CELL}.attention_cell", f"{LAYER}.attention.self", f"{LAYER}.attention.output"
 MODEL, ENCODER = "[~model#_]", "~encoder#"
-EMBEDDING = f"{MODEL}word_embed_embedding#"
-TRANSFORMER = f"{ENCODER}_transformer{{layer}}"
+EMBEDDING, TRANSFORMER = f"{MODEL}word_embed_embedding#", f"{ENCODER}_transformer{{layer}}"
 FFN = f"{TRANSFORMER}_~ffn#"
-MASKED_LM = "masked-language-model head"
-SCRAMBLED = "scrambled_biases"
+MASKED_LM, SCRAMBLED = "masked-language-model head", "scrambled_biases"
+WORD_AXES, SQUARE = "vocab_size hidden_size", "hidden_size hidden_size"
 
-WORDS = rename(
-    "word_embed.0.weight", "embeddings.word_embeddings.weight", "vocab_size hidden_size", prefixed=f"{EMBEDDING}_weight"
-)
+WORDS = rename("word_embed.0.weight", "embeddings.word_embeddings.weight", WORD_AXES, prefixed=f"{EMBEDDING}_weight")
 POSITIONS = rename(
     "encoder.position_weight",
     "embeddings.position_embeddings.weight",
@@ -34,9 +31,7 @@ TYPES = rename(
 )
 PARTS = ("query", "key", "value")
 PROJECTIONS = tuple(
-    linear(
-        f"{ATTENTION}.proj_{part}", f"{SELF}.{part}", "hidden_size hidden_size", prefixed=f"{TRANSFORMER}_~cell#_{part}"
-    )
+    linear(f"{ATTENTION}.proj_{part}", f"{SELF}.{part}", SQUARE, prefixed=f"{TRANSFORMER}_~cell#_{part}")
     for part in PARTS
 )
 BIASES = scramble(
@@ -50,36 +45,25 @@ LAYERS = (
     *norm("encoder.layer_norm", "embeddings.LayerNorm", "hidden_size", prefixed=f"{ENCODER}_~layernorm#"),
     *(row for weight, bias in PROJECTIONS for row in (weight, *unless(SCRAMBLED, bias))),
     *when(SCRAMBLED, BIASES),
-    *linear(
-        f"{CELL}.proj", f"{LAYER}.attention.output.dense", "hidden_size hidden_size", prefixed=f"{TRANSFORMER}_proj"
-    ),
-    *norm(
-        f"{CELL}.layer_norm",
-        f"{LAYER}.attention.output.LayerNorm",
-        "hidden_size",
-        prefixed=f"{TRANSFORMER}_~layernorm#",
-    ),
+    *linear(f"{CELL}.proj", f"{OUTPUT}.dense", SQUARE, prefixed=f"{TRANSFORMER}_proj"),
+    *norm(f"{CELL}.layer_norm", f"{OUTPUT}.LayerNorm", "hidden_size", prefixed=f"{TRANSFORMER}_~layernorm#"),
     *linear(
         f"{CELL}.ffn.ffn_1", f"{LAYER}.intermediate.dense", "intermediate_size hidden_size", prefixed=f"{FFN}_ffn_1"
     ),
     *linear(f"{CELL}.ffn.ffn_2", f"{LAYER}.output.dense", "hidden_size intermediate_size", prefixed=f"{FFN}_ffn_2"),
     *norm(f"{CELL}.ffn.layer_norm", f"{LAYER}.output.LayerNorm", "hidden_size", prefixed=f"{FFN}_~layernorm#"),
 )
+TIED_OUTPUT = tied("decoder.3.weight", tied_to="word_embed.0.weight", axes=WORD_AXES, why="the output layer is tied")
 HEAD = optional(
     MASKED_LM,
     rename("decoder.3.bias", "cls.predictions.bias", "vocab_size", prefixed=f"{EMBEDDING}_bias"),
-    linear("decoder.0", "cls.predictions.transform.dense", "hidden_size hidden_size", prefixed=f"{MODEL}dense#"),
+    linear("decoder.0", "cls.predictions.transform.dense", SQUARE, prefixed=f"{MODEL}dense#"),
     norm("decoder.2", "cls.predictions.transform.LayerNorm", "hidden_size", prefixed=f"{MODEL}~layernorm#"),
-    tied(
-        "decoder.3.weight",
-        tied_to="word_embed.0.weight",
-        dims="vocab_size hidden_size",
-        why="the output layer is tied",
-    ),
+    TIED_OUTPUT,
 )
 
-# What a release computed otherwise than the one before and behind it. Where every epsilon is 1e-12, as in BERT, the
-# biases are all; an encoder without a head has no use for the head's.
+# Differences between releases of gluonnlp. In BERT, where every epsilon is 1e-12, the biases are the only one; an
+# encoder without a head does not need the head's epsilon.
 # Source: dmlc/gluon-nlp, model/bert.py, DotProductSelfAttentionCell, BERTEncoder and BERTModel._get_decoder in v0.8.3,
 # v0.9.1, v0.9.2 and v0.10.0.
 ByVersion = dict[str, dict[str, Hyperparameter]]
@@ -89,7 +73,7 @@ VERSIONS_OF_ENCODERS: ByVersion = {**VERSIONS, "0.9.0": FIXED_EMBEDDINGS, "0.9.1
 FREE_HEAD: dict[str, Hyperparameter] = {"head_layer_norm_eps": 1e-5}
 VERSIONS_OF_HEADS: ByVersion = {**VERSIONS_OF_ENCODERS, "0.9.2": FREE_HEAD, "0.10": FREE_HEAD}
 
-# BertForMaskedLM's head, where transformers writes it twice.
+# Names that transformers may write for the tied tensors of BertForMaskedLM.
 ALIASES = {
     "predictions.decoder.weight": "embeddings.word_embeddings.weight",
     "predictions.decoder.bias": "predictions.bias",

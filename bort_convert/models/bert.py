@@ -1,4 +1,4 @@
-"""BERT (gluonnlp 0.6 to 0.10), and what has its sizes and names: SciBERT, BioBERT, ClinicalBERT, KoBERT.
+"""BERT (gluonnlp 0.6 to 0.10), and models of its sizes and names: SciBERT, BioBERT, ClinicalBERT, KoBERT.
 
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py; scripts/bert/model/classification.py and qa.py.
 """
@@ -30,7 +30,7 @@ LANGUAGE_MODEL = (
     *HEAD,
 )
 
-# Dropout takes up a number in the Sequential; without it the dense layer moves forward.
+# A dropout layer has a number of its own in the Sequential; without it the dense layer is number 0.
 POOLED = under("bert.", (*BACKBONE, *POOLING))
 CLASSIFIER = (*POOLED, *linear("classifier.1", "classifier", "labels hidden_size", prefixed="[~classifier#_]dense#"))
 CLASSIFIER_WITHOUT_DROPOUT = (*POOLED, *linear("classifier.0", "classifier", "labels hidden_size"))

@@ -1,4 +1,4 @@
-"""Bort (alexa/bort, gluonnlp 0.8.3): a BERT encoder without segments and pooler, narrow in its feed-forward layers."""
+"""Bort (alexa/bort, gluonnlp 0.8.3): a BERT encoder without segments and pooler, with narrow feed-forward layers."""
 
 from bort_convert.mapping.family import ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import fill, linear, onto, under
@@ -14,7 +14,7 @@ CLASSIFIER = (
     *linear("classifier.3", "classifier", "labels hidden_size", prefixed="[~classifier#_]dense1"),
 )
 
-# Dropout layers take up numbers in the classifier's Sequential; without them the dense layers move forward.
+# Dropout layers have numbers of their own in the Sequential; without them the dense layers are numbers 0 and 1.
 CLASSIFIER_WITHOUT_DROPOUT = (
     *under("bort.", BACKBONE),
     *linear("classifier.0", "bert.pooler.dense", "hidden_size hidden_size"),

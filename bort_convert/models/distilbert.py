@@ -1,7 +1,7 @@
 """DistilBERT (gluonnlp 0.9 and 0.10): a BERT encoder without segments, pooler and head.
 
-It becomes a BertModel: transformers' DistilBertModel has the epsilon 1e-12 in every LayerNorm and no way to say
-another, where GluonNLP has 1e-5.
+It becomes a BertModel, because GluonNLP has the LayerNorm epsilon 1e-5 and in transformers' DistilBertModel 1e-12 is
+fixed.
 
 Source: dmlc/gluon-nlp v0.10.0, model/bert.py, DistilBERTModel and distilbert_6_768_12_hparams; huggingface/transformers
 v5.23, models/distilbert/modeling_distilbert.py, Embeddings and TransformerBlock.

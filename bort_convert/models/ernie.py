@@ -1,6 +1,7 @@
 """ERNIE (gluonnlp 0.8 to 0.10): BERT's network with relu, another epsilon and 513 positions.
 
-Its masked-language-model head keeps BERT's GELU. The names are BERT's own, so sizes or `--family` tell the two apart.
+Its masked-language-model head keeps BERT's GELU. Tensors have BERT's names, so only sizes or `family="ernie"` tell the
+two apart.
 
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py, ernie_12_768_12_hparams and BERTModel._get_decoder.
 """

@@ -1,4 +1,4 @@
-"""GPT-2 (scripts of gluonnlp 0.8 to 0.10): layers with their norms in front, one norm behind, and a tied output layer.
+"""GPT-2 (scripts of gluonnlp 0.8 to 0.10): layers with their norms in front, a final norm, and a tied output layer.
 
 Source: dmlc/gluon-nlp, scripts/text_generation/model/gpt.py, GPT2Model, gpt2_117m and gpt2_345m; the target names:
 transformers 5.23, models/gpt2/modeling_gpt2.py, whose Conv1D holds a weight as (in, out).
@@ -17,7 +17,7 @@ LANGUAGE_MODEL = (
         "_pos_embed.weight", "transformer.wpe.weight", "max_positions hidden_size", prefixed=f"{MODEL}pos_embed_weight"
     ),
     *norm("_attn_ln.{layer}", f"{LAYER}.ln_1", "hidden_size", prefixed=f"{MODEL}attn_ln{{layer}}"),
-    # Queries, keys and values one below the other on both sides.
+    # Queries, keys and values are one matrix on both sides.
     *conv1d(
         f"{ATTENTION}._multi_head_qkv_proj",
         f"{LAYER}.attn.c_attn",
@@ -38,7 +38,7 @@ LANGUAGE_MODEL = (
         f"{FFN}._out_map", f"{LAYER}.mlp.c_proj", "hidden_size 4*hidden_size", prefixed=f"{MODEL}ffn{{layer}}_dense1"
     ),
     *norm("_final_ln", "transformer.ln_f", "hidden_size", prefixed=f"{MODEL}final_ln{{last}}"),
-    tied("_logits_proj.weight", tied_to="_embed.weight", dims="vocab_size hidden_size", why="the output layer is tied"),
+    tied("_logits_proj.weight", tied_to="_embed.weight", axes="vocab_size hidden_size", why="the output layer is tied"),
 )
 
 FAMILY = Family(
@@ -49,7 +49,7 @@ FAMILY = Family(
         Variant("gpt2_117m", {"layers": 12, "hidden_size": 768, "max_positions": 1024}, {"attention_heads": 12}),
         Variant("gpt2_345m", {"layers": 24, "hidden_size": 1024, "max_positions": 1024}, {"attention_heads": 16}),
     ),
-    # OpenAI trained with this one. The scripts of 0.8 run the exact GELU on the same files.
+    # OpenAI trained with gelu_new; the scripts of gluonnlp 0.8 run the exact GELU on the same files.
     hyperparameters={"hidden_act": "gelu_new", "layer_norm_eps": 1e-5},
     config=(
         ConfigKey("model_type", constant="gpt2"),

@@ -1,4 +1,4 @@
-"""Find a model family: by name, or as the one whose table fits an open checkpoint."""
+"""Find a model family by name, or as the one whose table fits a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pkgutil
 from typing import TYPE_CHECKING
 
 from bort_convert import models
-from bort_convert.errors import VariantError
+from bort_convert.errors import OptionError
 from bort_convert.mapping.fit import Fit, fit
 
 if TYPE_CHECKING:
@@ -18,33 +18,49 @@ if TYPE_CHECKING:
 
 
 def families() -> Mapping[str, Family]:
-    """Every model family that this package can convert, by name."""
-    modules = (module.name for module in pkgutil.iter_modules(models.__path__))
-    names = (f"{models.__name__}.{name}" for name in modules if not name.startswith("_") and name != "registry")
-    found = (importlib.import_module(name).FAMILY for name in names)
+    """Every model family of this package, by name."""
+    names = (module.name for module in pkgutil.iter_modules(models.__path__))
+    modules = (f"{models.__name__}.{name}" for name in names if not name.startswith("_") and name != "registry")
+    found = (importlib.import_module(module).FAMILY for module in modules)
     return {family.name: family for family in found}
 
 
+def find_family(name: str) -> Family:
+    """The model family of this name.
+
+    Raises:
+        OptionError: no family has this name.
+    """
+    known = families()
+    if name not in known:
+        raise OptionError("family", name, f"expected one of {', '.join(known)}")
+    return known[name]
+
+
 def fit_source(
-    header: Mapping[str, TensorSpec | None],
+    specs: Mapping[str, TensorSpec | None],
     *,
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
     gluonnlp_version: str | None = None,
 ) -> Fit:
-    """Recognise a checkpoint by its header: family, sizes, plan and target config. No value is read.
+    """Find the family and the table that a checkpoint fits, from names, dtypes and shapes alone.
+
+    Args:
+        specs: name in the file -> dtype and shape; None for a record without a value.
+        family: name of the family, to try no other.
+        variant: name of the published size that it must have.
+        heads: number of attention heads, for a size that was never published.
+        gluonnlp_version: gluonnlp version that trained it; see `Family.for_version`.
 
     Raises:
-        MappingError: no table fits the file.
-        VariantError: what shapes cannot show is not known, or what was given contradicts the file.
+        MappingError: no table fits the checkpoint.
+        OptionError: an argument is wrong, or contradicts the checkpoint.
+        VariantError: two families fit, or a hyperparameter is not known, or versions compute differently.
     """
-    known = families()
-    if family is not None and family not in known:
-        raise VariantError(f"no family is called {family!r}; known are {', '.join(known)}")
-    found = fit(header, [known[family]] if family else known.values(), variant=variant, heads=heads)
-    return (
-        found
-        if gluonnlp_version is None
-        else fit(header, [found.family.for_version(gluonnlp_version)], variant=variant, heads=heads)
-    )
+    candidates = families().values() if family is None else [find_family(family)]
+    fitted = fit(specs, candidates, variant=variant, heads=heads)
+    if gluonnlp_version is None:
+        return fitted
+    return fit(specs, [fitted.family.for_version(gluonnlp_version)], variant=variant, heads=heads)

@@ -4,10 +4,20 @@ Source: dmlc/gluon-nlp v0.8.3, model/bert.py, RoBERTaModel; v0.10.0, model/bert.
 """
 
 from bort_convert.mapping.family import ConfigKey, Family, Table, Variant
-from bort_convert.mapping.rows import fill, linear, norm, onto, optional, pad, rename, tied, under
-from bort_convert.models._encoder import CONFIG, EMBEDDING, ENCODER, LAYERS, MASKED_LM, MODEL, VERSIONS_OF_HEADS, WORDS
+from bort_convert.mapping.rows import fill, linear, norm, onto, optional, pad, rename, under
+from bort_convert.models._encoder import (
+    CONFIG,
+    EMBEDDING,
+    ENCODER,
+    LAYERS,
+    MASKED_LM,
+    MODEL,
+    TIED_OUTPUT,
+    VERSIONS_OF_HEADS,
+    WORDS,
+)
 
-PADDING_ROWS = 2  # the id of the padding token, 1, and one
+PADDING_ROWS = 2  # the first position follows the id of the padding token, 1
 
 BACKBONE = onto(
     "roberta.",
@@ -33,12 +43,7 @@ LANGUAGE_MODEL = (
         rename("decoder.3.bias", "lm_head.bias", "vocab_size", prefixed=f"{EMBEDDING}_bias"),
         linear("decoder.0", "lm_head.dense", "hidden_size hidden_size", prefixed=f"{MODEL}dense#"),
         norm("decoder.2", "lm_head.layer_norm", "hidden_size", prefixed=f"{MODEL}~layernorm#"),
-        tied(
-            "decoder.3.weight",
-            tied_to="word_embed.0.weight",
-            dims="vocab_size hidden_size",
-            why="the output layer is tied",
-        ),
+        TIED_OUTPUT,
     ),
 )
 
@@ -48,7 +53,7 @@ CLASSIFIER = (
     *linear("classifier.3", "classifier.out_proj", "labels hidden_size", prefixed="[~classifier#_]dense1"),
 )
 
-# Dropout layers take up numbers in the classifier's Sequential; without them the dense layers move forward.
+# Dropout layers have numbers of their own in the Sequential; without them the dense layers are numbers 0 and 1.
 CLASSIFIER_WITHOUT_DROPOUT = (
     *under("roberta.", BACKBONE),
     *linear("classifier.0", "classifier.dense", "hidden_size hidden_size"),
@@ -88,9 +93,6 @@ FAMILY = Family(
     base="roberta.",
     base_class="RobertaModel",
     tokenizer="RoBERTa",
-    aliases={
-        "lm_head.decoder.weight": "embeddings.word_embeddings.weight",
-        "lm_head.decoder.bias": "lm_head.bias",
-    },
+    aliases={"lm_head.decoder.weight": "embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
     by_version=VERSIONS_OF_HEADS,
 )

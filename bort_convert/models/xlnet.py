@@ -4,7 +4,7 @@ Source: dmlc/gluon-nlp, scripts/language_model/transformer/transformer.py, XLNet
 xlnet_cased_l12_h768_a12; the target names: transformers 5.23, models/xlnet/modeling_xlnet.py.
 """
 
-from bort_convert.mapping.family import ConfigKey, Family, ModuleLayout, Table, Variant
+from bort_convert.mapping.family import ConfigKey, Family, Hyperparameter, ModuleLayout, Table, Variant
 from bort_convert.mapping.rows import fill, frequencies, linear, norm, optional, rename, tied, unfold
 
 CELL, LAYER = "_net.transformer_cells.{layer}", "transformer.layer.{layer}"
@@ -12,8 +12,9 @@ ATTENTION, RELATIVE = f"{CELL}.attention_cell", f"{LAYER}.rel_attn"
 MODEL, HEADS, HEAD = "[xlnet#_]_basexlnet#_", "attention_heads head_dim", "language-model head"
 BLOCK, WORDS = f"{MODEL}transformer{{layer}}", f"{MODEL}embedding#"
 FFN, SINUSOIDS = f"{BLOCK}_positionwiseffn#", f"{MODEL}positionalembedding#"
-# It is made before its layer, outside of that one's scope.
+# The script makes the attention cell before its layer, so the layer's prefix is missing here.
 ATTENTION_BLOCK = f"{MODEL}relativesegmentembeddingpositionalembeddingmultiheadattentioncell{{layer}}"
+WORD_AXES, SQUARE, MASK_AXES = "vocab_size hidden_size", "hidden_size hidden_size", "1 1 hidden_size"
 SAME_SHAPE = {
     "query_key_bias": ("r_w_bias", HEADS),
     "query_emb_bias": ("r_r_bias", HEADS),
@@ -22,34 +23,27 @@ SAME_SHAPE = {
 }
 PROJECTIONS = {"query": "q", "key": "k", "value": "v", "emb": "r"}
 
-MASK = rename("_net.mask_embed", "transformer.mask_emb", "1 1 hidden_size", prefixed=f"{MODEL}mask_embed")
-NO_MASK = fill(
-    "transformer.mask_emb", "1 1 hidden_size", 0.0, why="only a second stream reads it, and GluonNLP has none"
-)
+MASK = rename("_net.mask_embed", "transformer.mask_emb", MASK_AXES, prefixed=f"{MODEL}mask_embed")
+NO_MASK = fill("transformer.mask_emb", MASK_AXES, 0.0, why="only a second stream reads it, and GluonNLP has none")
 REST = (
-    rename(
-        "_net.word_embed.weight",
-        "transformer.word_embedding.weight",
-        "vocab_size hidden_size",
-        prefixed=f"{WORDS}_weight",
-    ),
+    rename("_net.word_embed.weight", "transformer.word_embedding.weight", WORD_AXES, prefixed=f"{WORDS}_weight"),
     frequencies("_net.pos_embed.inv_freq", "1 hidden_size/2", why="it is computed", prefixed=f"{SINUSOIDS}_inv_freq"),
     *(
-        rename(f"{ATTENTION}.{here}", f"{RELATIVE}.{there}", dims, prefixed=f"{ATTENTION_BLOCK}_{here}")
-        for here, (there, dims) in SAME_SHAPE.items()
+        rename(f"{ATTENTION}.{ours}", f"{RELATIVE}.{theirs}", axes, prefixed=f"{ATTENTION_BLOCK}_{ours}")
+        for ours, (theirs, axes) in SAME_SHAPE.items()
     ),
     *(
         unfold(
-            f"{ATTENTION}.proj_{here}.weight",
-            f"{RELATIVE}.{there}",
-            "hidden_size hidden_size",
+            f"{ATTENTION}.proj_{ours}.weight",
+            f"{RELATIVE}.{theirs}",
+            SQUARE,
             HEADS,
             first=True,
-            prefixed=f"{ATTENTION_BLOCK}_{here}_weight",
+            prefixed=f"{ATTENTION_BLOCK}_{ours}_weight",
         )
-        for here, there in PROJECTIONS.items()
+        for ours, theirs in PROJECTIONS.items()
     ),
-    unfold(f"{CELL}.proj.weight", f"{RELATIVE}.o", "hidden_size hidden_size", HEADS, prefixed=f"{BLOCK}_proj_weight"),
+    unfold(f"{CELL}.proj.weight", f"{RELATIVE}.o", SQUARE, HEADS, prefixed=f"{BLOCK}_proj_weight"),
     *norm(f"{CELL}.layer_norm", f"{RELATIVE}.layer_norm", "hidden_size", prefixed=f"{BLOCK}_layernorm#"),
     *linear(f"{CELL}.ffn.ffn_1", f"{LAYER}.ff.layer_1", "intermediate_size hidden_size", prefixed=f"{FFN}_ffn_1"),
     *linear(f"{CELL}.ffn.ffn_2", f"{LAYER}.ff.layer_2", "hidden_size intermediate_size", prefixed=f"{FFN}_ffn_2"),
@@ -57,17 +51,13 @@ REST = (
     *optional(
         HEAD,
         rename("_net.decoder.bias", "lm_loss.bias", "vocab_size", prefixed=f"{WORDS}_bias"),
-        tied(
-            "_net.decoder.weight",
-            tied_to="_net.word_embed.weight",
-            dims="vocab_size hidden_size",
-            why="the output is tied",
-        ),
+        tied("_net.decoder.weight", tied_to="_net.word_embed.weight", axes=WORD_AXES, why="the output is tied"),
     ),
 )
 CLASSES = (("XLNetModel",), ("XLNetLMHeadModel", HEAD))
 BASE = {"layers": 12, "intermediate_size": 3072, "hidden_size": 768, "attention_heads": 12}
 LARGE = {"layers": 24, "intermediate_size": 4096, "hidden_size": 1024, "attention_heads": 16}
+ATTENTION_OPTIONS: dict[str, Hyperparameter] = {"attn_type": "bi", "bi_data": False, "clamp_len": -1}
 
 FAMILY = Family(
     name="xlnet",
@@ -80,13 +70,7 @@ FAMILY = Family(
         Variant("xlnet_cased_l12_h768_a12", BASE, {"hidden_act": "gelu"}),
         Variant("xlnet_cased_l24_h1024_a16", LARGE, {"hidden_act": "gelu_new"}),
     ),
-    hyperparameters={
-        "hidden_act": "gelu_new",
-        "layer_norm_eps": 1e-12,
-        "attn_type": "bi",
-        "bi_data": False,
-        "clamp_len": -1,
-    },
+    hyperparameters={"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, **ATTENTION_OPTIONS},
     config=(
         ConfigKey("model_type", constant="xlnet"),
         ConfigKey("vocab_size", "vocab_size"),
@@ -96,7 +80,7 @@ FAMILY = Family(
         ConfigKey("d_head", "head_dim"),
         ConfigKey("d_inner", "intermediate_size"),
         ConfigKey("ff_activation", "hidden_act"),
-        *(ConfigKey(name, name) for name in ("layer_norm_eps", "attn_type", "bi_data", "clamp_len")),
+        *(ConfigKey(name, name) for name in ("layer_norm_eps", *ATTENTION_OPTIONS)),
         ConfigKey("dropout", constant=0.1),
         ConfigKey("initializer_range", constant=0.02),
         ConfigKey("tie_word_embeddings", constant=True),

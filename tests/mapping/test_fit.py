@@ -5,20 +5,20 @@ from dataclasses import replace
 import pytest
 from headers import DIMS, RELEASED, Header, classifier, encoder, header_of, language_model, reshaped, without
 
-from bort_convert.errors import MappingError, VariantError
-from bort_convert.mapping.family import Family, Table
+from bort_convert.errors import MappingError, OptionError, VariantError
+from bort_convert.mapping.family import ConfigKey, Table
 from bort_convert.mapping.fit import Fit, fit
 from bort_convert.mapping.rows import rename
 from bort_convert.models import bert, roberta
-from bort_convert.models.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY, LANGUAGE_MODEL
+from bort_convert.models.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY
 from bort_convert.models.registry import families
 
 
-def fit_bort(header: Header, **given: object) -> Fit:
-    return fit(header, [FAMILY], **given)  # type: ignore[arg-type]
+def fit_bort(header: Header, **arguments: object) -> Fit:
+    return fit(header, [FAMILY], **arguments)  # type: ignore[arg-type]
 
 
-def test_the_released_bort_is_known_by_its_sizes() -> None:
+def test_the_released_bort_is_recognised_by_its_sizes() -> None:
     found = fit_bort(language_model(**RELEASED))
     assert (found.variant, found.hyperparameters["attention_heads"], found.architecture) == (
         "bort_4_8_768_1024",
@@ -27,7 +27,7 @@ def test_the_released_bort_is_known_by_its_sizes() -> None:
     )
 
 
-def test_the_small_bort_is_known_by_its_sizes() -> None:
+def test_the_small_bort_is_recognised_by_its_sizes() -> None:
     found = fit_bort(language_model(**RELEASED | {"layers": 2, "intermediate_size": 512}))
     assert (found.variant, found.hyperparameters["attention_heads"]) == ("bort_2_16_512_1024", 16)
 
@@ -65,7 +65,7 @@ def test_an_encoder_becomes_the_bare_model_under_its_own_names() -> None:
 
 
 @pytest.mark.parametrize("labels", [1, 3])
-def test_a_classifier_is_known_with_its_number_of_labels(labels: int) -> None:
+def test_a_classifier_is_recognised_with_any_number_of_labels(labels: int) -> None:
     found = fit_bort(classifier(**RELEASED | {"labels": labels}))
     assert (found.architecture, found.table.title) == ("BertForSequenceClassification", "classifier")
 
@@ -75,46 +75,55 @@ def test_a_classifier_without_dropout_has_other_numbers() -> None:
     assert found.table.title == "classifier without dropout"
 
 
-def test_heads_of_an_unpublished_size_have_to_be_given() -> None:
+def test_heads_of_an_unpublished_size_are_missing_until_they_are_given() -> None:
     with pytest.raises(VariantError) as caught:
         fit_bort(language_model())
     assert str(caught.value) == (
-        "vocab=11 units=6 positions=5 hidden=4 layers=2 match no published Bort "
-        "(bort_4_8_768_1024, bort_2_16_512_1024); heads cannot be read from shapes. Pass --heads N"
+        "vocab_size=11 hidden_size=6 max_positions=5 intermediate_size=4 layers=2 match no published Bort "
+        "(bort_4_8_768_1024, bort_2_16_512_1024); attention_heads cannot be read from shapes. Pass `heads=N`"
     )
+    assert (caught.value.missing, caught.value.candidates) == (("heads",), ())
     found = fit_bort(language_model(), heads=3)
     assert (found.variant, found.hyperparameters["attention_heads"], found.config["num_attention_heads"]) == ("", 3, 3)
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("option", "value", "message"),
     [
-        ({"heads": 4}, "--heads 4 does not divide the hidden size, units=6"),
-        ({"heads": 0}, "--heads 0 does not divide the hidden size, units=6"),
+        ("heads", 4, "`heads=4`: expected a number that divides hidden_size=6"),
+        ("heads", 0, "`heads=0`: expected a number that divides hidden_size=6"),
+        ("heads", -2, "`heads=-2`: expected a number that divides hidden_size=6"),
+        ("heads", "2", "`heads='2'`: expected a whole number"),
+        ("heads", 2.0, "`heads=2.0`: expected a whole number"),
+        ("heads", True, "`heads=True`: expected a whole number"),
         (
-            {"variant": "bort_9"},
-            "no variant of bort is called 'bort_9'; known are bort_4_8_768_1024, bort_2_16_512_1024",
+            "variant",
+            "bort_9",
+            "`variant='bort_9'`: the file fits bort; expected one of bort_4_8_768_1024, bort_2_16_512_1024",
         ),
         (
-            {"variant": "bort_4_8_768_1024"},
+            "variant",
+            "bort_4_8_768_1024",
             (
-                "the file is no bort_4_8_768_1024: layers is 2, expected 4; hidden is 4, expected 768; "
-                "units is 6, expected 1024; positions is 5, expected 512"
+                "`variant='bort_4_8_768_1024'`: the file has other sizes: layers is 2, expected 4; intermediate_size "
+                "is 4, expected 768; hidden_size is 6, expected 1024; max_positions is 5, expected 512"
             ),
         ),
     ],
 )
-def test_what_is_given_must_suit_the_file(given: dict[str, object], message: str) -> None:
-    with pytest.raises(VariantError) as caught:
-        fit_bort(language_model(), **given)
+def test_a_wrong_argument_is_named_with_its_value(option: str, value: object, message: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        fit_bort(language_model(), **{option: value})
     assert str(caught.value) == message
+    assert (caught.value.option, caught.value.value) == (option, value)
 
 
 def test_a_published_size_has_its_own_heads() -> None:
     header = language_model(**RELEASED)
     assert fit_bort(header, heads=8, variant="bort_4_8_768_1024").variant == "bort_4_8_768_1024"
-    with pytest.raises(VariantError, match="bort_4_8_768_1024 has 8 attention heads; --heads 16 contradicts it"):
+    with pytest.raises(OptionError) as caught:
         fit_bort(header, heads=16)
+    assert str(caught.value) == "`heads=16`: bort_4_8_768_1024 has 8 attention heads. Leave `heads` out"
 
 
 def test_the_closest_table_is_shown_with_all_disagreements() -> None:
@@ -123,13 +132,14 @@ def test_the_closest_table_is_shown_with_all_disagreements() -> None:
         fit_bort(header, heads=2)
     assert str(caught.value) == (
         "no family fits this file; the closest is bort (classifier), with 2 disagreements:\n"
-        "  classifier.1.bias: found shape (7,); axis 'units' is 7, expected 6 (units=6 from bort.word_embed.0.weight)\n"
+        "  classifier.1.bias: found shape (7,); axis 'hidden_size' is 7, expected 6 "
+        "(hidden_size=6 from bort.word_embed.0.weight)\n"
         "  classifier.3.bias: found nothing, expected shape (3,)"
     )
     assert len(caught.value.disagreements) == 2
 
 
-def test_names_of_two_families_mixed_are_refused() -> None:
+def test_tensors_of_two_forms_together_are_refused() -> None:
     header = language_model() | classifier()
     with pytest.raises(
         MappingError, match=r"bort\.word_embed\.0\.weight: found float32 \(11, 6\), no row of the table takes it"
@@ -155,7 +165,7 @@ BERT_BASE = {
 }
 
 
-def test_the_published_berts_are_known_by_their_sizes_among_all_families() -> None:
+def test_the_published_berts_are_recognised_among_all_families() -> None:
     base = fit(header_of(bert.LANGUAGE_MODEL, BERT_BASE), families().values())
     assert (base.variant, base.architecture) == ("bert_12_768_12", "BertForPreTraining")
     large = fit(
@@ -197,7 +207,7 @@ def test_the_config_of_bert_base_is_the_published_one() -> None:
         (["classifier.", "pooler."], "BertForMaskedLM"),
     ],
 )
-def test_each_part_of_a_bert_that_is_there_decides_the_class(left_out: list[str], architecture: str) -> None:
+def test_the_heads_of_a_bert_decide_its_class(left_out: list[str], architecture: str) -> None:
     header = header_of(bert.LANGUAGE_MODEL, BERT_BASE)
     header = {name: spec for name, spec in header.items() if not name.startswith(tuple(left_out))}
     found = fit(header, families().values())
@@ -230,25 +240,28 @@ def test_positions_tell_a_published_ernie_from_a_published_bert(table: int) -> N
         assert fit(header_of(rows, dims), families().values()).variant == variant
 
 
-def test_any_other_size_asks_which_of_the_two_it_is() -> None:
+def test_of_any_other_size_the_family_is_missing() -> None:
     header = header_of(bert.FAMILY.tables[0].rows, BERT_BASE | {"max_positions": 256})
-    with pytest.raises(VariantError, match=r"fit more than one family: bert, ernie\. Pass --family with one of them"):
+    with pytest.raises(
+        VariantError, match=r"fit more than one family: bert, ernie\. Pass `family=NAME` with"
+    ) as caught:
         fit(header, families().values(), heads=12)
+    assert (caught.value.missing, caught.value.candidates) == (("family",), ("bert", "ernie"))
     assert fit(header, [families()["ernie"]], heads=12).hyperparameters["head_hidden_act"] == "gelu"
-    with pytest.raises(VariantError, match=r"the file is no ernie_12_768_12: positions is 256, expected 513"):
+    with pytest.raises(OptionError, match=r"the file has other sizes: max_positions is 256, expected 513"):
         fit(header, families().values(), variant="ernie_12_768_12")
 
 
 def test_the_config_of_ernie_is_that_of_a_bert_with_relu() -> None:
     found = fit(header_of(bert.FAMILY.tables[0].rows, ERNIE_BASE), families().values()).config
-    like = fit(header_of(bert.FAMILY.tables[0].rows, BERT_BASE), families().values()).config
-    differing = {name: value for name, value in found.items() if like[name] != value}
-    assert found.keys() == like.keys()
+    of_bert = fit(header_of(bert.FAMILY.tables[0].rows, BERT_BASE), families().values()).config
+    differing = {name: value for name, value in found.items() if of_bert[name] != value}
+    assert found.keys() == of_bert.keys()
     # dmlc/gluon-nlp v0.8.3, model/bert.py, ernie_12_768_12_hparams against bert_12_768_12_hparams.
     assert differing == {"max_position_embeddings": 513, "hidden_act": "relu", "layer_norm_eps": 1e-5}
 
 
-def test_the_published_distilbert_is_known_by_its_size_and_becomes_a_bert() -> None:
+def test_the_published_distilbert_is_recognised_by_its_sizes_and_becomes_a_bert() -> None:
     dims = RELEASED | {"vocab_size": 30522, "hidden_size": 768, "intermediate_size": 3072, "layers": 6}
     found = fit(encoder(**dims), families().values())
     assert (found.variant, found.architecture, found.hyperparameters["attention_heads"]) == (
@@ -258,19 +271,19 @@ def test_the_published_distilbert_is_known_by_its_size_and_becomes_a_bert() -> N
     )
     names = ("model_type", "type_vocab_size", "pad_token_id", "layer_norm_eps", "num_hidden_layers")
     assert [found.config[name] for name in names] == ["bert", 1, 0, 1e-5, 6]
-    with pytest.raises(VariantError, match=r"fit more than one family: bort, distilbert, roberta\. Pass --family"):
+    with pytest.raises(VariantError, match=r"fit more than one family: bort, distilbert, roberta\. Pass `family"):
         fit(encoder(), families().values(), heads=2)
 
 
 @pytest.mark.parametrize("table", [0, 1])
-def test_a_bort_a_roberta_and_a_bert_of_one_size_are_told_apart_or_the_family_is_asked_for(table: int) -> None:
+def test_a_bort_a_roberta_and_a_bert_of_one_size_are_told_apart_or_the_family_is_missing(table: int) -> None:
     dims = {**DIMS, "type_vocab_size": 2}
     berts = header_of(bert.FAMILY.tables[table].rows, dims)
     assert fit(berts, [bert.FAMILY, FAMILY, roberta.FAMILY], heads=2).family.name == "bert"
     for family in (FAMILY, roberta.FAMILY):
         header = header_of(family.tables[table].rows, dims)
         if table == 0:
-            with pytest.raises(VariantError, match=r"fit more than one family: bort, roberta\. Pass --family"):
+            with pytest.raises(VariantError, match=r"fit more than one family: bort, roberta\. Pass `family"):
                 fit(header, families().values(), heads=2)
         assert fit(header, [family], heads=2).family.name == family.name
         if table == 1:
@@ -278,13 +291,22 @@ def test_a_bort_a_roberta_and_a_bert_of_one_size_are_told_apart_or_the_family_is
 
 
 def test_heads_do_not_make_a_roberta_of_a_released_bort() -> None:
-    with pytest.raises(VariantError, match="bort_4_8_768_1024 has 8 attention heads; --heads 16 contradicts it"):
+    with pytest.raises(OptionError, match=r"bort_4_8_768_1024 has 8 attention heads\. Leave `heads` out$"):
         fit(language_model(**RELEASED), families().values(), heads=16)
 
 
-def test_a_wanted_variant_says_which_family_is_meant() -> None:
-    with pytest.raises(VariantError, match=r"the file is no roberta_12_768_12: layers is 2, expected 12"):
+def test_wrong_heads_are_refused_before_the_family_is_missing() -> None:
+    with pytest.raises(OptionError, match="`heads=4`: expected a number that divides hidden_size=6"):
+        fit(language_model(), families().values(), heads=4)
+
+
+def test_a_variant_names_its_family() -> None:
+    with pytest.raises(
+        OptionError, match="`variant='roberta_12_768_12'`: the file has other sizes: layers is 2, expec"
+    ):
         fit(language_model(), families().values(), variant="roberta_12_768_12")
+    with pytest.raises(OptionError, match=r"the file fits bort, roberta; expected one of bort_4_8_768_1024, bort_2_16"):
+        fit(language_model(), families().values(), variant="bert_12_768_12")
 
 
 def test_the_config_of_roberta_base_is_the_published_one() -> None:
@@ -312,18 +334,25 @@ def test_the_config_of_roberta_base_is_the_published_one() -> None:
     }
 
 
-def twin_family() -> Family:
-    return replace(FAMILY, name="alias", title="Twin", variants=())
-
-
 def test_two_families_that_fit_are_told_apart_by_a_published_size_or_not_at_all() -> None:
-    known = [FAMILY, twin_family()]
+    known = [FAMILY, replace(FAMILY, name="other", title="Other", variants=())]
     assert fit(language_model(**RELEASED), known).family.name == "bort"
-    with pytest.raises(VariantError, match=r"fit more than one family: bort, alias. Pass --family with one of them"):
+    with pytest.raises(VariantError, match=r"bort, other. Pass `family=NAME` with one of them$") as caught:
         fit(language_model(), known, heads=2)
-    with pytest.raises(VariantError, match=r"bort, alias. Pass --family with one of them, and --heads N$"):
+    assert (caught.value.missing, caught.value.candidates) == (("family",), ("bort", "other"))
+    with pytest.raises(
+        VariantError, match=r"bort, other. Pass `family=NAME` with one of them, and `heads=N`$"
+    ) as caught:
         fit(language_model(), known)
-    assert fit(language_model(), known[1:], heads=2).family.name == "alias"
+    assert (caught.value.missing, caught.value.candidates) == (("family", "heads"), ("bort", "other"))
+    assert fit(language_model(), known[1:], heads=2).family.name == "other"
+
+
+def test_a_hyperparameter_that_no_argument_gives_is_named() -> None:
+    family = replace(FAMILY, config=(*FAMILY.config, ConfigKey("rope_theta", "rope")))
+    with pytest.raises(VariantError, match=r"; rope cannot be read from shapes$") as caught:
+        fit(language_model(), [family], heads=2)
+    assert caught.value.missing == ()
 
 
 def test_groups_that_no_class_has_a_place_for_are_refused() -> None:
@@ -332,14 +361,6 @@ def test_groups_that_no_class_has_a_place_for_are_refused() -> None:
         fit(language_model(), [replace(FAMILY, tables=(table,))], heads=2)
 
 
-def test_a_table_that_names_a_tensor_twice_is_refused_where_it_is_written() -> None:
+def test_a_table_that_names_a_tensor_twice_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="a table: the table names b twice"):
         Table("a table", (rename("a", "b", "x"), rename("c", "b", "x")), ())
-
-
-def test_families_are_found_by_their_files() -> None:
-    assert families()["bort"] is FAMILY
-    assert list(families()) == sorted(families())
-    assert not any(name.startswith("_") for name in families())
-    assert DIMS["hidden_size"] == 6
-    assert LANGUAGE_MODEL[0].targets == ("bert.embeddings.word_embeddings.weight",)

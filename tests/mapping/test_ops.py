@@ -1,7 +1,8 @@
-"""Every operation: the shapes it announces are those it makes, and its inverse gives the sources back, bit for bit."""
+"""Operations: shapes are known before any value is read, and the way back restores the sources bit for bit."""
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bort_convert.errors import MappingError
-from bort_convert.mapping.axes import sizes
-from bort_convert.mapping.model_ops import Scramble
+from bort_convert.mapping import model_ops, ops
+from bort_convert.mapping.axes import shape_of
 from bort_convert.mapping.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ DTYPES = st.sampled_from([np.float16, np.float32, np.float64])
 
 
 def arrays(shape: tuple[int, ...], dtype: type[np.generic]) -> st.SearchStrategy[Array]:
-    """Arrays of any bits at all, NaN payloads and negative zeros among them."""
+    """Arrays of any bits, NaN payloads and negative zeros among them."""
     return hnp.arrays(f"u{np.dtype(dtype).itemsize}", shape).map(lambda bits: bits.view(dtype))
 
 
@@ -31,16 +32,14 @@ def cases(draw: st.DrawFn) -> tuple[Op, tuple[Array, ...]]:
     rows, columns, parts = (draw(st.integers(1, 4)) for _ in range(3))
     dtype = draw(DTYPES)
     single = draw(arrays((rows, columns), dtype))
-    same = tuple(draw(arrays((rows, columns), dtype)) for _ in range(parts))
-    vectors = tuple(draw(arrays((rows * columns,), dtype)) for _ in range(parts))
+    several = tuple(draw(arrays((rows, columns), dtype)) for _ in range(parts))
     return draw(
         st.sampled_from(
             [
                 (Copy(), (single,)),
                 (Transpose(), (single,)),
                 (Split(parts), (np.concatenate([single] * parts),)),
-                (Merge(parts), same),
-                (Scramble(parts, rows), vectors),
+                (Merge(parts), several),
                 (Pad(rows), (single,)),
                 (Fill(f"{rows} {columns}", 0.5), ()),
             ]
@@ -49,10 +48,12 @@ def cases(draw: st.DrawFn) -> tuple[Op, tuple[Array, ...]]:
 
 
 @given(cases())
-def test_shapes_are_known_before_the_data_and_the_way_back_is_exact(case: tuple[Op, tuple[Array, ...]]) -> None:
+def test_target_shapes_are_those_of_the_targets_and_inverse_restores_every_bit(
+    case: tuple[Op, tuple[Array, ...]],
+) -> None:
     op, sources = case
     targets = op.forward(*sources)
-    assert op.infer(*(array.shape for array in sources)) == tuple(array.shape for array in targets)
+    assert op.target_shapes(*(array.shape for array in sources)) == tuple(array.shape for array in targets)
     back = op.inverse(*targets)
     assert [(array.dtype, array.shape, array.tobytes()) for array in back] == [
         (array.dtype, array.shape, array.tobytes()) for array in sources
@@ -64,16 +65,14 @@ def test_operations_on_hand_written_values() -> None:
     assert Transpose().forward(matrix)[0].tolist() == [[1, 4], [2, 5], [3, 6]]
     assert [part.tolist() for part in Split(2).forward(matrix)] == [[[1, 2, 3]], [[4, 5, 6]]]
     assert Merge(2).forward(matrix, matrix)[0].tolist() == [[1, 2, 3], [4, 5, 6], [1, 2, 3], [4, 5, 6]]
-    numbers = (np.arange(4), np.arange(4, 8), np.arange(8, 12))
-    assert [part.tolist() for part in Scramble(3, 2).forward(*numbers)] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
     assert Pad(1).forward(matrix)[0].tolist() == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
     assert Fill("2", 7.0).forward()[0].tolist() == [7, 7]
     assert Drop("a cache").forward(matrix) == ()
 
 
-def test_a_constant_takes_the_sizes_it_is_bound_to_and_the_dtype_it_is_given() -> None:
-    assert Fill("1 2*hidden_size", 0.0).bind({"hidden_size": 3}).infer() == ((1, 6),)
-    assert Fill("2", 1.0, "float16").forward()[0].dtype == np.float16
+def test_a_constant_takes_the_sizes_and_the_dtype_that_are_bound() -> None:
+    assert Fill("1 2*hidden_size", 0.0).bind({"hidden_size": 3}).target_shapes() == ((1, 6),)
+    assert Fill("2", 1.0).bind({}, "float16").forward()[0].dtype == np.float16
 
 
 @pytest.mark.parametrize(
@@ -82,10 +81,10 @@ def test_a_constant_takes_the_sizes_it_is_bound_to_and_the_dtype_it_is_given() -
         (Fill("2", 0.0), np.array([0, 1], np.float32), "should be 0.0 throughout, and 1 of 2 values are not"),
         (Fill("2", 0.0), np.array([0, -0.0], np.float32), "should be 0.0 throughout"),
         (Pad(1), np.array([[2], [5]], np.float32), "the first 1 rows should be 0.0 throughout, and 1 of 1"),
-        (Drop("a cache"), np.zeros(2), "it was left out (a cache) and cannot be made again"),
+        (Drop("a cache"), np.zeros(2), "the source was left out (a cache) and cannot be restored"),
     ],
 )
-def test_the_way_back_refuses_what_forward_cannot_have_made(op: Op, array: Array, message: str) -> None:
+def test_inverse_refuses_targets_that_forward_cannot_have_made(op: Op, array: Array, message: str) -> None:
     with pytest.raises(MappingError) as caught:
         op.inverse(array)
     assert message in str(caught.value)
@@ -97,46 +96,57 @@ def test_the_way_back_refuses_what_forward_cannot_have_made(op: Op, array: Array
         (Split(3), [(4, 2)], "4 rows do not divide into 3 equal parts"),
         (Merge(2), [(4, 2), (4, 3)], "expected 2 tensors of one shape, found (4, 2), (4, 3)"),
         (Merge(2), [(4, 2)], "expected 2 tensors of one shape, found (4, 2)"),
-        (Scramble(3), [(4,), (4,)], "expected 3 vectors of one size, found (4,), (4,)"),
-        (Scramble(2), [(4,), (6,)], "expected 2 vectors of one size, found (4,), (6,)"),
-        (Scramble(1), [(4, 2)], "expected 1 vectors of one size, found (4, 2)"),
-        (Scramble(2, 3), [(4,), (4,)], "4 values do not divide into 3 equal parts"),
         (Transpose(), [(4,)], "not enough values to unpack"),
         (Fill("2", 0.0), [(4,)], "a constant has no source"),
     ],
 )
-def test_shapes_that_do_not_suit_are_refused_before_any_data(
+def test_shapes_that_an_operation_cannot_take_are_refused_before_any_value_is_read(
     op: Op, shapes: list[tuple[int, ...]], message: str
 ) -> None:
     with pytest.raises(ValueError, match=r".") as caught:
-        op.infer(*shapes)
+        op.target_shapes(*shapes)
     assert message in str(caught.value)
 
 
-OPS = [Copy(), Transpose(), Split(3), Merge(3), Pad(2)]
+@pytest.mark.parametrize("op", [Copy(), Transpose(), Split(3), Merge(3), Pad(2)], ids=repr)
+@pytest.mark.parametrize("axes", ["3*rows columns", "3*rows+6 2*columns", "9 columns", "6*rows+3 1"])
+def test_target_axes_name_the_target_shapes(op: Op, axes: str) -> None:
+    dims = {"rows": 5, "columns": 7}
+    sources = [axes] * (3 if op == Merge(3) else 1)
+    shapes = op.target_shapes(*(shape_of(source, dims) for source in sources))
+    assert tuple(shape_of(target, dims) for target in op.target_axes(*sources)) == shapes
 
 
-@pytest.mark.parametrize("op", OPS, ids=repr)
-@pytest.mark.parametrize("dims", ["3*rows columns", "3*rows+6 2*columns", "9 columns", "6*rows+3 1"])
-def test_the_axes_of_the_targets_are_their_shapes_by_name(op: Op, dims: str) -> None:
-    bound = {"rows": 5, "columns": 7}
-    sources = [dims] * (3 if op == Merge(3) else 1)
-    shapes = op.infer(*(sizes(text, bound) for text in sources))
-    assert tuple(sizes(text, bound) for text in op.axes(*sources)) == shapes
+def test_an_operation_without_a_source_or_a_target_has_target_axes_too() -> None:
+    assert Fill("1 hidden_size", 0.0).target_axes() == ("1 hidden_size",)
+    assert Drop("a cache").target_axes("hidden_size") == ()
 
 
-def test_what_has_no_source_and_what_has_no_target_have_axes_too() -> None:
-    assert Fill("1 hidden_size", 0.0).axes() == ("1 hidden_size",)
-    assert Drop("a cache").axes("hidden_size") == ()
+def test_an_axis_that_does_not_divide_is_an_error_of_the_table() -> None:
+    with pytest.raises(ValueError, match="axis 'hidden_size' does not divide into 3 equal parts"):
+        Split(3).target_axes("hidden_size")
 
 
-def test_the_order_of_biases_is_told_its_heads_when_they_are_known() -> None:
-    op = Scramble(3).bind({"hidden_size": 8})
-    assert op.infer((8,), (8,), (8,)) == ((8,), (8,), (8,))
-    assert op.bind({"attention_heads": 2}).bind({"hidden_size": 8}) == Scramble(3, 2)
-    assert op.axes("hidden_size", "hidden_size", "hidden_size") == ("hidden_size", "hidden_size", "hidden_size")
+def test_initialised_values_are_counted_in_a_target_that_has_a_source() -> None:
+    assert [op.initialised((5, 3)) for op in (Copy(), Pad(2), Fill("5 3", 0.0))] == [0, 6, 0]
 
 
-def test_axes_that_do_not_divide_are_an_error_of_the_table() -> None:
-    with pytest.raises(ValueError, match="axis 'units' does not divide into 3 equal parts"):
-        Split(3).axes("hidden_size")
+def test_every_operation_has_the_name_that_stands_in_conversion_json() -> None:
+    classes = [
+        member
+        for module in (ops, model_ops)
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if issubclass(member, Op) and member is not Op and member.__module__ == module.__name__
+    ]
+    assert sorted(op.name for op in classes) == [
+        "copy",
+        "drop",
+        "fill",
+        "frequencies",
+        "merge",
+        "pad",
+        "scramble",
+        "split",
+        "transpose",
+        "unfold",
+    ]

@@ -15,7 +15,7 @@ def plan_of(header: dict[str, TensorSpec | None]) -> Plan:
     return make_plan(LANGUAGE_MODEL, header)
 
 
-def test_a_whole_language_model_fits_and_its_axes_are_its_sizes() -> None:
+def test_a_whole_language_model_fits_and_binds_every_axis() -> None:
     plan = plan_of(language_model())
     assert plan.disagreements == ()
     assert plan.dims == {
@@ -23,8 +23,8 @@ def test_a_whole_language_model_fits_and_its_axes_are_its_sizes() -> None:
     }
     assert plan.groups == {"masked-language-model head"}
     assert plan.aliases == (("decoder.3.weight", "word_embed.0.weight"),)
-    made = [spec.name for step in plan.steps for spec in step.targets]
-    assert len(made) == len(set(made)) == 2 + 1 + 2 + 2 * 16 + 5
+    targets = [spec.name for step in plan.steps for spec in step.targets]
+    assert len(targets) == len(set(targets)) == 2 + 1 + 2 + 2 * 16 + 5
 
 
 def test_an_encoder_alone_fits_without_the_head() -> None:
@@ -35,16 +35,16 @@ def test_an_encoder_alone_fits_without_the_head() -> None:
 
 
 @pytest.mark.parametrize("absent", ["word_embed.0.weight", "decoder.3.weight"])
-def test_a_tied_tensor_may_stand_under_either_name(absent: str) -> None:
+def test_a_tied_tensor_may_have_either_name_alone(absent: str) -> None:
     plan = plan_of(without(language_model(), absent))
     assert plan.disagreements == ()
     (present,) = {"word_embed.0.weight", "decoder.3.weight"} - {absent}
     assert next(step for step in plan.steps if "word_embeddings" in step.targets[0].name).sources == (present,)
 
 
-def test_a_tied_tensor_under_neither_name_is_missing() -> None:
+def test_a_tied_tensor_without_any_of_its_names_is_missing() -> None:
     plan = plan_of(without(language_model(), "word_embed.0.weight", "decoder.3.weight"))
-    assert plan.disagreements == ("word_embed.0.weight: found nothing, expected shape (vocab, units)",)
+    assert plan.disagreements == ("word_embed.0.weight: found nothing, expected shape (vocab_size, hidden_size)",)
 
 
 def test_a_missing_tensor_is_named_with_the_shape_it_should_have() -> None:
@@ -52,31 +52,34 @@ def test_a_missing_tensor_is_named_with_the_shape_it_should_have() -> None:
     assert plan.disagreements == ("encoder.transformer_cells.1.proj.bias: found nothing, expected shape (6,)",)
 
 
-def test_an_extra_tensor_is_unclaimed() -> None:
+def test_a_tensor_that_no_row_takes_is_refused() -> None:
     plan = plan_of(language_model() | {"pooler.weight": TensorSpec("pooler.weight", "float32", (6, 6))})
     assert plan.disagreements == ("pooler.weight: found float32 (6, 6), no row of the table takes it",)
 
 
-def test_a_wrong_size_says_who_bound_the_axis() -> None:
+def test_a_wrong_size_is_refused_with_the_tensor_that_bound_the_axis() -> None:
     plan = plan_of(reshaped(language_model(), "encoder.layer_norm.beta", (9,)))
     assert plan.disagreements == (
-        "encoder.layer_norm.beta: found shape (9,); axis 'units' is 9, expected 6 (units=6 from word_embed.0.weight)",
+        (
+            "encoder.layer_norm.beta: found shape (9,); axis 'hidden_size' is 9, expected 6 "
+            "(hidden_size=6 from word_embed.0.weight)"
+        ),
     )
 
 
-def test_a_wrong_number_of_axes_says_which_are_expected() -> None:
+def test_a_wrong_number_of_axes_is_refused_with_those_expected() -> None:
     plan = plan_of(reshaped(language_model(), "encoder.layer_norm.beta", (6, 1)))
-    assert plan.disagreements == ("encoder.layer_norm.beta: found shape (6, 1), expected 1 axes (units)",)
+    assert plan.disagreements == ("encoder.layer_norm.beta: found shape (6, 1), expected 1 axes (hidden_size)",)
 
 
-def test_swapped_matrices_of_the_ancestor_are_refused_with_both_shapes() -> None:
+def test_a_square_feed_forward_matrix_is_refused_with_both_sizes() -> None:
     header = language_model()
     name = "encoder.transformer_cells.0.ffn.ffn_2.weight"
     plan = plan_of(reshaped(header, name, (6, 6)))
     assert plan.disagreements == (
         (
-            f"{name}: found shape (6, 6); axis 'hidden' is 6, expected 4 "
-            "(hidden=4 from encoder.transformer_cells.0.ffn.ffn_1.weight)"
+            f"{name}: found shape (6, 6); axis 'intermediate_size' is 6, expected 4 "
+            "(intermediate_size=4 from encoder.transformer_cells.0.ffn.ffn_1.weight)"
         ),
     )
 
@@ -111,7 +114,7 @@ def test_a_gap_between_layers_is_refused() -> None:
     assert plan_of(header).disagreements == ("layers: found the numbers 0, 2; expected 0 to 1, no gap",)
 
 
-def test_no_layers_at_all_are_refused() -> None:
+def test_a_file_without_layers_is_refused() -> None:
     header = {name: spec for name, spec in language_model().items() if "cells" not in name}
     (problem,) = plan_of(header).disagreements
     assert problem.startswith("layers: found none; expected names such as encoder.transformer_cells.{layer}.")
@@ -132,7 +135,7 @@ def test_integers_and_records_without_a_value_are_refused() -> None:
     )
 
 
-def test_all_disagreements_come_at_once_under_the_names_in_the_file() -> None:
+def test_all_disagreements_come_at_once_with_the_names_in_the_file() -> None:
     header = without(language_model(), "decoder.0.bias")
     header["encoder.layer_norm.beta"] = TensorSpec("bertencoder0_bertlayernorm0_beta", "float32", (9,))
     header["extra"] = TensorSpec("arg:extra", "float32", (1,))
@@ -145,7 +148,7 @@ def test_all_disagreements_come_at_once_under_the_names_in_the_file() -> None:
     assert problems[2] == "arg:extra: found float32 (1,), no row of the table takes it"
 
 
-def test_what_is_made_up_takes_the_checkpoints_dtype() -> None:
+def test_an_initialised_tensor_takes_the_dtype_of_the_checkpoint() -> None:
     plan = make_plan(LANGUAGE_MODEL, header_of(LANGUAGE_MODEL, DIMS, "float16"))
     (initialised,) = (step for step in plan.steps if not step.sources)
     assert initialised.targets[0].dtype == "float16"
@@ -155,7 +158,7 @@ def test_what_is_made_up_takes_the_checkpoints_dtype() -> None:
 
 ROWS = (
     rename("embed", "tokens", "vocab_size hidden_size"),
-    tied("decoder", tied_to="embed", dims="vocab_size hidden_size", why="tied"),
+    tied("decoder", tied_to="embed", axes="vocab_size hidden_size", why="tied"),
     pad("positions", "positions", "max_positions hidden_size", rows=2, why="two rows for padding"),
     fill("types", "1 hidden_size", 0.0, why="no types"),
     split("cell.{layer}.qkv", [f"layer.{{layer}}.{part}" for part in "qkv"], "3*hidden_size hidden_size"),
@@ -190,37 +193,42 @@ def test_a_plan_of_every_operation_runs_forwards_and_backwards_bit_for_bit() -> 
 
 def test_an_axis_that_is_no_multiple_is_refused() -> None:
     plan = make_plan((split("qkv", ["q", "k", "v"], "3*hidden_size"),), {"qkv": TensorSpec("qkv", "float32", (7,))})
-    assert plan.disagreements == ("qkv: found shape (7,); axis '3*units' is 7, expected a multiple of 3",)
+    assert plan.disagreements == ("qkv: found shape (7,); axis '3*hidden_size' is 7, expected a multiple of 3",)
     plan = make_plan((rename("a", "b", "2 hidden_size"),), {"a": TensorSpec("a", "float32", (3, 7))})
     assert plan.disagreements == ("a: found shape (3, 7); 3 where 2 is expected",)
 
 
 @pytest.mark.parametrize("size", [1, 4])
-def test_an_axis_that_is_not_so_many_more_than_a_multiple_is_refused(size: int) -> None:
+def test_an_axis_that_is_no_multiple_plus_the_offset_is_refused(size: int) -> None:
     plan = make_plan((rename("a", "b", "3*n+2"),), {"a": TensorSpec("a", "float32", (size,))})
     assert plan.disagreements == (f"a: found shape ({size},); axis '3*n+2' is {size}, expected a multiple of 3 plus 2",)
 
 
-def test_an_axis_may_be_another_one_and_some_more() -> None:
+def test_an_axis_with_an_offset_binds_the_size_without_it() -> None:
     header = {name: TensorSpec(name, "float32", (size,)) for name, size in {"a": 8, "b": 3}.items()}
     plan = make_plan((rename("a", "x", "n+2"), rename("b", "y", "n")), header)
     assert plan.disagreements == ("b: found shape (3,); axis 'n' is 3, expected 6 (n=6 from a)",)
 
 
-def test_tensors_that_become_one_must_have_one_dtype() -> None:
+def test_a_size_beyond_a_floats_precision_is_bound_exactly() -> None:
+    header = {"a": TensorSpec("a", "float32", (3 * 2**60 + 6,))}
+    assert make_plan((rename("a", "x", "3*n+3"),), header).dims == {"n": 2**60 + 1}
+
+
+def test_sources_of_one_target_must_have_one_dtype() -> None:
     header = {"a": TensorSpec("a", "float32", (2,)), "b": TensorSpec("b", "float16", (2,))}
     assert make_plan((merge(["a", "b"], "c", "n"),), header).disagreements == (
         "a, b: expected one dtype for all of them",
     )
 
 
-def test_only_a_constant_of_zeros_is_zero_in_every_byte() -> None:
+def test_only_a_constant_of_positive_zeros_is_zero_in_every_byte() -> None:
     header = {"a": TensorSpec("a", "float32", (2,))}
     rows = (rename("a", "b", "n"), *(fill(str(value), "n", value, why="absent") for value in (0.0, -0.0, 1.0)))
     assert [step.zero for step in make_plan(rows, header).steps] == [False, True, False, False]
 
 
-def test_what_was_left_out_cannot_be_made_again() -> None:
+def test_a_source_that_was_left_out_cannot_be_restored() -> None:
     plan = make_plan((drop("cache", "n", why="a constant"),), {"cache": TensorSpec("cache", "float32", (2,))})
     assert plan.disagreements == ()
     assert dict(plan.forward({"cache": np.zeros(2)})) == {}

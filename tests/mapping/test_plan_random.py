@@ -1,4 +1,4 @@
-"""Tables that nobody would write down: any rows in any order, any sizes (0 and 1 among them), any bits."""
+"""Random tables: any rows in any order, any sizes (0 and 1 among them), any bits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bort_convert.dtypes import Shape, TensorSpec, numpy_dtype
-from bort_convert.mapping.ops import sizes
+from bort_convert.mapping.axes import shape_of
 from bort_convert.mapping.planner import make_plan
 from bort_convert.mapping.rows import Rows, fill, merge, norm, optional, pad, rename, split, tied, transpose
 
@@ -30,7 +30,9 @@ class Case:
     """A table, and a checkpoint that fits it.
 
     Attributes:
-        aliases: second names, each with the name of the tensor that it is.
+        rows: the table.
+        source: structural name -> values.
+        aliases: alias of a tied tensor -> its original.
     """
 
     rows: Rows = ()
@@ -47,34 +49,34 @@ class Case:
 
 
 def bits(draw: st.DrawFn, shape: Shape, dtype: str) -> Array:
-    """Any bits at all, NaN payloads and negative zeros among them."""
+    """Any bits, NaN payloads and negative zeros among them."""
     unsigned = f"<u{numpy_dtype(dtype).itemsize}"
     return draw(hnp.arrays(unsigned, shape)).view(numpy_dtype(dtype))
 
 
 def a_row(draw: st.DrawFn, number: int) -> Rows:
-    """One row of any kind, or a tensor and its second name."""
-    where = draw(st.sampled_from(("", LAYER)))
-    source, target = f"{where}s{number}", f"{where}t{number}"
+    """One row of any kind, or a tensor and its alias."""
+    prefix = draw(st.sampled_from(("", LAYER)))
+    source, target = f"{prefix}s{number}", f"{prefix}t{number}"
     parts = range(draw(st.integers(1, 3)))
-    axes = draw(st.lists(st.sampled_from(AXES), min_size=1, max_size=3))
-    dims, matrix = " ".join(axes), f"{axes[0]} {axes[-1]}"
-    copied = rename(source, target, dims)
+    names = draw(st.lists(st.sampled_from(AXES), min_size=1, max_size=3))
+    axes, matrix = " ".join(names), f"{names[0]} {names[-1]}"
+    copied = rename(source, target, axes)
     kinds: list[Rows] = [
         (copied,),
         (transpose(source, target, matrix),),
-        (split(source, [f"{target}.{part}" for part in parts], f"{len(parts)}*{dims}"),),
-        (merge([f"{source}.{part}" for part in parts], target, dims),),
-        (pad(source, target, dims, rows=len(parts), why="padding"),),
-        (fill(target, dims, draw(st.sampled_from((0.0, 1.0, -0.0))), why="absent"),),
-        (rename(f"s{number}", f"t{number}", dims), tied(f"s{number}.b", original=f"s{number}", dims=dims, why="tied")),
+        (split(source, [f"{target}.{part}" for part in parts], f"{len(parts)}*{axes}"),),
+        (merge([f"{source}.{part}" for part in parts], target, axes),),
+        (pad(source, target, axes, rows=len(parts), why="padding"),),
+        (fill(target, axes, draw(st.sampled_from((0.0, 1.0, -0.0))), why="absent"),),
+        (rename(f"s{number}", f"t{number}", axes), tied(f"s{number}.b", tied_to=f"s{number}", axes=axes, why="tied")),
     ]
     return draw(st.sampled_from(kinds))
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    bound = {axis: draw(st.integers(0, 3)) for axis in AXES}
+    dims = {axis: draw(st.integers(0, 3)) for axis in AXES}
     layers = draw(st.integers(1, 3))
     # The first rows bind every axis, and each layer has more than one tensor.
     rows: Rows = (rename("first", "made", " ".join(AXES)), *norm(f"{LAYER}norm", f"{LAYER}LayerNorm", "hidden_size"))
@@ -86,25 +88,25 @@ def cases(draw: st.DrawFn) -> Case:
             made = optional(f"{group} {number}", *made)
         rows += made
         if any(row.group.startswith("absent") for row in made):
-            absent |= {slot.name for row in made for slot in row.sources}
+            absent |= {source.name for row in made for source in row.sources}
     case = Case(rows)
     for row in rows:
         dtype = draw(st.sampled_from(FLOATS))
-        for slot in row.sources:
-            for layer in range(layers) if LAYER in slot.name else (0,):
-                name = slot.name.format(layer=layer)
-                if slot.name in absent:
+        for source in row.sources:
+            for layer in range(layers) if LAYER in source.name else (0,):
+                name = source.name.format(layer=layer)
+                if source.name in absent:
                     continue
-                if row.original:
-                    case.aliases[name] = row.original
-                    case.source[name] = case.source[row.original]
+                if row.tied_to:
+                    case.aliases[name] = row.tied_to
+                    case.source[name] = case.source[row.tied_to]
                 else:
-                    case.source[name] = bits(draw, sizes(slot.dims, bound), dtype)
+                    case.source[name] = bits(draw, shape_of(source.axes, dims), dtype)
     names = draw(st.permutations(list(case.source)))
     return replace(case, source={name: case.source[name] for name in names})
 
 
-def told(arrays: Mapping[str, Array]) -> dict[str, tuple[str, Shape, bytes]]:
+def bytes_of(arrays: Mapping[str, Array]) -> dict[str, tuple[str, Shape, bytes]]:
     return {name: (array.dtype.name, array.shape, array.tobytes()) for name, array in arrays.items()}
 
 
@@ -117,17 +119,17 @@ def test_any_table_runs_forwards_as_planned_and_backwards_bit_for_bit(case: Case
     planned = {spec.name: (spec.dtype, spec.shape) for step in plan.steps for spec in step.targets}
     assert planned == {name: (array.dtype.name, array.shape) for name, array in target.items()}
     back = dict(plan.revert(target))
-    assert told(back) == told(case.source)
-    assert told(dict(plan.forward(back))) == told(target)
+    assert bytes_of(back) == bytes_of(case.source)
+    assert bytes_of(dict(plan.forward(back))) == bytes_of(target)
 
 
 @given(cases(), st.data())
-def test_a_tensor_too_few_or_too_many_is_told_by_its_name(case: Case, data: st.DataObject) -> None:
-    required = {slot.name.format(layer=0) for row in case.rows if not row.group for slot in row.sources}
-    gone = data.draw(st.sampled_from(sorted(required - {*case.aliases, *case.aliases.values()})))
-    kept = {name: spec for name, spec in case.header.items() if name != gone}
+def test_a_missing_or_extra_tensor_is_named(case: Case, data: st.DataObject) -> None:
+    required = {source.name.format(layer=0) for row in case.rows if not row.group for source in row.sources}
+    missing = data.draw(st.sampled_from(sorted(required - {*case.aliases, *case.aliases.values()})))
+    kept = {name: spec for name, spec in case.header.items() if name != missing}
     (problem,) = make_plan(case.rows, kept).disagreements
-    assert problem.startswith(f"{gone}: found nothing, expected shape (")
+    assert problem.startswith(f"{missing}: found nothing, expected shape (")
     extra = TensorSpec("extra", "float32", (2,))
     assert make_plan(case.rows, case.header | {"extra": extra}).disagreements == (
         "extra: found float32 (2,), no row of the table takes it",

@@ -8,13 +8,13 @@ from headers import CLASSIFIER, LANGUAGE_MODEL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort_convert.mapping.source_names import any_of, numbers_under, placeholder_pattern, structural_names
+from bort_convert.mapping.source_names import any_of, numbers_in, placeholder_pattern, structural_names
 
 if TYPE_CHECKING:
     from bort_convert.mapping.rows import Rows
 
 CELL = "encoder.transformer_cells.3"
-# As gluonnlp 0.8.3 writes them, with counters that another process could have reached; and as 0.10 does.
+# From gluonnlp 0.8.3, with counters that another process could have reached, and from 0.10.
 PREFIXED = {
     "bortmodel12_word_embed_embedding0_weight": "word_embed.0.weight",
     "bortmodel12_word_embed_embedding0_bias": "decoder.3.bias",
@@ -37,39 +37,39 @@ PREFIXED = {
 
 
 @pytest.mark.parametrize(("name", "structural"), PREFIXED.items())
-def test_a_prefixed_name_becomes_structural_whatever_its_counters(name: str, structural: str) -> None:
+def test_a_prefixed_name_with_any_counters_becomes_a_structural_name(name: str, structural: str) -> None:
     assert structural_names([name], LANGUAGE_MODEL) == ({structural: name}, [])
     assert structural_names([f"arg:{name}"], LANGUAGE_MODEL) == ({structural: f"arg:{name}"}, [])
 
 
 @given(data=st.data(), rows=st.sampled_from([LANGUAGE_MODEL, CLASSIFIER]))
-def test_any_counters_and_class_names_give_the_names_of_the_table(data: st.DataObject, rows: Rows) -> None:
-    slots = [slot for row in rows for slot in row.sources if slot.prefixed]
-    wanted = data.draw(st.lists(st.sampled_from(slots), min_size=1, unique=True))
+def test_any_counters_and_class_names_give_the_structural_names_of_the_table(data: st.DataObject, rows: Rows) -> None:
+    known = [source for row in rows for source in row.sources if source.prefixed]
+    sources = data.draw(st.lists(st.sampled_from(known), min_size=1, unique=True))
     marker = data.draw(st.sampled_from(["", "arg:", "aux:"]))
     expected = {}
-    for slot in wanted:
-        text = slot.prefixed
+    for source in sources:
+        text = source.prefixed
         while "#" in text:
             text = text.replace("#", str(data.draw(st.integers(0, 10**9))), 1)
         while "~" in text:
             text = text.replace("~", data.draw(st.text("abcz", max_size=5)), 1)
         text = re.sub(r"\[(.*?)\]", r"\1" if data.draw(st.booleans()) else "", text)
         layer = data.draw(st.integers(0, 999_999))
-        expected[slot.name.format(layer=layer)] = marker + text.format(layer=layer)
+        expected[source.name.format(layer=layer)] = marker + text.format(layer=layer)
     assert structural_names(expected.values(), rows) == (expected, [])
 
 
-def test_a_classifiers_dense_layers_are_not_a_language_models() -> None:
+def test_dense_layers_of_a_classifier_are_not_those_of_a_language_model() -> None:
     names = ["bortclassifier0_dense0_weight", "bortclassifier0_dense1_bias", "bertencoder0_position_weight"]
-    found, _ = structural_names(names, CLASSIFIER)
-    assert list(found) == ["classifier.1.weight", "classifier.3.bias", "bort.encoder.position_weight"]
+    mapped, _ = structural_names(names, CLASSIFIER)
+    assert list(mapped) == ["classifier.1.weight", "classifier.3.bias", "bort.encoder.position_weight"]
 
 
 def test_names_with_dots_are_structural_already() -> None:
     names = ["arg:encoder.layer_norm.gamma", "aux:x", "bertencoder0_position_weight"]
-    found, clashes = structural_names(names, LANGUAGE_MODEL)
-    assert found == {
+    mapped, clashes = structural_names(names, LANGUAGE_MODEL)
+    assert mapped == {
         "encoder.layer_norm.gamma": "arg:encoder.layer_norm.gamma",
         "x": "aux:x",
         "bertencoder0_position_weight": "bertencoder0_position_weight",
@@ -92,7 +92,7 @@ def test_a_name_that_no_row_knows_stays_as_it_is(name: str) -> None:
     assert structural_names([name], LANGUAGE_MODEL) == ({name: name}, [])
 
 
-def test_a_placeholder_is_a_plain_number_and_dots_are_dots() -> None:
+def test_a_placeholder_is_a_number_without_leading_zeros_and_a_dot_is_a_dot() -> None:
     pattern = placeholder_pattern("cells.{layer}.w")
     assert [
         bool(pattern.fullmatch(text)) for text in ("cells.0.w", "cells.12.w", "cells.01.w", "cellsx0.w", "cells.-1.w")
@@ -106,11 +106,11 @@ def test_a_placeholder_is_a_plain_number_and_dots_are_dots() -> None:
     assert not pattern.fullmatch(f"cells.{'9' * 5000}.w")
 
 
-def test_the_numbers_of_a_placeholder_are_found_in_names_that_have_the_rest_of_its_template() -> None:
+def test_the_numbers_of_a_placeholder_are_found_in_names_that_match_the_rest_of_a_template() -> None:
     templates = ["cells.{layer}.w", "cells.{layer}.b", "parts.{part}"]
     names = ["cells.0.w", "cells.3.b", "cells.3.w", "cells.4.x", "cells.5", "parts.7", "parts.8.w", "cells.9.w.w", "w"]
-    assert numbers_under(templates, names) == {"layer": {0, 3}, "part": {7}}
-    none = [
+    assert numbers_in(names, templates) == {"layer": {0, 3}, "part": {7}}
+    others = [
         "cells.01.w",
         "cellsx0.w",
         "cells.-1.w",
@@ -119,11 +119,11 @@ def test_the_numbers_of_a_placeholder_are_found_in_names_that_have_the_rest_of_i
         "cells.\n.w",
         f"cells.{'9' * 5000}.w",
     ]
-    assert numbers_under(templates, none) == {"layer": set(), "part": set()}
-    assert numbers_under([], names) == {}
+    assert numbers_in(others, templates) == {"layer": set(), "part": set()}
+    assert numbers_in(names, []) == {}
 
 
-def test_one_pattern_rules_out_what_no_other_one_matches() -> None:
+def test_one_pattern_matches_whatever_any_of_several_matches() -> None:
     known = any_of([placeholder_pattern("cells.{layer}.w"), placeholder_pattern("{layer}.b|c"), re.compile("last")])
     assert all(known.fullmatch(name) for name in ("cells.3.w", "12.b|c", "last"))
     assert not any(known.fullmatch(name) for name in ("cells.x.w", "12.b", "c", "cells.3.w12.b|c", "lastly", ""))

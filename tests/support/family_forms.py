@@ -1,32 +1,34 @@
-"""Every form of every family, as parameters of a test."""
+"""Every form of every family, as parameters of a test: a table with each combination of its optional groups."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from headers import Header, header_of
 
-from bort_convert.mapping.axes import split_axis
-from bort_convert.mapping.family import Family, Table
+from bort_convert.mapping.axes import parse_axis
 from bort_convert.mapping.fit import Fit, fit
 from bort_convert.models.registry import families
 
+if TYPE_CHECKING:
+    from bort_convert.mapping.family import Family, Table
+
 HEADS = 2
-# A table is written for as many forms of a checkpoint as it has receiving classes.
 FORMS = [
-    pytest.param(family, table, frozenset(groups), id=f"{family.name}-{table.title}-{receiving}".replace(" ", "_"))
+    pytest.param(family, table, frozenset(groups), id=f"{family.name}-{table.title}-{architecture}".replace(" ", "_"))
     for family in families().values()
     for table in family.tables
-    for receiving, *groups in table.architectures
+    for architecture, *groups in table.architectures
 ]
 EVERY_FORM = pytest.mark.parametrize(("family", "table", "groups"), FORMS)
 
 
 def header_with(table: Table, groups: frozenset[str]) -> Header:
-    """A file with these optional groups; every axis has a size of its own, but for what heads and their width make."""
+    """A checkpoint with these optional groups, whose axes all differ in size, as far as heads and head_dim allow."""
     rows = tuple(row for row in table.rows if not row.group or row.group in groups)
-    axes = {split_axis(axis)[1] for row in rows for slot in row.sources for axis in slot.dims.split()} - {""}
+    axes = {parse_axis(axis).name for row in rows for source in row.sources for axis in source.axes.split()} - {""}
     dims = {"layers": 2, **{axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}}
     if "attention_heads" in axes:
         dims |= {"attention_heads": HEADS, "hidden_size": HEADS * dims["head_dim"]}

@@ -1,11 +1,11 @@
-"""Headers of Borts of any size, made from the family's table: what plan and fit see of a file."""
+"""Headers of Borts of any size, made from the tables: names, dtypes and shapes, as a plan and a fit see them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bort_convert.dtypes import TensorSpec
-from bort_convert.mapping.axes import sizes
+from bort_convert.mapping.axes import shape_of
 from bort_convert.models.bort import FAMILY
 
 if TYPE_CHECKING:
@@ -29,10 +29,10 @@ def header_of(rows: Rows, dims: dict[str, int], dtype: str = "float32") -> Heade
     """Every tensor that a table can take, at the given sizes."""
     header: Header = {}
     for row in rows:
-        for slot in row.sources:
-            for layer in range(dims["layers"]) if "{" in slot.name else (0,):
-                name = slot.name.format(layer=layer)
-                header[name] = TensorSpec(name, dtype, sizes(slot.dims, dims))
+        for source in row.sources:
+            for layer in range(dims["layers"]) if "{" in source.name else (0,):
+                name = source.name.format(layer=layer)
+                header[name] = TensorSpec(name, dtype, shape_of(source.axes, dims))
     return header
 
 

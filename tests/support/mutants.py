@@ -260,9 +260,9 @@ def row_pairs(table: Rows = bort.FAMILY.tables[0].rows) -> Iterator[tuple[str, s
     shaped: dict[tuple[str, bool], list[str]] = {}
     for row in table:
         if row.sources and row.targets:
-            (dims,) = row.op.axes(*(slot.dims for slot in row.sources))
-            dims = dims.replace("intermediate_size", "hidden_size")
-            shaped.setdefault((dims, "{layer}" in row.targets[0]), []).append(row.targets[0])
+            (axes,) = row.op.target_axes(*(source.axes for source in row.sources))
+            axes = axes.replace("intermediate_size", "hidden_size")
+            shaped.setdefault((axes, "{layer}" in row.targets[0]), []).append(row.targets[0])
     for rows in shaped.values():
         yield from combinations(rows, 2)
 
