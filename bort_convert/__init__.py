@@ -1,9 +1,14 @@
-"""Bring GluonNLP (MXNet) checkpoints to PyTorch.
+"""Convert GluonNLP (MXNet) checkpoints to PyTorch, and verify the conversions.
 
-`convert` does the main job and `verify` proves it, `export` is the way back; `record` keeps a reference for later
-proofs; `check` compares a directory with what was written, `add_tokenizer` completes it; `open_params` and
-`save_params` read and write `.params` files; `inspect`, `extract`, `families` and `load_pretrained` serve migration
-scripts. Importing this package imports neither MXNet nor torch, and each name is imported when it is first used.
+| function | purpose |
+|---|---|
+| `convert`, `export` | write a directory that transformers loads, and back to a checkpoint |
+| `verify`, `record`, `verify_published` | compare a conversion with the original, layer by layer; keep a reference |
+| `check`, `add_tokenizer`, `load_pretrained` | compare a directory with its manifest, complete it, load it |
+| `inspect`, `extract`, `families` | look into checkpoints, take their arrays, list the models |
+| `open_params`, `save_params` | read and write `.params` files |
+
+Importing this package imports neither MXNet nor torch; each name is imported when it is first used.
 """
 
 from importlib import import_module
@@ -23,17 +28,19 @@ _PUBLIC = {
     "model_dir.manifest": "Manifest",
     "models.registry": "families",
     "params": "MAX_ARRAYS ParamsFile TensorInfo open_params save_params",
-    "verification": "Report Trace record verify verify_published",
+    "tokenizer": "TokenizerOptions",
+    "verification": "ReferenceOptions Report Trace record verify verify_published",
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
 
-__all__ = ["__version__", *_MODULES]  # noqa: PLE0604 - all of them are strings
+__all__ = ["__version__", *_MODULES]  # noqa: PLE0604 - all are strings
 
 
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    globals()[name] = value  # the next look-up finds it without this function
     return value
 
 

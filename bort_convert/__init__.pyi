@@ -19,7 +19,8 @@ from bort_convert.errors import (
 from bort_convert.model_dir.manifest import Manifest
 from bort_convert.models.registry import families
 from bort_convert.params import MAX_ARRAYS, ParamsFile, TensorInfo, open_params, save_params
-from bort_convert.verification import Report, Trace, record, verify, verify_published
+from bort_convert.tokenizer import TokenizerOptions
+from bort_convert.verification import ReferenceOptions, Report, Trace, record, verify, verify_published
 from bort_convert.version import __version__
 
 __all__ = [
@@ -36,8 +37,10 @@ __all__ = [
     "OutputError",
     "ParamsFile",
     "ParityError",
+    "ReferenceOptions",
     "Report",
     "TensorInfo",
+    "TokenizerOptions",
     "Trace",
     "VariantError",
     "__version__",

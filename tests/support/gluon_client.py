@@ -1,4 +1,4 @@
-"""Asks a tokenizer of GluonNLP that runs in a process of its own."""
+"""Ask a GluonNLP tokenizer that runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from typing import Any
 
 
 class Gluon:
-    """One of the programs beside this file: a question is a line of JSON, and so is its answer.
+    """A program beside this file that answers each line of JSON with one.
 
     Attributes:
-        first: the first line, which is written unasked.
-        known: stands in every question.
+        process: the running program.
+        first: its first line, which answers no question.
+        defaults: keys that are added to every question.
     """
 
     def __init__(self, script: str, *arguments: str | Path) -> None:
-        self.known: dict[str, Any] = {}
+        self.defaults: dict[str, Any] = {}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "ignore", Path(__file__).with_name(script), *arguments],
             stdin=subprocess.PIPE,
@@ -33,7 +34,7 @@ class Gluon:
 
     def ask(self, **question: Any) -> Any:  # noqa: ANN401
         assert self.process.stdin
-        print(json.dumps({**self.known, **question}), file=self.process.stdin, flush=True)
+        print(json.dumps({**self.defaults, **question}), file=self.process.stdin, flush=True)
         return self.read()
 
     def ids(self, text: str) -> Any:  # noqa: ANN401

@@ -1,9 +1,12 @@
-"""GluonNLP's tokenizer of SentencePiece models, in a process of its own: `python gluon_sentencepiece.py MODEL`.
+"""Run GluonNLP's SentencePiece tokenizer in a process of its own: `python gluon_sentencepiece.py MODEL`.
 
-It reads JSON lines and answers each with one. {"lines": [...], ...} trains the model on these lines, with the other
-keys for sentencepiece's trainer, and gives its pieces. The others name whether text is lower-cased as `lower`:
-{"each": [...]} gives the ids of the pieces of each text, {"texts": [...], "length": N} the ids and the type ids of one
-text or a pair, cut to N, as `BERTSentenceTransform` gives them.
+The program answers each line of JSON with one. Questions but the first kind say by `lower` whether text is lower-cased.
+
+| question | answer |
+|---|---|
+| {"lines": [...], ...} | pieces of the model, after it is trained on these lines; other keys are for the trainer |
+| {"each": [...]} | ids of each text |
+| {"texts": [...], "length": N} | ids and type ids of one text or a pair, cut to N, by `BERTSentenceTransform` |
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import sentencepiece  # noqa: E402
 
 
 def encode(processor: Any, text: str, best: int, _alpha: float) -> list[str]:  # noqa: ANN401 - it has no types
-    """What `SampleEncodeAsPieces` gave before sentencepiece 0.1.96, where nothing is sampled: it refuses that since."""
+    """Do what `SampleEncodeAsPieces` did without sampling before sentencepiece 0.1.96, which refuses to."""
     assert best == 0
     return processor.EncodeAsPieces(text)  # type: ignore[no-any-return]
 
@@ -33,13 +36,13 @@ sentencepiece.SentencePieceProcessor.SampleEncodeAsPieces = encode
 
 @lru_cache
 def tokenizer_of(*, lower: bool) -> Any:  # noqa: ANN401 - gluonnlp has no types
-    """GluonNLP's own, with the vocabulary as gluonnlp 0.9 makes it for KoBERT."""
+    """Make GluonNLP's own tokenizer, with the vocabulary that gluonnlp 0.9 makes for KoBERT."""
     vocab = nlp.vocab.BERTVocab.from_sentencepiece(MODEL, padding_token="[PAD]")  # noqa: S106
     return nlp.data.BERTSPTokenizer(MODEL, vocab, lower=lower)
 
 
 def answer(question: dict[str, Any]) -> object:
-    """What GluonNLP says."""
+    """Answer a question by GluonNLP."""
     if "lines" in question:
         lines = iter(question.pop("lines"))
         with open(MODEL, "wb") as model:  # noqa: PTH123

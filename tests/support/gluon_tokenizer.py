@@ -1,10 +1,14 @@
-"""GluonNLP's tokenizer, in a process of its own: `python gluon_tokenizer.py VOCABULARY RANKS`.
+"""Run GluonNLP's byte-level BPE in a process of its own: `python gluon_tokenizer.py VOCABULARY RANKS`.
 
-It reads JSON lines and answers each with one. {"text": ...} gives the ids of its pieces, or the name of the error;
-{"words": ...} the words that it is split into before the merges; {"ids": [...]} the text of these ids; {"homes": [...]}
-where GluonNLP keeps its files when MXNET_HOME is each of these; {"eos": ..., "target": PATH} has the same tokens
-written as the JSON of a `Vocab` with no special token but this one. The first line that it writes names the files that
-GluonNLP downloads, and their hashes.
+The program answers each line of JSON with one. Its first line names the files that GluonNLP downloads and their SHA-1.
+
+| question | answer |
+|---|---|
+| {"text": ...} | ids of the text's tokens, or the name of the error |
+| {"words": ...} | words of the text before the merges |
+| {"ids": [...]} | text of these ids |
+| {"homes": [...]} | for each value of MXNET_HOME, the directory where GluonNLP keeps its files |
+| {"eos": ..., "target": PATH} | a `Vocab` of the same tokens, with this one special token, is written to PATH as JSON |
 """
 
 from __future__ import annotations
@@ -27,24 +31,24 @@ VOCABULARY, RANKS = map(Path, sys.argv[1:])
 
 
 class Tokenizer(nlp.data.GPT2BPETokenizer):
-    """GluonNLP's own, with the ranks that the command line names: it reads them where it keeps what it downloads."""
+    """GluonNLP's own, with the ranks of the command line in place of those that it downloads."""
 
     bpe_ranks_file_hash = (RANKS.name, hashlib.sha1(RANKS.read_bytes(), usedforsecurity=False).hexdigest())
 
 
 def answer(question: dict[str, Any]) -> object:
-    """What GluonNLP says."""
+    """Answer a question by GluonNLP."""
     if "homes" in question:
-        found = []
+        directories = []
         for home in question["homes"]:
             os.environ.pop("MXNET_HOME", None)
             os.environ.update({} if home is None else {"MXNET_HOME": home})
-            found.append(get_home_dir())
-        return found
+            directories.append(get_home_dir())
+        return directories
     if "eos" in question:
-        tokens, others = VOCAB.idx_to_token, dict.fromkeys(("unknown_token", "padding_token", "bos_token"))
+        tokens, unused_roles = VOCAB.idx_to_token, dict.fromkeys(("unknown_token", "padding_token", "bos_token"))
         ids = {token: number for number, token in enumerate(tokens)}
-        vocab = nlp.Vocab(nlp.data.count_tokens(tokens), eos_token=question["eos"], token_to_idx=ids, **others)
+        vocab = nlp.Vocab(nlp.data.count_tokens(tokens), eos_token=question["eos"], token_to_idx=ids, **unused_roles)
         return Path(question["target"]).write_text(vocab.to_json(), "utf-8")
     if "ids" in question:
         return nlp.data.GPT2BPEDetokenizer()(VOCAB.to_tokens(question["ids"]))

@@ -1,9 +1,14 @@
-"""GluonNLP's BERT tokenizer, in a process of its own.
+"""Run GluonNLP's BERT tokenizer in a process of its own.
 
-It reads JSON lines and answers each with one. {"tokens": [...], "target": PATH} has a `BERTVocab` of these tokens
-written as JSON. All else names such a file as `vocab`, and whether text is lower-cased as `lower`: {"text": ...} gives
-the ids of a text's pieces, {"words": ...} its words before they are cut into pieces, {"texts": [...], "length": N} the
-ids and the type ids of one text or a pair, cut to N, as `BERTSentenceTransform` gives them.
+The program answers each line of JSON with one. Questions but the first kind also name such a file as `vocab`, and say
+by `lower` whether text is lower-cased.
+
+| question | answer |
+|---|---|
+| {"tokens": [...], "target": PATH} | a `BERTVocab` of these tokens is written to PATH as JSON |
+| {"text": ...} | ids of the text's tokens |
+| {"words": ...} | words of the text before they are cut into tokens |
+| {"texts": [...], "length": N} | ids and type ids of one text or a pair, cut to N, by `BERTSentenceTransform` |
 """
 
 from __future__ import annotations
@@ -22,12 +27,12 @@ import gluonnlp as nlp  # noqa: E402
 
 @lru_cache
 def tokenizer_of(vocab: str, *, lower: bool) -> Any:  # noqa: ANN401 - gluonnlp has no types
-    """GluonNLP's own."""
+    """Make GluonNLP's own tokenizer."""
     return nlp.data.BERTTokenizer(nlp.vocab.BERTVocab.from_json(Path(vocab).read_text("utf-8")), lower=lower)
 
 
 def answer(question: dict[str, Any]) -> object:
-    """What GluonNLP says."""
+    """Answer a question by GluonNLP."""
     if "tokens" in question:
         ids = {token: number for number, token in enumerate(question["tokens"])}
         vocab = nlp.vocab.BERTVocab(nlp.data.count_tokens(question["tokens"]), token_to_idx=ids)

@@ -1,4 +1,4 @@
-"""What is written for a GPT-2, and what is refused. What frameworks make of it: test_gpt2_tokenizer_live.py."""
+"""Files of GPT-2's tokenizer, and refusals. Frameworks read them in test_gpt2_tokenizer_live.py."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from gpt2_tables import END, small_vocabulary, vocabulary_text
 
-from bort_convert.errors import FormatError, VariantError
+from bort_convert.errors import FormatError, OptionError
 from bort_convert.models.registry import families
 from bort_convert.tokenizer import FILES, ModelLimits, TokenizerOptions, find_tokenizer, gpt2
 from bort_convert.tokenizer.gluon_files import RANKS
@@ -24,8 +24,8 @@ SIZE = 256 + 20 + 1
 
 
 @pytest.fixture(autouse=True)
-def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty place for what GluonNLP keeps, whatever this machine has."""
+def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Point GluonNLP's model cache to an absent directory, whatever this machine has."""
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "mxnet"))
     return tmp_path / "mxnet" / "models"
 
@@ -42,10 +42,10 @@ def vocab(ranks: Path, tmp_path: Path) -> Path:
     return path
 
 
-def made(size: int = SIZE, **given: Any) -> Tokenizer:  # noqa: ANN401 - as TokenizerOptions takes them
-    found = find_tokenizer("GPT-2", TokenizerOptions(**given), ModelLimits(size, 24))
-    assert found is not None
-    return found
+def made(size: int = SIZE, **options: Any) -> Tokenizer:  # noqa: ANN401 - fields of TokenizerOptions
+    tokenizer = find_tokenizer("GPT-2", TokenizerOptions(**options), ModelLimits(size, 24))
+    assert tokenizer is not None
+    return tokenizer
 
 
 def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa: ANN401
@@ -68,7 +68,7 @@ def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path, ranks: Path) -> No
     }
 
 
-def test_nothing_is_put_around_a_text_and_no_space_before_it(vocab: Path, ranks: Path) -> None:
+def test_a_text_gets_no_special_tokens_and_no_space_before_it(vocab: Path, ranks: Path) -> None:
     content = json_of(made(vocab=vocab, bpe_ranks=ranks))
     for name in ("normalizer", "post_processor", "truncation", "padding"):
         assert content[name] is None
@@ -76,7 +76,7 @@ def test_nothing_is_put_around_a_text_and_no_space_before_it(vocab: Path, ranks:
         assert content[name] | {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True} == content[name]
 
 
-def test_the_end_of_a_text_is_the_one_special_token(vocab: Path, ranks: Path) -> None:
+def test_the_end_of_a_text_is_the_only_special_token(vocab: Path, ranks: Path) -> None:
     tokenizer = made(vocab=vocab, bpe_ranks=ranks)
     (added,) = json_of(tokenizer)["added_tokens"]
     assert (added["id"], added["content"], added["special"], added["lstrip"]) == (SIZE - 1, END, True, False)
@@ -92,7 +92,7 @@ def test_the_end_of_a_text_is_the_one_special_token(vocab: Path, ranks: Path) ->
     }
 
 
-def test_a_vocabulary_may_end_texts_with_a_token_of_its_own(vocab: Path, ranks: Path) -> None:
+def test_a_vocabulary_may_have_its_own_token_for_the_end_of_a_text(vocab: Path, ranks: Path) -> None:
     end = "<eos>"
     vocab.write_text(vocab.read_text("utf-8").replace(END, end), "utf-8")
     assert json_of(made(vocab=vocab, bpe_ranks=ranks), "special_tokens_map.json")["eos_token"] == end
@@ -116,47 +116,51 @@ def without(vocab: Path, token: str) -> Path:
     return vocab
 
 
-@pytest.mark.parametrize("letter", ["Z", "\u0100", "\u0143", "\u00ff"])
-def test_a_byte_without_a_token_is_refused(vocab: Path, ranks: Path, letter: str) -> None:
-    with pytest.raises(FormatError, match=f"no token is '{letter}', which stands for a byte, and GPT-2 has no unknown"):
-        made(SIZE - 1, vocab=without(vocab, letter), bpe_ranks=ranks)
+@pytest.mark.parametrize("character", ["Z", "\u0100", "\u0143", "\u00ff"])
+def test_a_byte_without_a_token_is_refused(vocab: Path, ranks: Path, character: str) -> None:
+    with pytest.raises(
+        FormatError, match=f"no token is '{character}', which stands for a byte, and GPT-2 has no unknown"
+    ):
+        made(SIZE - 1, vocab=without(vocab, character), bpe_ranks=ranks)
 
 
-def test_a_vocabulary_without_an_end_of_texts_is_refused(vocab: Path, ranks: Path) -> None:
+def test_a_vocabulary_without_an_end_of_text_token_is_refused(vocab: Path, ranks: Path) -> None:
     with pytest.raises(FormatError, match=r"eos_token is '<\|endoftext\|>', expected one of the tokens"):
         made(SIZE - 1, vocab=without(vocab, END), bpe_ranks=ranks)
 
 
-def test_a_vocabulary_of_another_size_is_refused_with_both_numbers(vocab: Path, ranks: Path) -> None:
+def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(vocab: Path, ranks: Path) -> None:
     with pytest.raises(FormatError, match="277 tokens, expected 50,257, the rows of the word embedding"):
         made(50257, vocab=vocab, bpe_ranks=ranks)
 
 
-@pytest.mark.parametrize("given", [{"roberta_pairs": True}, {"lower_case": False}])
-def test_what_is_for_another_kind_is_refused(vocab: Path, given: dict[str, Any]) -> None:
-    with pytest.raises(VariantError, match=r"says nothing of a GPT-2 tokenizer, which this model has\. Leave it out"):
-        made(vocab=vocab, **given)
+@pytest.mark.parametrize("options", [{"roberta_pairs": True}, {"lower_case": False}])
+def test_an_option_for_another_kind_of_tokenizer_is_refused(vocab: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(
+        OptionError, match=r"this model has a GPT-2 tokenizer, which takes no such option\. Leave it out"
+    ):
+        made(vocab=vocab, **options)
 
 
-def test_it_is_the_kind_of_the_family() -> None:
+def test_the_gpt2_family_has_this_kind_of_tokenizer() -> None:
     assert families()["gpt2"].tokenizer == "GPT-2"
 
 
-def test_nothing_given_and_nothing_kept_is_no_tokenizer(no_models: Path) -> None:
+def test_without_files_and_with_an_empty_cache_there_is_no_tokenizer(empty_cache: Path) -> None:
     reasons: list[str] = []
     assert find_tokenizer("GPT-2", TokenizerOptions(), ModelLimits(50257, 1024), absent=reasons.append) is None
-    assert str(no_models / "openai_webtext-f917dc78.vocab") in reasons[0]
+    assert str(empty_cache / "openai_webtext-f917dc78.vocab") in reasons[0]
 
 
 @pytest.mark.shared
-def test_the_published_vocabulary_is_found_where_gluonnlp_keeps_it(shared: Path, no_models: Path) -> None:
+def test_the_published_vocabulary_is_found_in_the_model_cache(shared: Path, empty_cache: Path) -> None:
     folder = shared / "data" / "roberta-bpe"
     ids = json.loads((folder / "gpt2" / "encoder.json").read_text("utf-8"))
     text = vocabulary_text(ids)
     assert hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest() == gpt2.VOCABULARY.sha1
-    no_models.mkdir(parents=True)
-    (no_models / gpt2.VOCABULARY.name).write_text(text, "utf-8")
-    (no_models / RANKS.name).symlink_to(folder / "gluonnlp" / RANKS.name)
+    empty_cache.mkdir(parents=True)
+    (empty_cache / gpt2.VOCABULARY.name).write_text(text, "utf-8")
+    (empty_cache / RANKS.name).symlink_to(folder / "gluonnlp" / RANKS.name)
     tokenizer = made(50257)
     assert set(tokenizer.sources) == {gpt2.VOCABULARY.name, RANKS.name}
     assert json_of(tokenizer, "vocab.json") == ids

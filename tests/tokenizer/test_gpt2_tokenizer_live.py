@@ -1,4 +1,4 @@
-"""What transformers makes of a GPT-2's files, against what GluonNLP makes of the same text."""
+"""Compare GPT-2's tokenizer in transformers, loaded from our files, with GluonNLP's."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 
 
 class Sides:
-    """Both tokenizers made from the same two files, and the folder with the files that we wrote."""
+    """GluonNLP's tokenizer, and transformers' in the folder with our files, both made from the same two files."""
 
     def __init__(self, vocab: Path, ranks: Path) -> None:
         from transformers import AutoTokenizer  # noqa: PLC0415
 
         self.files, self.folder = {"vocab": vocab, "bpe_ranks": ranks}, vocab.with_name("out")
         self.ids = json.loads(vocab.read_text("utf-8"))["token_to_idx"]
-        self.room, self.end = ModelLimits(len(self.ids), 24), self.ids[END]
+        self.limits, self.end = ModelLimits(len(self.ids), 24), self.ids[END]
         self.gluon = Gluon("gluon_tokenizer.py", vocab, ranks)
         self.folder.mkdir()
         for name, text in {**self.make(**self.files), "config.json": '{"model_type": "gpt2"}'}.items():
             (self.folder / name).write_text(text, "utf-8")
         self.transformers: Any = AutoTokenizer.from_pretrained(self.folder)
 
-    def make(self, **given: Path) -> dict[str, str]:
-        found = find_tokenizer("GPT-2", TokenizerOptions(**given), self.room)
-        assert found is not None
-        return dict(found.files)
+    def make(self, **options: Path) -> dict[str, str]:
+        tokenizer = find_tokenizer("GPT-2", TokenizerOptions(**options), self.limits)
+        assert tokenizer is not None
+        return dict(tokenizer.files)
 
 
 @pytest.fixture(scope="module", params=["tiny", pytest.param("full", marks=pytest.mark.shared)])
@@ -64,7 +64,7 @@ tiny = pytest.mark.parametrize("sides", ["tiny"], indirect=True)
 
 @given(text=TEXTS)
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_has_the_ids_that_gluonnlp_gives_and_nothing_around_them(sides: Sides, text: str) -> None:
+def test_any_text_has_gluonnlps_ids_and_no_special_tokens_around_them(sides: Sides, text: str) -> None:
     expected = sides.gluon.ids(text)
     assert sides.transformers(text, split_special_tokens=True)["input_ids"] == expected
     if END not in text:
@@ -72,7 +72,7 @@ def test_any_text_has_the_ids_that_gluonnlp_gives_and_nothing_around_them(sides:
 
 
 @full
-def test_the_lines_of_many_languages_have_the_ids_that_gluonnlp_gives(sides: Sides, shared: Path) -> None:
+def test_texts_in_many_languages_have_gluonnlps_ids(sides: Sides, shared: Path) -> None:
     files = sorted((shared / "data" / "text").glob("*.txt"))
     assert len(files) == 16
     for path in files:
@@ -82,13 +82,13 @@ def test_the_lines_of_many_languages_have_the_ids_that_gluonnlp_gives(sides: Sid
 
 @given(data=st.data())
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_ids_become_the_text_that_gluonnlp_gives(sides: Sides, data: st.DataObject) -> None:
-    numbers = st.integers(0, sides.room.size - 1).filter(lambda number: number != sides.end)
+def test_ids_decode_to_gluonnlps_text(sides: Sides, data: st.DataObject) -> None:
+    numbers = st.integers(0, sides.limits.vocab_size - 1).filter(lambda number: number != sides.end)
     ids = data.draw(st.lists(numbers, max_size=12))
     assert sides.transformers.decode(ids) == sides.gluon.ask(ids=ids)
 
 
-def test_the_end_of_a_text_in_the_text_is_one_token_and_ordinary_text_where_asked(sides: Sides) -> None:
+def test_an_end_of_text_token_in_a_text_is_one_token_or_ordinary_text_on_request(sides: Sides) -> None:
     text, the = f"the{END}the", sides.gluon.ids("the")
     assert sides.transformers(text)["input_ids"] == [*the, sides.end, *the]
     assert sides.transformers(text, split_special_tokens=True)["input_ids"] == sides.gluon.ids(text)
@@ -96,14 +96,14 @@ def test_the_end_of_a_text_in_the_text_is_one_token_and_ordinary_text_where_aske
     assert sides.transformers.decode([*the, sides.end], skip_special_tokens=True) == "the"
 
 
-def test_it_is_what_transformers_own_class_makes_of_the_tables(sides: Sides, tmp_path: Path) -> None:
+def test_transformers_own_class_makes_the_same_of_the_tables(sides: Sides, tmp_path: Path) -> None:
     from transformers import GPT2Tokenizer, PreTrainedTokenizerFast  # noqa: PLC0415
 
     for name in ("vocab.json", "merges.txt"):
         (tmp_path / name).write_bytes((sides.folder / name).read_bytes())
     ours, theirs = sides.transformers, GPT2Tokenizer.from_pretrained(tmp_path)
     assert type(ours) is PreTrainedTokenizerFast
-    assert len(ours) == len(theirs) == sides.room.size
+    assert len(ours) == len(theirs) == sides.limits.vocab_size
     for name in ("bos_token", "eos_token", "unk_token", "pad_token", "padding_side", "model_input_names"):
         assert getattr(ours, name) == getattr(theirs, name), name
     assert (ours.eos_token, ours.pad_token, ours.model_max_length) == (END, None, 24)
@@ -114,7 +114,7 @@ def test_it_is_what_transformers_own_class_makes_of_the_tables(sides: Sides, tmp
     assert sides.make(tokenizer=tmp_path) == sides.make(tokenizer=tmp_path / "saved") == sides.make(**sides.files)
 
 
-def test_saving_and_loading_keep_the_ids_and_the_files_that_we_make_of_them(sides: Sides, tmp_path: Path) -> None:
+def test_saving_and_loading_keep_the_ids_and_the_files_made_from_them(sides: Sides, tmp_path: Path) -> None:
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     sides.transformers.save_pretrained(tmp_path)
@@ -126,7 +126,9 @@ def test_saving_and_loading_keep_the_ids_and_the_files_that_we_make_of_them(side
 
 
 @tiny
-def test_what_gluonnlp_writes_today_gives_what_the_old_file_gives(sides: Sides, tmp_path: Path) -> None:
+def test_a_vocabulary_that_gluonnlp_writes_now_gives_the_same_files_as_the_old_one(
+    sides: Sides, tmp_path: Path
+) -> None:
     sides.gluon.ask(eos=END, target=str(tmp_path / "new.vocab"))
     content = json.loads((tmp_path / "new.vocab").read_text("utf-8"))
     assert content["identifiers_to_tokens"] == {"padding_token": None, "bos_token": None, "eos_token": END}
@@ -135,7 +137,7 @@ def test_what_gluonnlp_writes_today_gives_what_the_old_file_gives(sides: Sides, 
 
 
 @tiny
-def test_the_published_vocabulary_is_the_one_that_gluonnlp_downloads(sides: Sides) -> None:
+def test_the_published_vocabulary_is_the_file_that_gluonnlp_downloads(sides: Sides) -> None:
     dataset, _, rest = gpt2.VOCABULARY.name.partition("-")
     assert sides.gluon.first["vocabularies"][dataset] == gpt2.VOCABULARY.sha1
     assert rest == f"{gpt2.VOCABULARY.sha1[:8]}.vocab"

@@ -1,4 +1,4 @@
-"""What transformers makes of a SentencePiece model, against what GluonNLP makes of the same text with sentencepiece."""
+"""Compare a SentencePiece tokenizer in transformers, loaded from our files, with GluonNLP's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KOREAN = [
     "모든 인간은 태어날 때부터 자유로우며 그 존엄과 권리에 있어 동등하다.",
     "인간은 천부적으로 이성과 양심을 부여받았으며 서로 형제애의 정신으로 행동하여야 한다.",
 ]
-# As KoBERT's pieces begin, and with its rules.
+# The first pieces and the rules are KoBERT's.
 TRAINER = {
     "unk_id": 0,
     "unk_piece": UNK,
@@ -40,7 +40,7 @@ TRAINER = {
 
 
 class Sides:
-    """GluonNLP with a model that it trained, and transformers with what we made of it, cased and lower-cased."""
+    """GluonNLP with a model that it trained, and transformers with our files for it, cased and lower-cased."""
 
     def __init__(self, folder: Path, lines: list[str], rules: str, symbols: str, size: int) -> None:
         self.folder, self.model = folder, folder / "x.spiece"
@@ -53,8 +53,8 @@ class Sides:
     def load(self, *, lower: bool) -> Any:  # noqa: ANN401 - transformers has no types
         from transformers import AutoTokenizer  # noqa: PLC0415
 
-        room = ModelLimits(len(self.pieces), LENGTH, types=2)
-        tokenizer = find_tokenizer("WordPiece", TokenizerOptions(vocab=self.model, lower_case=lower), room)
+        limits = ModelLimits(len(self.pieces), LENGTH, token_types=2)
+        tokenizer = find_tokenizer("WordPiece", TokenizerOptions(vocab=self.model, lower_case=lower), limits)
         assert tokenizer is not None
         folder = self.folder / str(lower)
         folder.mkdir()
@@ -63,16 +63,16 @@ class Sides:
         return AutoTokenizer.from_pretrained(folder)
 
     def ids(self, *texts: str, lower: bool) -> list[list[int]]:
-        """The ids of each text by transformers, with no word taken for a special token."""
-        found = self.transformers[lower](list(texts), split_special_tokens=True, add_special_tokens=False)
-        return found["input_ids"]  # type: ignore[no-any-return]
+        """Encode each text by transformers, special tokens in it as ordinary text."""
+        encoded = self.transformers[lower](list(texts), split_special_tokens=True, add_special_tokens=False)
+        return encoded["input_ids"]  # type: ignore[no-any-return]
 
-    def normal(self, text: str) -> str:
-        """A cased text by transformers, before it is cut into pieces."""
+    def normalized(self, text: str) -> str:
+        """Normalize a cased text by transformers."""
         return self.transformers[False].backend_tokenizer.normalizer.normalize_str(text)  # type: ignore[no-any-return]
 
     def expected(self, *texts: str, lower: bool) -> list[list[int]]:
-        """The same by GluonNLP."""
+        """Encode each text by GluonNLP."""
         return self.gluon.ask(each=texts, lower=lower)  # type: ignore[no-any-return]
 
 
@@ -99,30 +99,30 @@ korean = pytest.mark.parametrize("sides", [pytest.param("korean", marks=pytest.m
 either = pytest.mark.parametrize("lower", [False, True], ids=["cased", "lower"])
 
 
-def is_apart(text: str) -> bool:
-    """Whether a letter is followed by one that joins it: below is what the library makes of these."""
-    jamo = any("\u1100" <= letter <= "\u11ff" for letter in text)
-    return jamo or any(unicodedata.category(letter) in {"Mn", "Mc", "Me", "Sk"} for letter in text)
+def is_decomposed(text: str) -> bool:
+    """True if a text has combining characters; tests further below cover these."""
+    jamo = any("\u1100" <= character <= "\u11ff" for character in text)
+    return jamo or any(unicodedata.category(character) in {"Mn", "Mc", "Me", "Sk"} for character in text)
 
 
 @either
 @given(text=BERT_TEXTS)
 @example(text="㈜한국 ½ … ﷺ ℃ don't")
-@example(text="\uff01\uff1f")  # on marks in front a normalizer of the library can panic
+@example(text="\uff01\uff1f")  # a normalizer of the library can panic on leading punctuation
 @example(text="▁▁the▁ ▁ ▁'▁")
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_has_the_ids_that_gluonnlp_gives(sides: Sides, text: str, *, lower: bool) -> None:
-    assume(lower or not is_apart(text))
+def test_any_text_has_gluonnlps_ids(sides: Sides, text: str, *, lower: bool) -> None:
+    assume(lower or not is_decomposed(text))
     (expected,) = sides.expected(text, lower=lower)
     assert sides.ids(text, lower=lower) == [expected]
     if not any(token in text for token in BERT_SPECIAL):
-        whole = sides.transformers[lower](text)["input_ids"]
-        assert whole == [sides.number[CLS], *expected, sides.number[SEP]]
+        special = sides.transformers[lower](text)["input_ids"]
+        assert special == [sides.number[CLS], *expected, sides.number[SEP]]
 
 
 @korean
 @either
-def test_every_text_of_the_corpus_has_the_ids_that_gluonnlp_gives(sides: Sides, shared: Path, *, lower: bool) -> None:
+def test_every_text_of_the_corpus_has_gluonnlps_ids(sides: Sides, shared: Path, *, lower: bool) -> None:
     texts = [
         line
         for path in sorted((shared / "data" / "text").glob("*.txt"))
@@ -137,30 +137,28 @@ def test_every_text_of_the_corpus_has_the_ids_that_gluonnlp_gives(sides: Sides, 
 
 @tables
 @either
-def test_every_character_is_read_alike_but_for_those_newer_than_the_librarys_tables(
-    sides: Sides, *, lower: bool
-) -> None:
+def test_characters_are_read_alike_except_those_newer_than_the_librarys_tables(sides: Sides, *, lower: bool) -> None:
     kinds = {chr(code): unicodedata.category(chr(code)) for code in range(sys.maxunicode + 1)}
-    letters = [letter for letter, kind in kinds.items() if kind not in {"Cs", "Cn", "Co"}]
-    assert len(letters) > 140_000
+    characters = [character for character, kind in kinds.items() if kind not in {"Cs", "Cn", "Co"}]
+    assert len(characters) > 140_000
 
-    def differing(texts: list[str]) -> list[bool]:
+    def differ(texts: list[str]) -> list[bool]:
         both = zip(sides.ids(*texts, lower=lower), sides.expected(*texts, lower=lower), strict=True)
-        return [first != second for first, second in both]
+        return [ids != expected for ids, expected in both]
 
-    rows = [letters[start : start + 50] for start in range(0, len(letters), 50)]
-    suspected = differing([" ".join(map("a{}b".format, row)) for row in rows])
-    doubtful = [letter for row, differs in zip(rows, suspected, strict=True) if differs for letter in row]
-    found = differing([f"a{letter}b" for letter in doubtful])
-    apart = {letter for letter, differs in zip(doubtful, found, strict=True) if differs}
+    rows = [characters[start : start + 50] for start in range(0, len(characters), 50)]
+    rows_differ = differ([" ".join(map("a{}b".format, row)) for row in rows])
+    suspects = [character for row, differs in zip(rows, rows_differ, strict=True) if differs for character in row]
+    suspects_differ = differ([f"a{character}b" for character in suspects])
+    differing = {character for character, differs in zip(suspects, suspects_differ, strict=True) if differs}
     gap = {chr(code) for code in GAP}
-    assert gap <= apart
-    newer = apart - gap - set(CHANGED)
-    assert all(unicodedata.ucd_3_2_0.category(letter) == "Cn" for letter in newer)
+    assert gap <= differing
+    newer = differing - gap - set(CHANGED)
+    assert all(unicodedata.ucd_3_2_0.category(character) == "Cn" for character in newer)
     assert len(newer) < 1500
 
 
-def test_the_ids_are_those_of_the_model(sides: Sides) -> None:
+def test_the_ids_are_the_models(sides: Sides) -> None:
     tokenizer = sides.transformers[False]
     assert tokenizer.convert_ids_to_tokens(range(len(sides.pieces))) == sides.pieces
     assert len(tokenizer) == len(sides.pieces)
@@ -168,7 +166,7 @@ def test_the_ids_are_those_of_the_model(sides: Sides) -> None:
     assert tokenizer.special_tokens_map == roles
 
 
-def test_unknown_letters_in_a_row_are_one_unknown_in_both(sides: Sides) -> None:
+def test_unknown_characters_in_a_row_are_one_unknown_token_in_both(sides: Sides) -> None:
     (ids,) = sides.expected("aღღღb ღ", lower=False)
     assert ids.count(sides.number[UNK]) == 2
     assert sides.ids("aღღღb ღ", lower=False) == [ids]
@@ -176,12 +174,12 @@ def test_unknown_letters_in_a_row_are_one_unknown_in_both(sides: Sides) -> None:
 
 @pytest.mark.parametrize("texts", [["The old man"], ["The old man", "and the sea"], ["the", ""]])
 @pytest.mark.parametrize("length", [12, LENGTH])
-def test_texts_are_laid_out_and_cut_as_gluonnlp_does_it(sides: Sides, texts: list[str], length: int) -> None:
+def test_texts_have_gluonnlps_layout_and_are_cut_as_by_gluonnlp(sides: Sides, texts: list[str], length: int) -> None:
     ids, types = sides.gluon.ask(texts=texts, length=length, lower=False)
-    found = sides.transformers[False](*texts, truncation=True, max_length=length)
-    assert len(ids) == len(found["input_ids"])
+    encoded = sides.transformers[False](*texts, truncation=True, max_length=length)
+    assert len(ids) == len(encoded["input_ids"])
     if len(ids) < length or len(texts) == 1:
-        assert (found["input_ids"], found["token_type_ids"]) == (ids, types)
+        assert (encoded["input_ids"], encoded["token_type_ids"]) == (ids, types)
     assert sides.transformers[False].model_max_length == LENGTH
 
 
@@ -197,20 +195,20 @@ def test_saving_and_loading_keep_the_ids(sides: Sides, tmp_path: Path) -> None:
         assert dict(again(text, text)) == dict(tokenizer(text, text))
 
 
-def test_decoding_gives_words_with_spaces_around_marks(sides: Sides) -> None:
+def test_decoding_gives_words_with_spaces_between_them(sides: Sides) -> None:
     ids = sides.ids("the old man", lower=False)[0]
     assert sides.transformers[False].decode(ids) == "the old man"
 
 
-# What differs from GluonNLP
+# Differences from GluonNLP
 
 
 @pytest.mark.parametrize("token", BERT_SPECIAL)
-def test_a_special_token_in_the_text_is_one_token_and_ordinary_text_where_asked(sides: Sides, token: str) -> None:
+def test_a_special_token_in_a_text_is_one_token_or_ordinary_text_on_request(sides: Sides, token: str) -> None:
     text = f"the {token} the"
     (the,), (ordinary,) = sides.expected("the", lower=False), sides.expected(text, lower=False)
-    found = sides.transformers[False](text, add_special_tokens=False)["input_ids"]
-    assert found == [*the, sides.number[token], *the]
+    ids = sides.transformers[False](text, add_special_tokens=False)["input_ids"]
+    assert ids == [*the, sides.number[token], *the]
     assert sides.ids(text, lower=False) == [ordinary]
     assert sides.number[token] not in ordinary or token == UNK
 
@@ -220,32 +218,32 @@ DECOMPOSED = [unicodedata.normalize("NFD", text) for text in ("인간은", "が"
 
 @tables
 @pytest.mark.parametrize("text", DECOMPOSED)
-def test_long_letters_that_were_taken_apart_are_put_together_by_sentencepiece_alone(sides: Sides, text: str) -> None:
+def test_long_decomposed_characters_are_composed_by_sentencepiece_alone(sides: Sides, text: str) -> None:
     whole = unicodedata.normalize("NFC", text)
     assert sides.expected(text, lower=False) == sides.expected(whole, lower=False) == sides.ids(whole, lower=False)
-    assert sides.normal(text) != sides.normal(whole)
+    assert sides.normalized(text) != sides.normalized(whole)
     assert sides.ids(text, lower=True) == sides.expected(text, lower=True)
 
 
 @tables
-def test_short_letters_that_were_taken_apart_are_put_together_by_both(sides: Sides) -> None:
-    for letter in "éüñőЙ":
-        text = unicodedata.normalize("NFD", letter)
+def test_short_decomposed_characters_are_composed_by_both(sides: Sides) -> None:
+    for character in "éüñőЙ":
+        text = unicodedata.normalize("NFD", character)
         assert len(text) == 2
-        assert sides.ids(text, lower=False) == sides.expected(text, lower=False) == sides.ids(letter, lower=False)
+        assert sides.ids(text, lower=False) == sides.expected(text, lower=False) == sides.ids(character, lower=False)
 
 
 @tables
-def test_an_accent_on_what_is_replaced_is_lost_in_the_library(sides: Sides) -> None:
+def test_an_accent_on_a_character_that_is_replaced_is_lost_by_the_library(sides: Sides) -> None:
     (expected,) = sides.expected("㎏\u0301", lower=False)
     assert sides.ids("㎏\u0301", "㎏", lower=False) == [expected[:-1]] * 2
     assert expected[-1] == sides.number[UNK]
 
 
 @tables
-def test_a_special_piece_that_letters_become_is_found_by_the_library_alone(sides: Sides) -> None:
+def test_a_special_piece_that_normalizing_creates_is_found_by_the_library_alone(sides: Sides) -> None:
     number = sides.pieces.index("<x>")
-    text = "\uff1cx\uff1e"  # wide brackets
+    text = "\uff1cx\uff1e"  # full-width brackets
     (ids,), (expected,) = sides.ids(text, lower=False), sides.expected(text, lower=False)
     assert number in ids
     assert number not in expected

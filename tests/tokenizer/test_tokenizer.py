@@ -1,4 +1,4 @@
-"""What is written, what is refused, what is looked for where. What frameworks make of it: test_tokenizer_live.py."""
+"""Files of RoBERTa's and Bort's tokenizers, refusals, the model cache. Frameworks: test_tokenizer_live.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bort_convert.errors import BackendError, ConvertError, FormatError, VariantError
+from bort_convert.errors import BackendError, ConvertError, FormatError, OptionError
 from bort_convert.tokenizer import FILES, ModelLimits, TokenizerOptions, find_tokenizer, gluon_files, sources
 from bort_convert.tokenizer.gluon_files import RANKS, VOCABULARY
 
@@ -45,29 +45,28 @@ def tables(vocab: Path, ranks: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(autouse=True)
-def no_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty place for what GluonNLP keeps, whatever this machine has."""
+def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Point GluonNLP's model cache to an absent directory, whatever this machine has."""
     monkeypatch.setenv("MXNET_HOME", str(tmp_path / "mxnet"))
     return tmp_path / "mxnet" / "models"
 
 
 @pytest.fixture
-def published(monkeypatch: pytest.MonkeyPatch, no_models: Path, vocab: Path, ranks: Path) -> Path:
-    """The fixtures, as if they were what GluonNLP publishes, in the place where it keeps that."""
-    no_models.mkdir(parents=True)
+def published(monkeypatch: pytest.MonkeyPatch, empty_cache: Path, vocab: Path, ranks: Path) -> Path:
+    """Put the fixtures into the model cache, as if GluonNLP had published them."""
+    empty_cache.mkdir(parents=True)
     for name, path in (("VOCABULARY", vocab), ("RANKS", ranks)):
-        file = gluon_files.Published(
-            path.name, hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest(), "--x"
-        )
+        sha1 = hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest()
+        file = gluon_files.PublishedFile(path.name, sha1, "x")
         monkeypatch.setattr(f"bort_convert.tokenizer.roberta.{name}", file)
-        shutil.copy(path, no_models)
-    return no_models
+        shutil.copy(path, empty_cache)
+    return empty_cache
 
 
 def made(*kind: str, **options: Any) -> Tokenizer:  # noqa: ANN401 - the options of find_tokenizer
-    found = find(*kind, **options)
-    assert found is not None
-    return found
+    tokenizer = find(*kind, **options)
+    assert tokenizer is not None
+    return tokenizer
 
 
 def find(
@@ -75,9 +74,9 @@ def find(
     size: int = SIZE,
     max_length: int = 24,
     absent: Callable[[str], object] = print,
-    **given: Any,  # noqa: ANN401
+    **options: Any,  # noqa: ANN401
 ) -> Tokenizer | None:
-    return find_tokenizer(kind, TokenizerOptions(**given), ModelLimits(size, max_length), absent=absent)
+    return find_tokenizer(kind, TokenizerOptions(**options), ModelLimits(size, max_length), absent=absent)
 
 
 def write(folder: Path, files: dict[str, str]) -> Path:
@@ -91,7 +90,7 @@ def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa:
     return json.loads(tokenizer.files[name])
 
 
-# What is written
+# Written files
 
 
 def test_the_files_are_those_of_a_fast_tokenizer(tables: dict[str, Path], vocab: Path, ranks: Path) -> None:
@@ -100,18 +99,18 @@ def test_the_files_are_those_of_a_fast_tokenizer(tables: dict[str, Path], vocab:
     assert tokenizer.sources == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (vocab, ranks)}
 
 
-def test_the_model_is_the_vocabulary_and_the_merges(vocab: Path, ranks: Path) -> None:
+def test_the_model_holds_the_vocabulary_and_the_merges(vocab: Path, ranks: Path) -> None:
     tokenizer = made(vocab=vocab, bpe_ranks=str(ranks))
     model = json_of(tokenizer)["model"]
     assert model["vocab"] == json.loads(vocab.read_text("utf-8"))["token_to_idx"]
-    assert list(model["vocab_size"].values()) == list(range(SIZE))
+    assert list(model["vocab"].values()) == list(range(SIZE))
     assert model["merges"] == ranks.read_text("utf-8").splitlines()[1:]
     assert (model["type"], model["unk_token"], model["fuse_unk"]) == ("BPE", "<unk>", False)
     assert json_of(tokenizer, "vocab.json") == model["vocab"]
     assert tokenizer.files["merges.txt"] == ranks.read_text("utf-8")
 
 
-def test_bytes_are_split_as_gpt2_splits_them_and_no_space_is_added(tables: dict[str, Path]) -> None:
+def test_bytes_are_split_as_in_gpt2_and_no_space_is_added(tables: dict[str, Path]) -> None:
     content = json_of(made(**tables))
     for part in ("pre_tokenizer", "decoder"):
         assert content[part] | {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True} == content[part]
@@ -122,14 +121,14 @@ def test_bytes_are_split_as_gpt2_splits_them_and_no_space_is_added(tables: dict[
     ("kind", "roberta_pairs", "between"),
     [("Bort", False, 1), ("Bort", True, 2), ("RoBERTa", False, 2), ("RoBERTa", True, 2)],
 )
-def test_a_pair_has_one_separator_or_two_and_all_types_are_zero(
+def test_a_pair_has_one_separator_or_two_and_every_token_type_is_zero(
     tables: dict[str, Path], kind: str, between: int, *, roberta_pairs: bool
 ) -> None:
     template = json_of(made(kind, **tables, roberta_pairs=roberta_pairs))["post_processor"]
-    begin, end = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
-    one, other = ({"Sequence": {"id": text, "type_id": 0}} for text in "AB")
-    assert template["single"] == [begin, one, end]
-    assert template["pair"] == [begin, one, *[end] * between, other, end]
+    bos, eos = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
+    first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
+    assert template["single"] == [bos, first, eos]
+    assert template["pair"] == [bos, first, *[eos] * between, second, eos]
     assert {token: entry["ids"] for token, entry in template["special_tokens"].items()} == {"<s>": [0], "</s>": [2]}
 
 
@@ -173,7 +172,7 @@ def test_one_token_may_fill_two_roles(vocab: Path, ranks: Path, tmp_path: Path) 
     assert [token["id"] for token in json_of(tokenizer)["added_tokens"]] == [0, 2, 3, 119]
 
 
-def test_the_json_of_old_releases_has_its_roles_on_top(
+def test_the_json_of_old_releases_has_its_roles_at_the_top(
     tables: dict[str, Path], vocab: Path, ranks: Path, tmp_path: Path
 ) -> None:
     content = json.loads(vocab.read_text("utf-8"))
@@ -183,14 +182,14 @@ def test_the_json_of_old_releases_has_its_roles_on_top(
     assert made(vocab=tmp_path / "x", bpe_ranks=ranks).files == made(**tables).files
 
 
-def test_ranks_with_other_ends_of_line_are_the_same_ranks(
+def test_ranks_with_other_line_ends_are_the_same_ranks(
     tables: dict[str, Path], vocab: Path, ranks: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "x").write_bytes(ranks.read_bytes().replace(b"\n", b"\r\n"))
     assert made(vocab=vocab, bpe_ranks=tmp_path / "x").files == made(**tables).files
 
 
-# What is refused
+# Refusals
 
 
 def set_to(*keys: Any, value: object) -> Edit:  # noqa: ANN401 - keys and positions
@@ -215,7 +214,7 @@ VOCABULARY_FAULTS = {
     "the tokens are an object, expected an array of strings": set_to("idx_to_token", value={}),
     "token 7 is a number, expected a string": set_to("idx_to_token", 7, value=7),
     "token 7 is null, expected a string": set_to("idx_to_token", 7, value=None),
-    "token 9 is '!', which token 4 is already; tokenizer.json holds a token under one id": set_to(
+    "token 9 is '!', the same as token 4; tokenizer.json holds a token under one id": set_to(
         "idx_to_token", 9, value="!"
     ),
     "token 9 is '\\ud800', half a character that no UTF-8 file can hold": set_to("idx_to_token", 9, value="\ud800"),
@@ -224,7 +223,7 @@ VOCABULARY_FAULTS = {
     "token_to_idx gives 'more' the id 120, idx_to_token None": set_to("token_to_idx", "more", value=120),
     "token_to_idx gives 'A' the id None, idx_to_token 36": lambda content: content["token_to_idx"].pop("A"),
     "identifiers_to_tokens is null, expected an object": set_to("identifiers_to_tokens", value=None),
-    "bos_token stands there twice, on top and in identifiers_to_tokens": set_to("bos_token", value="<s>"),
+    "bos_token occurs twice, at the top and in identifiers_to_tokens": set_to("bos_token", value="<s>"),
     "unknown_token is None, expected one of the tokens": set_to("unknown_token", value=None),
     "mask_token is None, expected one of the tokens": lambda content: content["identifiers_to_tokens"].pop(
         "mask_token"
@@ -253,14 +252,14 @@ RANK_FAULTS = {
     "line 1 is '', expected #version and a number": lambda _text: "",
     "the last line has no end. Cut short?": lambda text: text[:-1],
     "x.txt: the last line has no end": lambda _text: "#version: 0.2",
-    "merge 0 is 'Ġt', expected two pieces with a space between them": lambda text: text.replace("Ġ t", "Ġt", 1),
-    "merge 1 is 'h  e', expected two pieces": lambda text: text.replace("h e", "h  e", 1),
-    "merge 1 is 'h e l', expected two pieces": lambda text: text.replace("h e", "h e l", 1),
-    "merge 1 is 'h\\te', expected two pieces": lambda text: text.replace("h e", "h\te", 1),
-    "merge 20 is '', expected two pieces": lambda text: f"{text}\n",
+    "merge 0 is 'Ġt', expected two tokens with a space between them": lambda text: text.replace("Ġ t", "Ġt", 1),
+    "merge 1 is 'h  e', expected two tokens": lambda text: text.replace("h e", "h  e", 1),
+    "merge 1 is 'h e l', expected two tokens": lambda text: text.replace("h e", "h e l", 1),
+    "merge 1 is 'h\\te', expected two tokens": lambda text: text.replace("h e", "h\te", 1),
+    "merge 20 is '', expected two tokens": lambda text: f"{text}\n",
     "merge 20 (z z): the vocabulary lacks 'zz'": lambda text: f"{text}z z\n",
     "merge 20 (é z): the vocabulary lacks 'é'": lambda text: f"{text}é z\n",
-    "merge 20 (h e) stands there twice": lambda text: f"{text}h e\n",
+    "merge 20 (h e): occurs twice": lambda text: f"{text}h e\n",
     "merge 0 (Ġt he): no earlier merge makes 'he'": lambda text: (
         "#version: 0.2\nĠt he\n" + text.partition("\n")[2].replace("Ġt he\n", "")
     ),
@@ -276,7 +275,7 @@ def test_faulty_ranks_are_refused(vocab: Path, ranks: Path, tmp_path: Path, mess
     assert str(error.value).startswith(str(tmp_path / "x.txt"))
 
 
-def test_of_many_faults_a_few_are_shown_and_all_are_counted(vocab: Path, ranks: Path, tmp_path: Path) -> None:
+def test_of_many_faults_a_few_are_named_and_all_are_counted(vocab: Path, ranks: Path, tmp_path: Path) -> None:
     (tmp_path / "x").write_text(ranks.read_text("utf-8") + "\n" * 1234, "utf-8")
     with pytest.raises(FormatError) as error:
         made(vocab=vocab, bpe_ranks=tmp_path / "x")
@@ -310,16 +309,16 @@ def test_ranks_that_are_not_utf8_are_refused(vocab: Path, tmp_path: Path) -> Non
         made(vocab=vocab, bpe_ranks=tmp_path / "x")
 
 
-def test_a_huge_file_is_not_read_to_its_end(ranks: Path, tmp_path: Path) -> None:
+def test_a_huge_file_is_not_read_whole(ranks: Path, tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
-        file.truncate(sources.LARGEST + 1)
+        file.truncate(sources.MAX_BYTES + 1)
     with pytest.raises(FormatError, match="x: more than 67,108,864 bytes, expected a vocabulary or merges"):
         made(vocab=tmp_path / "x", bpe_ranks=ranks)
 
 
 @pytest.mark.parametrize("path", ["absent", "nul\0byte", "x" * 5000, "."])
 @pytest.mark.parametrize("option", ["vocab", "bpe_ranks", "tokenizer"])
-def test_a_path_that_cannot_be_read_is_an_error_of_ours(
+def test_a_path_that_cannot_be_read_is_a_format_error(
     tables: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, option: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -328,53 +327,56 @@ def test_a_path_that_cannot_be_read_is_an_error_of_ours(
         made(**options)
 
 
-def test_a_vocabulary_of_another_size_is_refused_with_both_numbers(tables: dict[str, Path]) -> None:
+def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(tables: dict[str, Path]) -> None:
     with pytest.raises(FormatError, match="120 tokens, expected 50,265, the rows of the word embedding"):
         made(**tables, size=50265)
 
 
 @pytest.mark.parametrize("option", ["vocab", "bpe_ranks"])
-def test_a_tokenizer_and_its_tables_at_once_are_a_contradiction(vocab: Path, option: str) -> None:
-    with pytest.raises(VariantError, match="pass it, or --vocab and --bpe-ranks"):
+def test_a_tokenizer_beside_one_of_its_tables_is_an_option_error(vocab: Path, option: str) -> None:
+    with pytest.raises(OptionError, match=r"`tokenizer='x'`: .* Pass it, or `vocab` and `bpe_ranks`") as error:
         made(tokenizer="x", **{option: vocab})
+    assert (error.value.option, error.value.value) == ("tokenizer", "x")
 
 
-# Where GluonNLP keeps its files
+# GluonNLP's model cache
 
 
-def test_nothing_given_and_nothing_kept_is_no_tokenizer(no_models: Path) -> None:
+def test_without_files_and_with_an_empty_cache_there_is_no_tokenizer(empty_cache: Path) -> None:
     reasons: list[str] = []
     assert find(absent=reasons.append) is None
     assert find() is None
     assert len(reasons) == 1
-    assert str(no_models / VOCABULARY.name) in reasons[0]
-    assert reasons[0].endswith("No such file or directory. GluonNLP would keep it there; pass --vocab, or --tokenizer")
+    assert str(empty_cache / VOCABULARY.name) in reasons[0]
+    assert reasons[0].endswith("No such file or directory. GluonNLP would keep it there; pass `vocab`, or `tokenizer`")
 
 
-def test_what_gluonnlp_keeps_is_found(published: Path, tables: dict[str, Path]) -> None:
+def test_files_in_the_model_cache_are_found(published: Path, tables: dict[str, Path]) -> None:
     assert made() == made(**tables)
     assert published.is_dir()
 
 
 @pytest.mark.parametrize("option", ["vocab", "bpe_ranks"])
-def test_the_one_that_is_not_given_is_found(published: Path, tables: dict[str, Path], option: str) -> None:
+def test_the_file_that_is_not_specified_comes_from_the_model_cache(
+    published: Path, tables: dict[str, Path], option: str
+) -> None:
     (published / tables[option].name).unlink()
     assert made(**{option: tables[option]}) == made(**tables)
 
 
 @pytest.mark.parametrize(
-    ("option", "other", "missing"), [("vocab", "--bpe-ranks", RANKS), ("bpe_ranks", "--vocab", VOCABULARY)]
+    ("option", "other", "missing"), [("vocab", "bpe_ranks", RANKS), ("bpe_ranks", "vocab", VOCABULARY)]
 )
-def test_one_without_the_other_names_the_option(
-    tables: dict[str, Path], option: str, other: str, missing: gluon_files.Published
+def test_one_file_without_the_other_names_the_missing_option(
+    tables: dict[str, Path], option: str, other: str, missing: gluon_files.PublishedFile
 ) -> None:
     with pytest.raises(
-        FormatError, match=f"{missing.name}.*GluonNLP would keep it there; pass {other}, or --tokenizer"
+        FormatError, match=f"{missing.name}.*GluonNLP would keep it there; pass `{other}`, or `tokenizer`"
     ):
         made(**{option: tables[option]})
 
 
-def test_a_kept_file_with_another_hash_is_not_used(published: Path, vocab: Path, ranks: Path) -> None:
+def test_a_cached_file_with_another_hash_is_not_used(published: Path, vocab: Path, ranks: Path) -> None:
     with (published / ranks.name).open("ab") as file:
         file.write(b"\n")
     reasons: list[str] = []
@@ -385,7 +387,7 @@ def test_a_kept_file_with_another_hash_is_not_used(published: Path, vocab: Path,
         made(vocab=vocab)
 
 
-def test_a_kept_vocabulary_of_another_size_is_not_used(published: Path) -> None:
+def test_a_cached_vocabulary_of_another_size_is_not_used(published: Path) -> None:
     reasons: list[str] = []
     assert find(size=7, absent=reasons.append) is None
     assert "120 tokens, expected 7" in reasons[0]
@@ -393,17 +395,17 @@ def test_a_kept_vocabulary_of_another_size_is_not_used(published: Path) -> None:
 
 
 @pytest.mark.parametrize("home", [None, "~/elsewhere", "/somewhere/else"])
-def test_the_place_is_that_of_gluonnlp(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
+def test_the_model_cache_is_where_gluonnlp_has_it(monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
     monkeypatch.setenv("HOME", "/home/reader")
     monkeypatch.delenv("MXNET_HOME")
     if home is not None:
         monkeypatch.setenv("MXNET_HOME", home)
     expected = {None: "/home/reader/.mxnet", "~/elsewhere": "/home/reader/elsewhere"}.get(home, home)
-    assert gluon_files.models_folder() == Path(str(expected)) / "models"
+    assert gluon_files.model_cache() == Path(str(expected)) / "models"
 
 
 @pytest.mark.shared
-def test_the_published_files_are_known_by_their_hashes(
+def test_the_published_files_are_recognised_by_their_hashes(
     shared: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = shared / "data" / "roberta-bpe"
@@ -416,10 +418,10 @@ def test_the_published_files_are_known_by_their_hashes(
     assert made(size=50265, max_length=512, tokenizer=folder / "roberta-base").files == tokenizer.files
 
 
-# A RoBERTa tokenizer
+# RoBERTa tokenizers of transformers
 
 
-def test_a_directory_with_vocabulary_and_merges_will_do(tables: dict[str, Path], tmp_path: Path) -> None:
+def test_a_directory_with_vocabulary_and_merges_is_enough(tables: dict[str, Path], tmp_path: Path) -> None:
     original = made(**tables)
     folder = write(tmp_path / "roberta", {name: original.files[name] for name in ("vocab.json", "merges.txt")})
     again = made(tokenizer=folder)
@@ -428,10 +430,12 @@ def test_a_directory_with_vocabulary_and_merges_will_do(tables: dict[str, Path],
 
 
 @pytest.mark.parametrize("pairs", [False, True])
-def test_a_directory_with_tokenizer_json_alone_will_do(tables: dict[str, Path], tmp_path: Path, *, pairs: bool) -> None:
+def test_a_directory_with_tokenizer_json_alone_is_enough(
+    tables: dict[str, Path], tmp_path: Path, *, pairs: bool
+) -> None:
     original = made(**tables)
     content = json_of(original)
-    # As newer releases of tokenizers write it: merges as pairs, special tokens apart.
+    # Newer releases of tokenizers write merges as pairs, and special tokens apart.
     if pairs:
         content["model"]["merges"] = [merge.split(" ") for merge in content["model"]["merges"]]
         del content["model"]["vocab"]["<mask>"]
@@ -455,8 +459,8 @@ TOKENIZER_FAULTS = {
     "'A' has the id [], expected": both(
         set_to("model", "vocab", "A", value=[]), set_to("added_tokens", 0, "content", value=[])
     ),
-    "merge 1 is 7, expected two pieces": set_to("model", "merges", 1, value=7),
-    "merge 1 is '7', expected two pieces": set_to("model", "merges", 1, value=[7]),
+    "merge 1 is 7, expected two tokens": set_to("model", "merges", 1, value=7),
+    "merge 1 is '7', expected two tokens": set_to("model", "merges", 1, value=[7]),
     "'A' has the id 7, expected every number below 120 once": set_to("model", "vocab", "A", value=7),
     "'A' has the id -1, expected": set_to("model", "vocab", "A", value=-1),
     "'A' has the id '36', expected": set_to("model", "vocab", "A", value="36"),
@@ -489,7 +493,7 @@ def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path, files: tuple
         made(tokenizer=folder)
 
 
-# The hub
+# The Hugging Face hub
 
 FROM_HUB = """
 import sys
@@ -500,19 +504,19 @@ print(*sorted(tokenizer.sources))
 
 
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
-# A port of this machine at which nobody answers.
+# A port of this machine where no server listens.
 UNREACHABLE = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}
 
 
 def from_hub(name: str, home: Path, settings: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Ask the hub for a tokenizer, in a process of its own: huggingface_hub reads its settings on import."""
+    """Fetch a tokenizer in a process of its own: huggingface_hub reads its settings on import."""
     environment = os.environ | {"HF_HOME": str(home)} | settings
     command = [sys.executable, "-c", FROM_HUB, name]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.torch
-def test_a_repository_is_taken_from_the_cache_of_the_hub(tables: dict[str, Path], tmp_path: Path) -> None:
+def test_a_repository_is_read_from_the_cache_of_the_hub(tables: dict[str, Path], tmp_path: Path) -> None:
     repository = tmp_path / "hub" / "models--owner--name"
     (repository / "snapshots").mkdir(parents=True)
     (repository / "refs").mkdir()
@@ -525,7 +529,7 @@ def test_a_repository_is_taken_from_the_cache_of_the_hub(tables: dict[str, Path]
 
 @pytest.mark.torch
 @pytest.mark.parametrize("settings", [OFFLINE, UNREACHABLE], ids=["offline", "unreachable"])
-def test_a_repository_that_cannot_be_reached_is_an_error_of_ours(tmp_path: Path, settings: dict[str, str]) -> None:
+def test_a_repository_that_cannot_be_reached_is_a_format_error(tmp_path: Path, settings: dict[str, str]) -> None:
     process = from_hub("owner/name", tmp_path, settings)
     *_, last = process.stderr.splitlines()
     assert last.startswith("bort_convert.errors.FormatError: owner/name: no such directory, and the Hugging Face hub")
@@ -533,7 +537,9 @@ def test_a_repository_that_cannot_be_reached_is_an_error_of_ours(tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", ["", "name", "a/b/c", "../owner/name", "owner/na me", "owner/name\n"])
-def test_what_can_be_no_repository_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_name_that_no_repository_can_have_is_not_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     monkeypatch.chdir(write(tmp_path / "here", {}))
     with pytest.raises(ConvertError, match=r"no such directory, and not the OWNER/NAME|neither vocab.json"):
         made(tokenizer=name)

@@ -1,4 +1,4 @@
-"""What transformers makes of the files, against what GluonNLP makes of the same text."""
+"""Compare RoBERTa's and Bort's tokenizer in transformers, loaded from our files, with GluonNLP's."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ FORMS = {"full": (50265, 512), "tiny": (120, 24)}
 
 
 class Sides:
-    """Both tokenizers made from the same two files, and the folder with the files that we wrote."""
+    """GluonNLP's tokenizer, and transformers' in the folder with our files, both made from the same two files."""
 
     def __init__(self, vocabulary: Path, ranks: Path, folder: Path, form: str) -> None:
         size, max_length = FORMS[form]
-        self.folder, self.max_length, self.room = folder, max_length, ModelLimits(size, max_length)
+        self.folder, self.max_length, self.limits = folder, max_length, ModelLimits(size, max_length)
         self.gluon = Gluon("gluon_tokenizer.py", vocabulary, ranks)
         self.files = {"vocab": vocabulary, "bpe_ranks": ranks}
         self.transformers = self.load(folder / "one")
@@ -39,7 +39,7 @@ class Sides:
     def load(self, folder: Path, **options: bool) -> Any:  # noqa: ANN401 - transformers has no types
         from transformers import AutoTokenizer  # noqa: PLC0415
 
-        tokenizer = find_tokenizer("Bort", TokenizerOptions(**self.files, **options), self.room)
+        tokenizer = find_tokenizer("Bort", TokenizerOptions(**self.files, **options), self.limits)
         assert tokenizer is not None
         folder.mkdir()
         for name, text in {**tokenizer.files, "config.json": '{"model_type": "bert"}'}.items():
@@ -66,7 +66,7 @@ tiny = pytest.mark.parametrize("sides", ["tiny"], indirect=True)
 
 @given(text=TEXTS)
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_has_the_ids_that_gluonnlp_gives(sides: Sides, text: str) -> None:
+def test_any_text_has_gluonnlps_ids(sides: Sides, text: str) -> None:
     expected = [0, *sides.gluon.ids(text), 2]
     assert sides.transformers(text, split_special_tokens=True)["input_ids"] == expected
     if not any(token in text for token in SPECIAL):
@@ -82,7 +82,7 @@ def test_decoding_gives_the_text_back(sides: Sides, text: str) -> None:
     assert sides.transformers.decode(ids) == f"<s>{text}</s>"
 
 
-def test_no_text_at_all_is_the_two_special_tokens(sides: Sides) -> None:
+def test_an_empty_text_is_the_two_special_tokens(sides: Sides) -> None:
     assert sides.gluon.ids("") == []
     assert sides.transformers("")["input_ids"] == [0, 2]
 
@@ -94,17 +94,17 @@ def test_half_a_character_is_refused_by_both(sides: Sides) -> None:
 
 
 @tiny
-def test_bytes_without_a_word_become_as_many_unknowns(sides: Sides) -> None:
+def test_each_byte_without_a_token_becomes_an_unknown_token(sides: Sides) -> None:
     assert sides.transformers("ß\n👋")["input_ids"] == [0, 3, 3, 3, 3, 3, 3, 3, 2] == [0, *sides.gluon.ids("ß\n👋"), 2]
 
 
 @tiny
-def test_every_character_is_a_letter_a_number_or_a_space_in_both(sides: Sides) -> None:
+def test_both_split_words_at_the_same_characters(sides: Sides) -> None:
     kinds = {chr(code): unicodedata.category(chr(code)) for code in range(sys.maxunicode + 1)}
-    letters = [letter for letter, kind in kinds.items() if kind not in {"Cs", "Cn", "Co"}]
-    assert len(letters) > 140_000
-    for start in range(0, len(letters), 4000):
-        text = "".join(f"a{letter}1{letter}-" for letter in letters[start : start + 4000])
+    characters = [character for character, kind in kinds.items() if kind not in {"Cs", "Cn", "Co"}]
+    assert len(characters) > 140_000
+    for start in range(0, len(characters), 4000):
+        text = "".join(f"a{character}1{character}-" for character in characters[start : start + 4000])
         words = sides.transformers.backend_tokenizer.pre_tokenizer.pre_tokenize_str(text)
         assert [text[begin:end] for _, (begin, end) in words] == sides.gluon.ask(words=text)
 
@@ -129,25 +129,25 @@ def test_the_ids_of_the_published_example_are_those_of_its_integration_test(side
 
 @full
 def test_no_space_is_added_before_the_first_word(sides: Sides) -> None:
-    one, other = (sides.transformers(text)["input_ids"] for text in ("Munich", " Munich"))
-    assert one == [0, *sides.gluon.ids("Munich"), 2]
-    assert other == [0, 10489, 2]
-    assert one != other
+    plain, spaced = (sides.transformers(text)["input_ids"] for text in ("Munich", " Munich"))
+    assert plain == [0, *sides.gluon.ids("Munich"), 2]
+    assert spaced == [0, 10489, 2]
+    assert plain != spaced
 
 
 # Pairs, padding, truncation
 
 
 @pytest.mark.parametrize(("roberta_pairs", "between"), [(False, [2]), (True, [2, 2])])
-def test_a_pair_is_laid_out_as_bort_or_as_roberta_does_it(
+def test_a_pair_has_the_layout_of_bort_or_of_roberta(
     sides: Sides, tmp_path: Path, between: list[int], *, roberta_pairs: bool
 ) -> None:
     tokenizer = sides.load(tmp_path / "out", roberta_pairs=roberta_pairs)
-    one, other = ("the old man", "and the sea")
-    expected = [0, *sides.gluon.ids(one), *between, *sides.gluon.ids(other), 2]
-    assert tokenizer(one, other)["input_ids"] == expected
-    assert set(tokenizer(one, other, return_token_type_ids=True)["token_type_ids"]) == {0}
-    assert tokenizer(one)["input_ids"] == [0, *sides.gluon.ids(one), 2]
+    first, second = ("the old man", "and the sea")
+    expected = [0, *sides.gluon.ids(first), *between, *sides.gluon.ids(second), 2]
+    assert tokenizer(first, second)["input_ids"] == expected
+    assert set(tokenizer(first, second, return_token_type_ids=True)["token_type_ids"]) == {0}
+    assert tokenizer(first)["input_ids"] == [0, *sides.gluon.ids(first), 2]
 
 
 @full
@@ -157,7 +157,7 @@ def test_roberta_pairs_are_those_of_robertas_own_tokenizer(sides: Sides, shared:
     assert sides.transformers("the old man", " and")["input_ids"] != theirs("the old man", " and")["input_ids"]
 
 
-def test_a_batch_is_padded_on_the_right_and_leaves_no_trace(sides: Sides) -> None:
+def test_a_batch_is_padded_on_the_right_and_changes_nothing_later(sides: Sides) -> None:
     texts = ["the man", "the", ""]
     plain = [sides.transformers(text)["input_ids"] for text in texts]
     batch = sides.transformers(texts, padding=True)
@@ -168,7 +168,7 @@ def test_a_batch_is_padded_on_the_right_and_leaves_no_trace(sides: Sides) -> Non
     assert [sides.transformers(text)["input_ids"] for text in texts] == plain
 
 
-def test_a_text_is_cut_on_the_right_to_what_the_model_takes(sides: Sides) -> None:
+def test_a_text_is_cut_on_the_right_to_the_models_length(sides: Sides) -> None:
     assert sides.transformers.model_max_length == sides.max_length
     ids = sides.gluon.ids("the " * sides.max_length)
     cut = sides.transformers("the " * sides.max_length, truncation=True)["input_ids"]
@@ -176,24 +176,24 @@ def test_a_text_is_cut_on_the_right_to_what_the_model_takes(sides: Sides) -> Non
 
 
 @pytest.mark.parametrize(
-    ("more", "places", "first", "second"),
+    ("more", "tokens", "first_tokens", "second_tokens"),
     [("", 8, 4, 4), ("", 9, 4, 5), (" p q", 9, 5, 4)],
     ids=["even", "odd", "longer"],
 )
-def test_places_are_shared_equally_and_an_odd_one_goes_to_the_longer_or_the_second(
-    sides: Sides, more: str, places: int, first: int, second: int
+def test_a_pair_is_cut_to_equal_lengths_and_an_odd_token_goes_to_the_longer_or_the_second_text(
+    sides: Sides, more: str, tokens: int, first_tokens: int, second_tokens: int
 ) -> None:
-    """Bort's scripts give the odd place to the first text."""
-    one, other = f"c d f g h j k l m n{more}", "n m l k j h g f d c"
-    ids = sides.transformers(one, other, truncation=True, max_length=places + 3)["input_ids"]
-    assert ids == [0, *sides.gluon.ids(one)[:first], 2, *sides.gluon.ids(other)[:second], 2]
+    """Bort's scripts give the odd token to the first text."""
+    first, second = f"c d f g h j k l m n{more}", "n m l k j h g f d c"
+    ids = sides.transformers(first, second, truncation=True, max_length=tokens + 3)["input_ids"]
+    assert ids == [0, *sides.gluon.ids(first)[:first_tokens], 2, *sides.gluon.ids(second)[:second_tokens], 2]
 
 
-# What differs from GluonNLP, on purpose
+# Intended differences from GluonNLP
 
 
 @pytest.mark.parametrize("token", SPECIAL)
-def test_a_special_token_in_the_text_is_one_token_and_ordinary_text_where_asked(sides: Sides, token: str) -> None:
+def test_a_special_token_in_a_text_is_one_token_or_ordinary_text_on_request(sides: Sides, token: str) -> None:
     text = f"the{token}and"
     number = sides.transformers.convert_tokens_to_ids(token)
     assert sides.transformers(text)["input_ids"] == [0, *sides.gluon.ids("the"), number, *sides.gluon.ids("and"), 2]
@@ -201,20 +201,20 @@ def test_a_special_token_in_the_text_is_one_token_and_ordinary_text_where_asked(
     assert number not in sides.gluon.ids(text)
 
 
-def test_an_empty_second_text_is_none_unless_the_pair_stands_in_a_batch(sides: Sides) -> None:
+def test_an_empty_second_text_does_not_count_unless_the_pair_is_in_a_batch(sides: Sides) -> None:
     ids = sides.gluon.ids("the")
     assert sides.transformers("the", "")["input_ids"] == [0, *ids, 2]
     assert sides.transformers([("the", "")])["input_ids"] == [[0, *ids, 2, 2]]
 
 
 @pytest.mark.parametrize("token", SPECIAL)
-def test_decoding_leaves_special_tokens_out_only_where_asked(sides: Sides, token: str) -> None:
+def test_decoding_drops_special_tokens_only_on_request(sides: Sides, token: str) -> None:
     ids = sides.transformers(f"the{token}and")["input_ids"]
     assert sides.transformers.decode(ids, skip_special_tokens=True) == "theand"
     assert sides.transformers.decode(ids) == f"<s>the{token}and</s>"
 
 
-def test_a_mask_takes_the_space_before_it_along(sides: Sides) -> None:
+def test_a_mask_swallows_the_space_before_it(sides: Sides) -> None:
     ids = sides.transformers("the <mask> and")["input_ids"]
     assert ids == [0, *sides.gluon.ids("the"), sides.transformers.mask_token_id, *sides.gluon.ids(" and"), 2]
     assert sides.transformers.decode(ids) == "<s>the<mask> and</s>"
@@ -231,18 +231,18 @@ def test_a_mask_is_read_as_robertas_own_tokenizer_reads_it(sides: Sides, shared:
 
 
 def roberta(folder: Path) -> Any:  # noqa: ANN401
-    """RoBERTa's own tokenizer, with the mask of its published files, which transformers 5 does not make by itself."""
+    """Load RoBERTa's own tokenizer, with the mask of its published files, which transformers 5 does not make."""
     from transformers import AddedToken, RobertaTokenizer  # noqa: PLC0415
 
     return RobertaTokenizer.from_pretrained(folder, mask_token=AddedToken("<mask>", lstrip=True, special=True))
 
 
-def test_it_loads_as_a_fast_tokenizer_whatever_the_model_is(sides: Sides) -> None:
+def test_the_tokenizer_loads_as_a_fast_one(sides: Sides) -> None:
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
     assert type(sides.transformers) is PreTrainedTokenizerFast
     assert sides.transformers.is_fast
-    assert len(sides.transformers) == sides.room.size
+    assert len(sides.transformers) == sides.limits.vocab_size
     assert not sides.transformers.clean_up_tokenization_spaces
 
 
@@ -259,9 +259,9 @@ def test_saving_and_loading_keep_the_ids(sides: Sides, tmp_path: Path) -> None:
     assert again.model_max_length == sides.max_length
 
 
-def test_what_transformers_saved_gives_the_same_files_once_more(sides: Sides, tmp_path: Path) -> None:
+def test_a_tokenizer_made_of_files_that_transformers_saved_has_the_same_files(sides: Sides, tmp_path: Path) -> None:
     sides.transformers.save_pretrained(tmp_path)
-    again = find_tokenizer("Bort", TokenizerOptions(tokenizer=tmp_path), sides.room)
+    again = find_tokenizer("Bort", TokenizerOptions(tokenizer=tmp_path), sides.limits)
     assert again is not None
     assert again.files == {name: (sides.folder / "one" / name).read_text("utf-8") for name in again.files}
 
@@ -296,10 +296,10 @@ def test_the_published_files_are_those_that_gluonnlp_downloads(sides: Sides) -> 
 
 
 @tiny
-def test_gluonnlp_keeps_them_where_we_look(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_cache_is_where_gluonnlp_has_it(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
     homes = [None, "/somewhere", "~/elsewhere", "relative", ""]
     for home, expected in zip(homes, sides.gluon.ask(homes=homes), strict=True):
         monkeypatch.delenv("MXNET_HOME", raising=False)
         if home is not None:
             monkeypatch.setenv("MXNET_HOME", home)
-        assert gluon_files.models_folder() == Path(expected) / "models"
+        assert gluon_files.model_cache() == Path(expected) / "models"

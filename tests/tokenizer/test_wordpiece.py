@@ -1,4 +1,4 @@
-"""What is written for a BERT, and what is refused. What frameworks make of it: test_wordpiece_live.py."""
+"""Files of BERT's tokenizer, lower-casing, and refusals. Frameworks read the files in test_wordpiece_live.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bort_convert.errors import FormatError, VariantError
+from bort_convert.errors import FormatError, OptionError, VariantError
 from bort_convert.models.registry import families
 from bort_convert.tokenizer import FILES, KINDS, ModelLimits, TokenizerOptions, find_tokenizer
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 NAMES = {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"}
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-KEPT = "tokenizer: capital letters and accents are kept; "
-LOWERED = "tokenizer: letters are lower-cased and lose their accents; "
+CASED = "tokenizer: text keeps its capital letters and accents; "
+LOWER_CASED = "tokenizer: text is lower-cased and loses its accents; "
 
 
 @pytest.fixture
@@ -34,16 +34,16 @@ def cased(fixtures: Path) -> Path:
     return fixtures / "tiny_bert_cased.vocab"
 
 
-def made(size: int, types: int = 2, **given: Any) -> Tokenizer:  # noqa: ANN401 - as TokenizerOptions takes them
-    found = find_tokenizer("WordPiece", TokenizerOptions(**given), ModelLimits(size, 12, types))
-    assert found is not None
-    return found
+def made(size: int, types: int = 2, **options: Any) -> Tokenizer:  # noqa: ANN401 - fields of TokenizerOptions
+    tokenizer = find_tokenizer("WordPiece", TokenizerOptions(**options), ModelLimits(size, 12, types))
+    assert tokenizer is not None
+    return tokenizer
 
 
-def of(folder: Path, *words: str, **given: Any) -> Tokenizer:  # noqa: ANN401
-    """A tokenizer of these words, behind the special tokens."""
+def made_of(folder: Path, *words: str, **options: Any) -> Tokenizer:  # noqa: ANN401
+    """Make a tokenizer of the special tokens and these words."""
     (folder / "x.txt").write_text("".join(f"{token}\n" for token in (*SPECIAL, *words)), "utf-8")
-    return made(len(SPECIAL) + len(words), vocab=folder / "x.txt", **given)
+    return made(len(SPECIAL) + len(words), vocab=folder / "x.txt", **options)
 
 
 def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa: ANN401
@@ -51,14 +51,14 @@ def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa:
 
 
 def write(folder: Path, **contents: object) -> Path:
-    """A folder with JSON files, by their names without the ending."""
+    """Make a folder with JSON files, by their names without the ending."""
     folder.mkdir()
     for name, content in contents.items():
         (folder / f"{name}.json").write_text(json.dumps(content), "utf-8")
     return folder
 
 
-# What is written
+# Written files
 
 
 def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path) -> None:
@@ -77,7 +77,7 @@ def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "size", "lower"), [("tiny_bert", 40, True), ("tiny_bert_cased", 20, False)])
-def test_text_is_read_as_bert_reads_it(fixtures: Path, name: str, size: int, *, lower: bool) -> None:
+def test_text_is_normalized_as_in_bert(fixtures: Path, name: str, size: int, *, lower: bool) -> None:
     content = json_of(made(size, vocab=fixtures / f"{name}.vocab"))
     assert content["normalizer"] == {
         "type": "BertNormalizer",
@@ -92,15 +92,15 @@ def test_text_is_read_as_bert_reads_it(fixtures: Path, name: str, size: int, *, 
 
 
 @pytest.mark.parametrize("types", [1, 2])
-def test_the_second_text_has_another_type_where_the_model_has_two(vocab: Path, types: int) -> None:
+def test_the_second_text_has_token_type_1_if_the_model_has_two(vocab: Path, types: int) -> None:
     tokenizer = made(40, types, vocab=vocab)
     template = json_of(tokenizer)["post_processor"]
-    begin, end, last = (
+    cls, sep, last_sep = (
         {"SpecialToken": {"id": token, "type_id": number}}
         for token, number in (("[CLS]", 0), ("[SEP]", 0), ("[SEP]", types - 1))
     )
-    one, other = ({"Sequence": {"id": text, "type_id": number}} for text, number in (("A", 0), ("B", types - 1)))
-    assert (template["single"], template["pair"]) == ([begin, one, end], [begin, one, end, other, last])
+    first, second = ({"Sequence": {"id": name, "type_id": number}} for name, number in (("A", 0), ("B", types - 1)))
+    assert (template["single"], template["pair"]) == ([cls, first, sep], [cls, first, sep, second, last_sep])
     assert {token: entry["ids"] for token, entry in template["special_tokens"].items()} == {"[CLS]": [2], "[SEP]": [3]}
     names = json_of(tokenizer, "tokenizer_config.json")["model_input_names"]
     assert names == ["input_ids", *["token_type_ids"] * (types - 1), "attention_mask"]
@@ -124,7 +124,7 @@ def test_special_tokens_come_from_the_roles(vocab: Path) -> None:
     }
 
 
-def test_a_text_file_gives_what_the_json_does_whatever_its_ends_of_line(vocab: Path, tmp_path: Path) -> None:
+def test_a_text_file_gives_the_same_files_as_the_json_whatever_its_line_ends(vocab: Path, tmp_path: Path) -> None:
     original = made(40, vocab=vocab)
     for end in ("\n", "\r\n"):
         text = original.files["vocab.txt"].replace("\n", end)
@@ -135,13 +135,13 @@ def test_a_text_file_gives_what_the_json_does_whatever_its_ends_of_line(vocab: P
             assert set(again.sources) == {"vocab.txt"}
 
 
-def test_the_json_of_old_releases_has_its_roles_on_top(vocab: Path, tmp_path: Path) -> None:
+def test_the_json_of_old_releases_has_its_roles_at_the_top(vocab: Path, tmp_path: Path) -> None:
     content = json.loads(vocab.read_text("utf-8"))
     content |= content.pop("identifiers_to_tokens")
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
     assert content["bos_token"] is None
     assert made(40, vocab=tmp_path / "x").files == made(40, vocab=vocab).files
-    # Null there is nothing, also where the role stands in its new place.
+    # A null at the top does not count, even beside the same role in its new place.
     content["identifiers_to_tokens"] = {"mask_token": content["mask_token"]}
     content["mask_token"] = None
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
@@ -149,7 +149,7 @@ def test_the_json_of_old_releases_has_its_roles_on_top(vocab: Path, tmp_path: Pa
 
 
 @pytest.mark.parametrize("token", ["</s>", "SEP"])
-def test_a_vocabulary_may_have_special_tokens_of_its_own_which_prove_nothing(
+def test_a_vocabulary_may_have_other_special_tokens_which_tell_nothing_of_casing(
     vocab: Path, tmp_path: Path, token: str
 ) -> None:
     (tmp_path / "x").write_text(vocab.read_text("utf-8").replace("[SEP]", token), "utf-8")
@@ -159,55 +159,57 @@ def test_a_vocabulary_may_have_special_tokens_of_its_own_which_prove_nothing(
     assert json_of(tokenizer)["normalizer"]["lowercase"]
 
 
-# Capital letters
+# Lower-casing
 
 
 @pytest.mark.parametrize(
-    ("words", "lower", "why"),
+    ("words", "lower", "reason"),
     [
         (["the", "##s"], True, "no word in x.txt has a capital letter"),
         (["the", "The", "A"], False, "'The' in x.txt has a capital letter"),
         (["the", "##S"], False, "'##S' in x.txt has a capital letter"),
         (["the", "ǅ"], False, "'ǅ' in x.txt has a capital letter"),
-        # What no text becomes proves nothing: brackets are words of their own.
+        # Tokens that no text becomes do not count: brackets are words of their own.
         (["the", "[EOS]", "[unused1]", "A-B"], True, "no word in x.txt has a capital letter"),
-        # Letters without a small form are no capitals.
+        # Characters without a lower-case form are no capitals.
         (["日本", "\U0001d400", "the"], True, "no word in x.txt has a capital letter"),
     ],
 )
-def test_the_tokens_prove_whether_letters_are_lower_cased(
-    tmp_path: Path, words: list[str], why: str, *, lower: bool
+def test_the_tokens_tell_whether_text_is_lower_cased(
+    tmp_path: Path, words: list[str], reason: str, *, lower: bool
 ) -> None:
-    tokenizer = of(tmp_path, *words)
+    tokenizer = made_of(tmp_path, *words)
     assert json_of(tokenizer)["normalizer"]["lowercase"] is lower
     assert json_of(tokenizer, "tokenizer_config.json")["do_lower_case"] is lower
-    assert tokenizer.notes == ((LOWERED if lower else KEPT) + why,)
+    assert tokenizer.notes == ((LOWER_CASED if lower else CASED) + reason,)
 
 
 @pytest.mark.parametrize("lower", [True, False])
-def test_what_the_user_says_goes_before_all_else(vocab: Path, cased: Path, tmp_path: Path, *, lower: bool) -> None:
+def test_a_request_overrides_files_and_tokens(vocab: Path, cased: Path, tmp_path: Path, *, lower: bool) -> None:
     write(tmp_path / "a", tokenizer=json_of(made(40, vocab=vocab)), tokenizer_config={"do_lower_case": not lower})
-    for size, given in ((40, {"vocab": vocab}), (20, {"vocab": cased}), (40, {"tokenizer": tmp_path / "a"})):
-        tokenizer = made(size, lower_case=lower, **given)
+    for size, options in ((40, {"vocab": vocab}), (20, {"vocab": cased}), (40, {"tokenizer": tmp_path / "a"})):
+        tokenizer = made(size, lower_case=lower, **options)
         assert json_of(tokenizer)["normalizer"]["lowercase"] is lower
-        assert tokenizer.notes == ((LOWERED if lower else KEPT) + "as you said",)
+        assert tokenizer.notes == ((LOWER_CASED if lower else CASED) + "as requested",)
 
 
-def test_words_that_have_no_capital_form_prove_nothing(tmp_path: Path) -> None:
-    with pytest.raises(VariantError, match=r"x\.txt: no word in it .* cannot be told\. Pass --lower-case or --cased"):
-        of(tmp_path, "日", "##本", "7", "[a]")
-    assert not json_of(of(tmp_path, "日", "##本", lower_case=False))["normalizer"]["lowercase"]
+def test_words_without_a_capital_form_do_not_tell(tmp_path: Path) -> None:
+    message = r"x\.txt: no word in it .* lower-cased\. Pass `lower_case=True` or `lower_case=False`"
+    with pytest.raises(VariantError, match=message) as error:
+        made_of(tmp_path, "日", "##本", "7", "[a]")
+    assert error.value.missing == ("lower_case",)
+    assert not json_of(made_of(tmp_path, "日", "##本", lower_case=False))["normalizer"]["lowercase"]
 
 
-def test_capital_letters_without_a_vocabulary_are_a_mistake() -> None:
-    with pytest.raises(VariantError, match="--lower-case and --cased say how a vocabulary is used: pass --vocab or"):
+def test_lower_case_without_a_vocabulary_is_an_option_error() -> None:
+    with pytest.raises(OptionError, match=r"`lower_case=False`: .* Pass `vocab` or `tokenizer` too"):
         find_tokenizer("WordPiece", TokenizerOptions(lower_case=False), ModelLimits(40, 12))
 
 
-# A BERT tokenizer of transformers
+# BERT tokenizers of transformers
 
 
-def test_a_directory_gives_the_same_files_once_more(vocab: Path, tmp_path: Path) -> None:
+def test_a_tokenizer_made_of_our_files_has_the_same_files(vocab: Path, tmp_path: Path) -> None:
     original = made(40, vocab=vocab)
     for names in (NAMES, {"tokenizer.json"}, {"vocab.txt"}, {"vocab.txt", "tokenizer_config.json"}):
         folder = tmp_path / "-".join(sorted(names))
@@ -221,24 +223,22 @@ def test_a_directory_gives_the_same_files_once_more(vocab: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("config", [False, True])
-def test_what_a_directory_says_of_letters_goes_before_what_its_tokens_prove(
-    cased: Path, tmp_path: Path, *, config: bool
-) -> None:
+def test_a_statement_in_a_file_overrides_the_tokens(cased: Path, tmp_path: Path, *, config: bool) -> None:
     original = made(20, vocab=cased, lower_case=True)
     folder = write(tmp_path / "a", **({"tokenizer_config": {"do_lower_case": True}} if config else {}))
     name = "vocab.txt" if config else "tokenizer.json"
     (folder / name).write_text(original.files[name], "utf-8")
     again = made(20, tokenizer=folder)
     assert again.files == original.files
-    assert again.notes == (f"{LOWERED}by {'tokenizer_config' if config else 'tokenizer'}.json",)
+    assert again.notes == (f"{LOWER_CASED}by {'tokenizer_config' if config else 'tokenizer'}.json",)
 
 
-def test_files_that_disagree_about_letters_are_a_question(vocab: Path, tmp_path: Path) -> None:
+def test_files_that_disagree_about_lower_casing_are_refused(vocab: Path, tmp_path: Path) -> None:
     write(tmp_path / "a", tokenizer=json_of(made(40, vocab=vocab)), tokenizer_config={"do_lower_case": False})
-    with pytest.raises(
-        VariantError, match=r"tokenizer.json and tokenizer_config.json disagree .* Pass --lower-case or"
-    ):
+    message = r"tokenizer.json and tokenizer_config.json disagree .* Pass `lower_case=True` or"
+    with pytest.raises(VariantError, match=message) as error:
         made(40, tokenizer=tmp_path / "a")
+    assert error.value.missing == ("lower_case",)
 
 
 def set_to(*keys: str, value: object) -> Callable[[Any], None]:
@@ -300,7 +300,7 @@ def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
         made(40, tokenizer=write(tmp_path / "a", vocab={}))
 
 
-# What is refused
+# Refusals
 
 
 def lines(*tokens: str) -> bytes:
@@ -309,8 +309,8 @@ def lines(*tokens: str) -> bytes:
 
 FAULTS = {
     "mask_token is '[MASK]', expected one of the tokens": lines(*SPECIAL[:4], "the"),
-    "token 5 is 'the', which token 4 is already": lines(*SPECIAL[:4], "the", "the"),
-    "token 5 is '', which token 4 is already": lines(*SPECIAL[:4], "", ""),
+    "token 5 is 'the', the same as token 4": lines(*SPECIAL[:4], "the", "the"),
+    "token 5 is '', the same as token 4": lines(*SPECIAL[:4], "", ""),
     "padding_token is '[PAD]', expected one of the tokens": b"",
     "byte 0 is 0xff, expected UTF-8 text": b"\xff",
     "expected JSON: Unterminated string": b'{"idx_to_token": ["[PAD]", "[U',
@@ -338,44 +338,53 @@ def test_a_faulty_vocabulary_is_refused(tmp_path: Path, message: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r"])
-def test_a_token_with_an_end_of_line_is_refused(vocab: Path, tmp_path: Path, end: str) -> None:
+def test_a_token_with_a_line_end_is_refused(vocab: Path, tmp_path: Path, end: str) -> None:
     content = json.loads(vocab.read_text("utf-8").replace('"rabbit"', json.dumps(f"rab{end}bit")))
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
-    with pytest.raises(FormatError, match=r"token 8 is 'rab\\[nr]bit', and vocab\.txt has a line for each"):
+    with pytest.raises(FormatError, match=r"token 8 is 'rab\\[nr]bit', and vocab\.txt has one token a line"):
         made(40, vocab=tmp_path / "x")
 
 
-def test_a_vocabulary_and_a_tokenizer_at_once_are_a_contradiction(vocab: Path) -> None:
-    with pytest.raises(VariantError, match="--tokenizer stands for a vocabulary: pass it, or --vocab"):
+def test_a_tokenizer_beside_a_vocabulary_is_an_option_error(vocab: Path) -> None:
+    with pytest.raises(OptionError, match=r"`tokenizer='x'`: stands for a vocabulary\. Pass it, or `vocab`"):
         made(40, vocab=vocab, tokenizer="x")
 
 
 @pytest.mark.parametrize(
-    ("kind", "given", "option"),
+    ("kind", "options", "message"),
     [
-        ("WordPiece", {"bpe_ranks": "x"}, "--bpe-ranks says nothing of a WordPiece tokenizer"),
-        ("WordPiece", {"roberta_pairs": True}, "--roberta-pairs says nothing of a WordPiece tokenizer"),
-        ("Bort", {"lower_case": False}, "--cased says nothing of a byte-level BPE tokenizer"),
-        ("RoBERTa", {"lower_case": True}, "--lower-case says nothing of a byte-level BPE tokenizer"),
+        ("WordPiece", {"bpe_ranks": "x"}, "`bpe_ranks='x'`: this model has a WordPiece tokenizer"),
+        ("WordPiece", {"roberta_pairs": True}, "`roberta_pairs=True`: this model has a WordPiece tokenizer"),
+        ("Bort", {"lower_case": False}, "`lower_case=False`: this model has a byte-level BPE tokenizer"),
+        ("RoBERTa", {"lower_case": True}, "`lower_case=True`: this model has a byte-level BPE tokenizer"),
     ],
 )
-def test_what_is_for_another_kind_is_refused(kind: str, given: dict[str, Any], option: str) -> None:
-    with pytest.raises(VariantError, match=option):
-        find_tokenizer(kind, TokenizerOptions(**given), ModelLimits(40, 12))
+def test_an_option_for_another_kind_of_tokenizer_is_refused(kind: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=f"{message}, which takes no such option. Leave it out"):
+        find_tokenizer(kind, TokenizerOptions(**options), ModelLimits(40, 12))
 
 
-def test_nothing_given_is_no_tokenizer() -> None:
+def test_without_files_there_is_no_tokenizer() -> None:
     reasons: list[str] = []
     assert find_tokenizer("WordPiece", TokenizerOptions(), ModelLimits(40, 12), absent=reasons.append) is None
-    assert reasons == ["pass --vocab or --tokenizer"]
+    assert reasons == ["pass `vocab` or `tokenizer`"]
 
 
-def test_every_family_has_a_kind_that_there_is() -> None:
+def test_every_family_names_a_known_kind_of_tokenizer() -> None:
     kinds = {family.tokenizer for family in families().values() if family.tokenizer}
     assert kinds <= set(KINDS)
-    assert {kind: KINDS[kind].files for kind in KINDS} == {
-        "Bort": "--vocab FILE --bpe-ranks FILE",
-        "RoBERTa": "--vocab FILE --bpe-ranks FILE",
-        "GPT-2": "--vocab FILE --bpe-ranks FILE",
-        "WordPiece": "--vocab FILE",
+    assert {name: kind.file_options for name, kind in KINDS.items()} == {
+        "Bort": ("vocab", "bpe_ranks"),
+        "RoBERTa": ("vocab", "bpe_ranks"),
+        "GPT-2": ("vocab", "bpe_ranks"),
+        "WordPiece": ("vocab",),
     }
+
+
+def test_options_in_two_forms_are_joined_and_a_repeated_one_is_refused() -> None:
+    options = TokenizerOptions(vocab="a", lower_case=True)
+    assert options.joined(TokenizerOptions()) == options
+    assert options.joined(TokenizerOptions(bpe_ranks="b")) == TokenizerOptions("a", "b", lower_case=True)
+    for repeated in (TokenizerOptions(vocab="c"), TokenizerOptions(vocab="a"), TokenizerOptions(lower_case=False)):
+        with pytest.raises(OptionError, match=r"`tokenizer_options` specifies it too\. Pass one of the two"):
+            options.joined(repeated)

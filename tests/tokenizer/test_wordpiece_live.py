@@ -1,4 +1,4 @@
-"""What transformers makes of a WordPiece tokenizer that we wrote, against what GluonNLP makes of the same text."""
+"""Compare BERT's tokenizer in transformers, loaded from our files, with GluonNLP's."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ LENGTH = 24
 
 
 class Sides:
-    """Both tokenizers made from one vocabulary that GluonNLP wrote, and the folder with the files that we wrote."""
+    """GluonNLP's tokenizer, and transformers' in the folder with our files, both made from one vocabulary."""
 
     def __init__(self, gluon: Gluon, vocabulary: Path, folder: Path, *, lower: bool) -> None:
         self.gluon, self.vocabulary, self.folder, self.lower = gluon, vocabulary, folder, lower
-        gluon.known = {"vocab": str(vocabulary), "lower": lower}
-        self.room = ModelLimits(len(json.loads(vocabulary.read_text("utf-8"))["idx_to_token"]), LENGTH, types=2)
+        gluon.defaults = {"vocab": str(vocabulary), "lower": lower}
+        self.limits = ModelLimits(len(json.loads(vocabulary.read_text("utf-8"))["idx_to_token"]), LENGTH, token_types=2)
         self.transformers = self.load(folder)
         self.number = {token: self.transformers.convert_tokens_to_ids(token) for token in SPECIAL}
 
     def load(self, folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
         from transformers import AutoTokenizer  # noqa: PLC0415
 
-        tokenizer = find_tokenizer("WordPiece", TokenizerOptions(vocab=self.vocabulary), self.room)
+        tokenizer = find_tokenizer("WordPiece", TokenizerOptions(vocab=self.vocabulary), self.limits)
         assert tokenizer is not None
         for name, text in {**tokenizer.files, "config.json": '{"model_type": "bert"}'}.items():
             (folder / name).write_text(text, "utf-8")
         return AutoTokenizer.from_pretrained(folder)
 
     def ids(self, text: str) -> list[int]:
-        """The ids of a text by transformers, with no word taken for a special token."""
+        """Encode a text by transformers, special tokens in it as ordinary text."""
         return self.transformers(text, split_special_tokens=True, add_special_tokens=False)["input_ids"]  # type: ignore[no-any-return]
 
     def words(self, text: str) -> list[str]:
-        """The words of a text by transformers, before they are cut into pieces."""
+        """Split a text into words by transformers, before they are cut into tokens."""
         backend = self.transformers.backend_tokenizer
         normal = backend.normalizer.normalize_str(text)
         return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(normal)]
 
 
 def capitalized(tokens: list[str]) -> list[str]:
-    """A cased vocabulary: these tokens, their words with capital letters, and letters with accents."""
+    """Make a cased vocabulary of these tokens, their words with capital letters, and characters with accents."""
     words = {
         token.removeprefix("##") for token in tokens if token not in SPECIAL and token.removeprefix("##").isalpha()
     }
@@ -68,10 +68,10 @@ FORMS = ["tiny", "tiny-cased", "real", "real-cased"]
 
 @pytest.fixture(scope="module")
 def gluon() -> Iterator[Gluon]:
-    made = Gluon("gluon_wordpiece.py")
-    assert made.first.startswith("0.8.")
-    yield made
-    made.close()
+    client = Gluon("gluon_wordpiece.py")
+    assert client.first.startswith("0.8.")
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="module", params=FORMS)
@@ -95,7 +95,7 @@ uncased = pytest.mark.parametrize("sides", ["real"], indirect=True)
 
 @given(text=BERT_TEXTS)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_has_the_ids_that_gluonnlp_gives(sides: Sides, text: str) -> None:
+def test_any_text_has_gluonnlps_ids(sides: Sides, text: str) -> None:
     expected = sides.gluon.ids(text)
     assert sides.ids(text) == expected
     if not any(token in text for token in SPECIAL):
@@ -104,7 +104,7 @@ def test_any_text_has_the_ids_that_gluonnlp_gives(sides: Sides, text: str) -> No
 
 @real
 @pytest.mark.shared
-def test_every_text_of_the_corpus_has_the_ids_that_gluonnlp_gives(sides: Sides, shared: Path) -> None:
+def test_every_text_of_the_corpus_has_gluonnlps_ids(sides: Sides, shared: Path) -> None:
     texts = [
         line
         for path in sorted((shared / "data" / "text").glob("*.txt"))
@@ -113,8 +113,8 @@ def test_every_text_of_the_corpus_has_the_ids_that_gluonnlp_gives(sides: Sides, 
     recorded = json.loads((shared / "data" / "roberta-bpe" / "expected_encodings.json").read_text("utf-8"))
     texts += [entry["text"] for entry in recorded]
     assert len(texts) > 5000
-    found = sides.transformers(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    for text, ids in zip(texts, found, strict=True):
+    encoded = sides.transformers(texts, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    for text, ids in zip(texts, encoded, strict=True):
         assert ids == sides.gluon.ids(text), text
 
 
@@ -132,22 +132,22 @@ def test_the_packages_own_tokenizer_gives_the_same_ids(sides: Sides, real_weight
 # Pairs, padding, truncation
 
 
-def test_no_text_at_all_is_the_two_special_tokens(sides: Sides) -> None:
+def test_an_empty_text_is_the_two_special_tokens(sides: Sides) -> None:
     assert sides.gluon.ids("") == []
     assert sides.transformers("")["input_ids"] == [sides.number[CLS], sides.number[SEP]]
 
 
 @pytest.mark.parametrize("texts", [["the old man"], ["the old man", "and the sea, the sea"]], ids=["one", "pair"])
-def test_texts_are_laid_out_as_gluonnlp_does_it(sides: Sides, texts: list[str]) -> None:
+def test_texts_have_gluonnlps_layout(sides: Sides, texts: list[str]) -> None:
     ids, types = sides.gluon.ask(texts=texts, length=LENGTH)
-    found = sides.transformers(*texts)
-    assert (found["input_ids"], found["token_type_ids"]) == (ids, types)
+    encoded = sides.transformers(*texts)
+    assert (encoded["input_ids"], encoded["token_type_ids"]) == (ids, types)
     assert set(types) == {0, len(texts) - 1}
-    assert set(found) == {"input_ids", "token_type_ids", "attention_mask"}
+    assert set(encoded) == {"input_ids", "token_type_ids", "attention_mask"}
 
 
 @pytest.mark.parametrize("length", [3, 8, LENGTH])
-def test_a_text_is_cut_as_gluonnlp_does_it(sides: Sides, length: int) -> None:
+def test_a_text_is_cut_as_by_gluonnlp(sides: Sides, length: int) -> None:
     text = "a A a . , " * LENGTH
     ids, types = sides.gluon.ask(texts=[text], length=length)
     found = sides.transformers(text, truncation=True, max_length=length)
@@ -157,18 +157,18 @@ def test_a_text_is_cut_as_gluonnlp_does_it(sides: Sides, length: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "length"),
+    ("first", "second", "length"),
     [("a , a , a , a ,", ". , . , . , . ,", 11), ("a ,", ". , . , . , . ,", 10), ("a , a , a , a ,", ".", 8)],
     ids=["both", "the second", "the first"],
 )
-def test_a_pair_is_cut_as_gluonnlp_does_it(sides: Sides, one: str, other: str, length: int) -> None:
-    ids, types = sides.gluon.ask(texts=[one, other], length=length)
-    found = sides.transformers(one, other, truncation=True, max_length=length)
+def test_a_pair_is_cut_as_by_gluonnlp(sides: Sides, first: str, second: str, length: int) -> None:
+    ids, types = sides.gluon.ask(texts=[first, second], length=length)
+    found = sides.transformers(first, second, truncation=True, max_length=length)
     assert (found["input_ids"], found["token_type_ids"]) == (ids, types)
     assert len(ids) == length
 
 
-def test_a_batch_is_padded_on_the_right_and_leaves_no_trace(sides: Sides) -> None:
+def test_a_batch_is_padded_on_the_right_and_changes_nothing_later(sides: Sides) -> None:
     texts = ["a a a", "a", ""]
     plain = [sides.transformers(text)["input_ids"] for text in texts]
     batch = sides.transformers(texts, padding=True)
@@ -178,63 +178,63 @@ def test_a_batch_is_padded_on_the_right_and_leaves_no_trace(sides: Sides) -> Non
     assert [sides.transformers(text)["input_ids"] for text in texts] == plain
 
 
-# What differs from GluonNLP, on purpose or by the tokenizers library
+# Differences from GluonNLP, intended or made by the tokenizers library
 
 
 @tiny
-def test_characters_are_read_alike_but_for_those_newer_than_the_librarys_tables(sides: Sides) -> None:
+def test_characters_are_read_alike_except_those_newer_than_the_librarys_tables(sides: Sides) -> None:
     kinds = {chr(code): unicodedata.category(chr(code)) for code in range(sys.maxunicode + 1)}
-    letters = [letter for letter, kind in kinds.items() if kind not in {"Cs", "Cn", "Co"} and letter != "|"]
-    assert len(letters) > 140_000
-    apart = set()
-    for start in range(0, len(letters), 5000):
-        part = letters[start : start + 5000]
-        text = " | ".join(f"A{letter}B" for letter in part)
-        one, other = (" ".join(words).split(" | ") for words in (sides.gluon.ask(words=text), sides.words(text)))
-        apart |= {letter for letter, first, second in zip(part, one, other, strict=True) if first != second}
+    characters = [char for char, kind in kinds.items() if kind not in {"Cs", "Cn", "Co"} and char != "|"]
+    assert len(characters) > 140_000
+    differing = set()
+    for start in range(0, len(characters), 5000):
+        part = characters[start : start + 5000]
+        text = " | ".join(f"A{character}B" for character in part)
+        theirs, ours = (" ".join(words).split(" | ") for words in (sides.gluon.ask(words=text), sides.words(text)))
+        differing |= {char for char, expected, words in zip(part, theirs, ours, strict=True) if words != expected}
     gap = {chr(code) for code in GAP}
-    assert gap <= apart
-    newer = apart - gap
+    assert gap <= differing
+    newer = differing - gap
     assert 0 < len(newer) < 1500
     # Marks, punctuation and invisible characters; letters, digits and spaces are read alike.
-    assert {kinds[letter][0] for letter in newer} <= {"M", "P", "C", "S"}
-    assert {letter for letter in newer if unicodedata.ucd_3_2_0.category(letter) != "Cn"} <= {*CHANGED}
+    assert {kinds[character][0] for character in newer} <= {"M", "P", "C", "S"}
+    assert {char for char in newer if unicodedata.ucd_3_2_0.category(char) != "Cn"} <= {*CHANGED}
 
 
 @real
-def test_what_is_no_character_yet_is_left_out_by_gluonnlp_alone(sides: Sides) -> None:
+def test_an_unassigned_code_point_is_dropped_by_gluonnlp_alone(sides: Sides) -> None:
     assert sides.gluon.ask(words="a\u0378b") == ["ab"]
     assert sides.words("a\u0378b") == ["a\u0378b"]
 
 
 @uncased
-def test_a_capital_sigma_at_the_end_of_a_word_is_not_lower_cased_to_a_final_one(sides: Sides) -> None:
+def test_a_capital_sigma_at_the_end_of_a_word_does_not_become_a_final_sigma(sides: Sides) -> None:
     word = "ΝΟΜΟΣ"
     assert sides.gluon.ask(words=word) == ["νομος"] == [word.lower()]
     assert sides.words(word) == ["νομοσ"]
     assert sides.ids(word) != sides.gluon.ids(word)
-    assert sides.ids(word.lower()) == sides.gluon.ids(word), "lower-cased before, it is the same"
+    assert sides.ids(word.lower()) == sides.gluon.ids(word), "lower-cased before, the word has the same ids"
 
 
-def test_half_a_character_is_left_out_by_gluonnlp_and_refused_by_transformers(sides: Sides) -> None:
+def test_half_a_character_is_dropped_by_gluonnlp_and_refused_by_transformers(sides: Sides) -> None:
     assert sides.gluon.ids("a\ud800") == sides.gluon.ids("a")
     with pytest.raises((UnicodeEncodeError, TypeError)):
         sides.transformers("a\ud800")
 
 
 @pytest.mark.parametrize("token", SPECIAL)
-def test_a_special_token_in_the_text_is_one_token_and_ordinary_text_where_asked(sides: Sides, token: str) -> None:
+def test_a_special_token_in_a_text_is_one_token_or_ordinary_text_on_request(sides: Sides, token: str) -> None:
     text, the = f"the {token} the", sides.gluon.ids("the")
-    begin, end = sides.number[CLS], sides.number[SEP]
-    assert sides.transformers(text)["input_ids"] == [begin, *the, sides.number[token], *the, end]
-    ordinary = [begin, *sides.gluon.ids(text), end]
+    cls, sep = sides.number[CLS], sides.number[SEP]
+    assert sides.transformers(text)["input_ids"] == [cls, *the, sides.number[token], *the, sep]
+    ordinary = [cls, *sides.gluon.ids(text), sep]
     assert sides.transformers(text, split_special_tokens=True)["input_ids"] == ordinary
     assert len(sides.gluon.ids(text)) > len(the) * 2 + 1
 
 
 @real
 @pytest.mark.parametrize(("length", "unknown"), [(100, False), (101, False), (200, False), (201, True)])
-def test_a_word_is_too_long_where_gluonnlp_says_so_and_not_where_berttokenizer_does(
+def test_a_word_is_too_long_by_gluonnlps_limit_and_not_by_berttokenizers(
     sides: Sides, length: int, *, unknown: bool
 ) -> None:
     from transformers import BertTokenizerFast  # noqa: PLC0415
@@ -242,19 +242,19 @@ def test_a_word_is_too_long_where_gluonnlp_says_so_and_not_where_berttokenizer_d
     word = "x" * length
     assert sides.ids(word) == sides.gluon.ids(word)
     assert (sides.ids(word) == [sides.number[UNK]]) == unknown
-    # Its limit is 100, and a BERT that was trained with it has never seen the pieces of a longer word.
+    # BertTokenizer's limit is 100; a BERT trained with it has never seen the tokens of a longer word.
     theirs = BertTokenizerFast(str(sides.folder / "vocab.txt"), do_lower_case=sides.lower)
     assert (theirs.tokenize(word) == [UNK]) == (length > 100)
 
 
-def test_an_odd_place_goes_to_the_second_of_two_texts_and_gluonnlp_gives_it_to_the_first(sides: Sides) -> None:
-    one, other = "a , a , a , a ,", ". , . , . , . ,"
-    _, first = sides.gluon.ask(texts=[one, other], length=12)
-    second = sides.transformers(one, other, truncation=True, max_length=12)["token_type_ids"]
-    assert [(types.count(0) - 2, types.count(1) - 1) for types in (first, second)] == [(5, 4), (4, 5)]
+def test_an_odd_token_goes_to_the_second_text_and_by_gluonnlp_to_the_first(sides: Sides) -> None:
+    texts = "a , a , a , a ,", ". , . , . , . ,"
+    _, theirs = sides.gluon.ask(texts=texts, length=12)
+    ours = sides.transformers(*texts, truncation=True, max_length=12)["token_type_ids"]
+    assert [(types.count(0) - 2, types.count(1) - 1) for types in (theirs, ours)] == [(5, 4), (4, 5)]
 
 
-def test_an_empty_second_text_is_none_unless_it_stands_in_a_batch_or_holds_a_space(sides: Sides) -> None:
+def test_an_empty_second_text_does_not_count_unless_it_is_in_a_batch_or_a_space(sides: Sides) -> None:
     ids, _ = sides.gluon.ask(texts=["the", ""], length=LENGTH)
     assert ids == sides.gluon.ask(texts=["the", " "], length=LENGTH)[0] == [*ids[:-1], sides.number[SEP]]
     assert sides.transformers("the", "")["input_ids"] == ids
@@ -265,16 +265,16 @@ def test_an_empty_second_text_is_none_unless_it_stands_in_a_batch_or_holds_a_spa
 # Loading
 
 
-def test_it_loads_as_a_fast_tokenizer_of_the_right_size(sides: Sides) -> None:
+def test_the_tokenizer_loads_as_a_fast_one_of_the_right_size(sides: Sides) -> None:
     from transformers import PreTrainedTokenizerFast  # noqa: PLC0415
 
     assert type(sides.transformers) is PreTrainedTokenizerFast
-    assert len(sides.transformers) == sides.room.size
+    assert len(sides.transformers) == sides.limits.vocab_size
     assert sides.transformers.mask_token == MASK
     assert sides.transformers.pad_token_id == sides.number[PAD]
 
 
-def test_saving_and_loading_keep_the_ids_and_the_files_that_we_make_of_them(sides: Sides, tmp_path: Path) -> None:
+def test_saving_and_loading_keep_the_ids_and_the_files_made_from_them(sides: Sides, tmp_path: Path) -> None:
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     sides.transformers.save_pretrained(tmp_path)
@@ -282,13 +282,13 @@ def test_saving_and_loading_keep_the_ids_and_the_files_that_we_make_of_them(side
     again = AutoTokenizer.from_pretrained(tmp_path)
     for text in ("The white [MASK] looked.", "É", "", "x" * 150):
         assert dict(again(text, text)) == dict(sides.transformers(text, text))
-    made = find_tokenizer("WordPiece", TokenizerOptions(tokenizer=tmp_path), sides.room)
+    made = find_tokenizer("WordPiece", TokenizerOptions(tokenizer=tmp_path), sides.limits)
     assert made is not None
     assert made.files == {name: (sides.folder / name).read_text("utf-8") for name in made.files}
 
 
 @real
-def test_the_vocabulary_alone_is_berts(sides: Sides) -> None:
+def test_berttokenizer_made_of_the_vocabulary_alone_gives_the_same_ids(sides: Sides) -> None:
     from transformers import BertTokenizerFast  # noqa: PLC0415
 
     theirs = BertTokenizerFast(str(sides.folder / "vocab.txt"), do_lower_case=sides.lower)
