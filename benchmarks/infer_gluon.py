@@ -37,7 +37,7 @@ def main() -> None:
     net.hybridize(static_alloc=True, static_shape=True)
     for line in sys.stdin:
         batch, length = map(int, line.split())
-        ids = mx.nd.array(np.random.default_rng(length).integers(5, size.vocab, (batch, length)), dtype="int32")
+        ids = mx.nd.array(np.random.default_rng(length).integers(5, size.vocab_size, (batch, length)), dtype="int32")
         lengths = mx.nd.full((batch,), length)
         mx.nd.waitall()
         found = timed(partial(forward, net, ids, lengths))

@@ -18,36 +18,35 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Size:
     layers: int = 3
-    heads: int = 4
-    hidden: int = 24
-    units: int = 32
-    vocab: int = 67
-    positions: int = 16
+    attention_heads: int = 4
+    intermediate_size: int = 24
+    hidden_size: int = 32
+    vocab_size: int = 67
+    max_positions: int = 16
 
 
 SMALL = Size()
-SQUARE = Size(layers=2, heads=2, hidden=16, units=16, vocab=41, positions=12)
-"""hidden = units: here proj and ffn_2 have one shape, and every weight of a layer can be transposed."""
-FULL = Size(layers=4, heads=8, hidden=768, units=1024, vocab=50265, positions=512)
+FULL = Size(layers=4, attention_heads=8, intermediate_size=768, hidden_size=1024, vocab_size=50265, max_positions=512)
 
 
 def write_bort(path: Path, size: Size = SMALL, *, head: str = "mlm", seed: int = 1, dtype: str = "float32") -> Path:
-    """Write one; `head` is "mlm", "", or a number of classes."""
+    """Write a checkpoint; `head` is "mlm", "", or the number of classes."""
+    hidden, vocab = size.hidden_size, size.vocab_size
     shapes = backbone(size)
     if head == "mlm":
         shapes |= {
-            "decoder.0.weight": (size.units, size.units),
-            "decoder.0.bias": (size.units,),
-            "decoder.2.gamma": (size.units,),
-            "decoder.2.beta": (size.units,),
-            "decoder.3.bias": (size.vocab,),
+            "decoder.0.weight": (hidden, hidden),
+            "decoder.0.bias": (hidden,),
+            "decoder.2.gamma": (hidden,),
+            "decoder.2.beta": (hidden,),
+            "decoder.3.bias": (vocab,),
         }
     elif head:
         shapes = {f"bort.{name}": shape for name, shape in shapes.items()}
         shapes |= {
-            "classifier.1.weight": (size.units, size.units),
-            "classifier.1.bias": (size.units,),
-            "classifier.3.weight": (int(head), size.units),
+            "classifier.1.weight": (hidden, hidden),
+            "classifier.1.bias": (hidden,),
+            "classifier.3.weight": (int(head), hidden),
             "classifier.3.bias": (int(head),),
         }
     rng = np.random.default_rng(seed)
@@ -60,21 +59,21 @@ def write_bort(path: Path, size: Size = SMALL, *, head: str = "mlm", seed: int =
 
 
 def backbone(size: Size) -> dict[str, tuple[int, ...]]:
-    units, hidden = size.units, size.hidden
+    hidden, intermediate = size.hidden_size, size.intermediate_size
     shapes: dict[str, tuple[int, ...]] = {
-        "word_embed.0.weight": (size.vocab, units),
-        "encoder.position_weight": (size.positions, units),
-        "encoder.layer_norm.gamma": (units,),
-        "encoder.layer_norm.beta": (units,),
+        "word_embed.0.weight": (size.vocab_size, hidden),
+        "encoder.position_weight": (size.max_positions, hidden),
+        "encoder.layer_norm.gamma": (hidden,),
+        "encoder.layer_norm.beta": (hidden,),
     }
     for layer in range(size.layers):
         cell = f"encoder.transformer_cells.{layer}"
-        linear = {f"attention_cell.proj_{part}": (units, units) for part in ("query", "key", "value")}
-        linear |= {"proj": (units, units), "ffn.ffn_1": (hidden, units), "ffn.ffn_2": (units, hidden)}
+        linear = {f"attention_cell.proj_{part}": (hidden, hidden) for part in ("query", "key", "value")}
+        linear |= {"proj": (hidden, hidden), "ffn.ffn_1": (intermediate, hidden), "ffn.ffn_2": (hidden, intermediate)}
         for name, shape in linear.items():
             shapes |= {f"{cell}.{name}.weight": shape, f"{cell}.{name}.bias": shape[:1]}
         for name in ("layer_norm", "ffn.layer_norm"):
-            shapes |= {f"{cell}.{name}.gamma": (units,), f"{cell}.{name}.beta": (units,)}
+            shapes |= {f"{cell}.{name}.gamma": (hidden,), f"{cell}.{name}.beta": (hidden,)}
     return shapes
 
 

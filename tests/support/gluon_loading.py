@@ -28,7 +28,7 @@ def run(job: dict[str, Any]) -> None:
     from gluon_models import BortClassifier, BortModel, Size, gpt2, mx, outputs_of  # noqa: PLC0415
 
     size, kind = Size(*job["size"]), job["kind"]
-    ids, lengths, masked = inputs_of(size.vocab)
+    ids, lengths, masked = inputs_of(size.vocab_size)
     with mx.name.NameManager():
         classifier = None if isinstance(kind, str) else BortClassifier(size, labels=kind, dropout=job["dropout"])
         other = gpt2(size) if kind == "gpt2" else None

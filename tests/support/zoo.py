@@ -166,7 +166,9 @@ def examine(checkpoint: Checkpoint, folder: Path, after_conversion: Callable[[Pa
     subprocess.run([sys.executable, "-W", "ignore", str(MAKER), str(source)], check=True)
     megabytes = source.stat().st_size / 1e6
     # A published size is recognised; of any other it has to be said what no shape shows.
-    options = [] if checkpoint.variant else ["--family", checkpoint.family, "--heads", str(checkpoint.size.heads)]
+    options = (
+        [] if checkpoint.variant else ["--family", checkpoint.family, "--heads", str(checkpoint.size.attention_heads)]
+    )
     start = time.perf_counter()
     manifest = said("convert", str(source), str(out), *options)
     seconds = time.perf_counter() - start
