@@ -1,4 +1,4 @@
-"""Where this reader and MXNet 1.9.1 part: the table that docs/format.md shows and the differential test holds."""
+"""Differences between this reader and MXNet 1.9.1, as docs/format.md shows them and the differential test checks them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Difference:
     """One row.
 
     Attributes:
-        what: the file, as the page has it.
-        mxnet: what MXNet does with it: READS, OTHERWISE or REFUSES (which ending the process counts as).
-        ours: READS or REFUSES.
-        shows: a pattern that tells such a file, by what both sides say of it: see `evidence`.
-        example: such a file.
+        what: description of the file, as on the page.
+        mxnet: outcome of MXNet: READS, OTHERWISE or REFUSES; the end of its process counts as REFUSES.
+        ours: outcome of this reader: READS or REFUSES.
+        pattern: matches the `evidence` of such a file.
+        example: bytes of such a file.
     """
 
     what: str
     mxnet: str
     ours: str
-    shows: str
+    pattern: str
     example: bytes
 
 
@@ -159,7 +159,7 @@ DIFFERENCES = (
 
 
 def ours(path: Path) -> dict[str, Any]:
-    """What this reader makes of a file, in the words of tests/mxnet_reader.py."""
+    """Read a file with this reader; the result has the form of tests/support/mxnet_reader.py."""
     try:
         with open_params(path) as file:
             arrays = []
@@ -175,7 +175,7 @@ def ours(path: Path) -> dict[str, Any]:
 
 
 def outcomes(mxnet: dict[str, Any], own: dict[str, Any]) -> tuple[str, str]:
-    """What MXNet did and what this reader did; READS and READS when they gave the same arrays."""
+    """Outcomes of MXNet and of this reader; READS and READS only if both gave the same arrays."""
     if "arrays" not in mxnet:
         return (DIES if "died" in mxnet else REFUSES), (READS if "arrays" in own else REFUSES)
     if "arrays" not in own:
@@ -185,22 +185,22 @@ def outcomes(mxnet: dict[str, Any], own: dict[str, Any]) -> tuple[str, str]:
 
 
 def reason(mxnet: dict[str, Any], own: dict[str, Any]) -> str | None:
-    """The row that explains why the two part: "" where they agree, None where no row does."""
+    """The row that explains a difference: "" if there is none, None if no row explains it."""
     theirs, mine = outcomes(mxnet, own)
     if (theirs, mine) == (READS, READS) or (theirs != READS and mine == REFUSES):
         return ""
     theirs = REFUSES if theirs == DIES else theirs
     text = evidence(mxnet, own)
-    rows = (row for row in DIFFERENCES if (row.mxnet, row.ours) == (theirs, mine) and re.search(row.shows, text))
+    rows = (row for row in DIFFERENCES if (row.mxnet, row.ours) == (theirs, mine) and re.search(row.pattern, text))
     return next((row.what for row in rows), None)
 
 
 def evidence(mxnet: dict[str, Any], own: dict[str, Any]) -> str:
-    """What both sides say of a file, ours first: `reads: 'w' dense float32 (2, 3) // refuses: MXNetError: ...`."""
-    return f"{_told(own)} // {_told(mxnet)}"
+    """Describe both results, ours first: `reads: 'w' dense float32 (2, 3) // refuses: MXNetError: ...`."""
+    return f"{_described(own)} // {_described(mxnet)}"
 
 
-def _told(outcome: dict[str, Any]) -> str:
+def _described(outcome: dict[str, Any]) -> str:
     if "arrays" not in outcome:
         return f"refuses{outcome['error']}" if "error" in outcome else f"dies: status {outcome['died']}"
     kind = "" if outcome.get("kind", "list") == "list" else f" {outcome['kind']}"
