@@ -1,4 +1,4 @@
-"""Differences between this reader and MXNet 1.9.1, as docs/format.md shows them and the differential test checks them."""
+"""Differences between this reader and MXNet 1.9.1: the table of docs/format.md, which the differential test checks."""
 
 from __future__ import annotations
 
