@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bort_convert.verification.compare import Limit, compare, limit_of, measure
-from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report, failure_line, labels
+from bort_convert.verification.headline import failure_line, labels
+from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report
 from bort_convert.verification.trace import Trace
 
 PROVENANCE = {
@@ -95,7 +96,7 @@ def test_a_sampled_trace_is_compared_at_its_positions() -> None:
     assert run.layers[0].where == {"batch": 1, "token": 0, "unit": 1}
 
 
-def test_a_place_in_logits_is_named_by_token_and_vocabulary_row() -> None:
+def test_a_position_in_logits_is_named_by_token_and_vocabulary_row() -> None:
     logits = np.zeros((2, 2, 9))
     target = logits.copy()
     target[0, 1, 7] = 1.0
@@ -108,7 +109,7 @@ def test_a_place_in_logits_is_named_by_token_and_vocabulary_row() -> None:
         (run,) = compare(a_trace(float64={name: np.zeros((2, 2))}), {"float64": {name: np.array([[0, 0], [0, 1]])}})
         assert run.layers[0].where == {"batch": 1, axis: 1}
     spans = np.zeros((2, 3, 2))
-    spans[1, 0, 1] = spans[1, 2, 1] = 1.0  # the second is behind the row's length
+    spans[1, 0, 1] = spans[1, 2, 1] = 1.0  # the second is beyond the row's length
     (run,) = compare(a_trace(float64={"span_logits": spans * 0}), {"float64": {"span_logits": spans}})
     assert (run.layers[0].where, run.layers[0].count) == ({"batch": 1, "token": 0, "label": 1}, 8)
     attention = np.zeros((2, 3, 1, 3))
@@ -128,7 +129,7 @@ def test_the_floor_is_each_framework_against_its_own_float64() -> None:
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("side", ["reference", "target"])
-def test_what_is_not_finite_fails_and_is_named(side: str, value: float) -> None:
+def test_values_that_are_not_finite_fail_and_are_named(side: str, value: float) -> None:
     arrays = {"reference": hidden(), "target": hidden()}
     arrays[side][1, 0, 1] = value
     runs = compare(a_trace(float64={"layer.1": arrays["reference"]}), {"float64": {"layer.1": arrays["target"]}})
@@ -187,7 +188,7 @@ def test_the_first_line_names_the_layer_and_those_that_inherit_its_error() -> No
     assert not report
 
 
-def test_the_first_line_tells_what_is_at_fault_on_its_own() -> None:
+def test_the_first_line_names_outputs_that_are_at_fault_themselves() -> None:
     report = diverging("layer.1", "layer.3", "mlm_logits")
     line = failure_line(report.runs[0], diverging("layer.1", "layer.3").runs[0])
     assert line.endswith("; first divergence; layer 3 is at fault too; mlm_logits inherits it (float32)")

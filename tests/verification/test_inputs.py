@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bort_convert.errors import ConvertError
-from bort_convert.verification.inputs import LENGTH, InputError, default_inputs, validate_inputs
+from bort_convert.errors import ConvertError, InputError, OptionError
+from bort_convert.verification.inputs import LENGTH, default_inputs, validate_inputs
 
 DIMS = {"vocab_size": 50, "max_positions": 16}
 
@@ -32,26 +32,26 @@ def test_one_seed_gives_one_batch() -> None:
 
 
 def test_small_models_and_small_batches_work() -> None:
-    inputs = default_inputs({"vocab": 1, "positions": 1}, batch=1, masked=1)
+    inputs = default_inputs({"vocab_size": 1, "max_positions": 1}, batch=1, masked=1)
     assert inputs["input_ids"].tolist() == [[0]]
     assert "masked_positions" not in default_inputs(DIMS, masked=None)
     assert default_inputs(DIMS, batch=1)["valid_length"].tolist() == [16]
 
 
-def test_without_a_table_of_positions_rows_have_a_length_of_ours() -> None:
-    inputs = default_inputs({"vocab": 50}, batch=2)
+def test_without_a_table_of_positions_rows_have_the_default_length() -> None:
+    inputs = default_inputs({"vocab_size": 50}, batch=2)
     assert inputs["input_ids"].shape == (2, LENGTH)
     assert inputs["valid_length"].tolist() == [LENGTH, 1]
 
 
-def test_sentences_are_added_behind_the_default_rows() -> None:
+def test_sentences_follow_the_default_rows() -> None:
     inputs = default_inputs(DIMS, batch=2, sentences=[[0, 5, 6, 2], [0, 2]])
     assert inputs["valid_length"].tolist() == [16, 1, 4, 2]
     assert inputs["input_ids"][2].tolist() == [0, 5, 6, 2] + [1] * 12
     assert inputs["masked_positions"].shape == (4, 4)
 
 
-def test_tokens_have_types_where_there_are_several_and_all_else_stays_as_it_is() -> None:
+def test_token_types_are_added_where_a_model_has_them_and_nothing_else_changes() -> None:
     typed = default_inputs(DIMS | {"type_vocab_size": 2}, batch=2, sentences=[[0, 5, 6, 2]])
     types = typed.pop("token_types")
     assert types.shape == typed["input_ids"].shape
@@ -86,5 +86,6 @@ def test_a_length_outside_the_rows_is_refused() -> None:
 def test_an_empty_sentence_and_an_empty_batch_are_refused() -> None:
     with pytest.raises(InputError, match="valid_length holds 0 at batch 4"):
         default_inputs(DIMS, masked=None, sentences=[[]])
-    with pytest.raises(InputError, match="a batch of 0 rows was asked for"):
-        default_inputs(DIMS, batch=0)
+    for option in ("batch", "masked"):
+        with pytest.raises(OptionError, match=f"`{option}=0`: expected at least 1"):
+            default_inputs(DIMS, **{option: 0})

@@ -1,4 +1,4 @@
-"""The parity check against the reference outputs: recorded ones without MXNet, and GluonNLP on MXNet itself."""
+"""Parity with the reference: with recorded outputs, which need no MXNet, and with GluonNLP on MXNet itself."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bort_convert.commands.convert import convert
@@ -15,6 +16,8 @@ pytestmark = pytest.mark.torch
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TRACES = sorted((FIXTURES / "traces").glob("*.safetensors"))
+OLD_TRACES = sorted((FIXTURES / "traces" / "version_1").glob("*.safetensors"))
+"""Recorded by bort_convert 0.1."""
 CHECKPOINTS = sorted(
     path
     for family in ("bert", "bort", "distilbert", "ernie", "gpt2", "roberta", "xlnet")
@@ -38,12 +41,20 @@ def assert_parity(report: Report) -> None:
             assert layer.max_abs <= limit, (run.dtype, layer.name)
 
 
-@pytest.mark.parametrize("trace", TRACES, ids=lambda path: path.stem)
-def test_a_converted_fixture_computes_what_was_recorded(trace: Path, tmp_path: Path) -> None:
-    known = load_trace(trace)
-    heads = (known.fact("dims") | known.fact("hyperparameters"))["attention_heads"]
+@pytest.mark.parametrize("trace", [*TRACES, *OLD_TRACES], ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_a_converted_fixture_computes_the_recorded_outputs(trace: Path, tmp_path: Path) -> None:
+    heads = load_trace(trace).attention_heads
     convert(FIXTURES / f"{trace.stem}.params", tmp_path / "out", family=trace.stem.partition("_")[0], heads=heads)
     assert_parity(verify(trace, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("old", OLD_TRACES, ids=lambda path: path.stem)
+def test_a_trace_of_version_1_is_read_as_the_same_trace(old: Path) -> None:
+    one, other = load_trace(old), load_trace(FIXTURES / "traces" / old.name)
+    assert one.provenance == other.provenance
+    for before, after in zip((one.inputs, *one.outputs.values()), (other.inputs, *other.outputs.values()), strict=True):
+        assert before.keys() == after.keys()
+        assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
 def test_a_recorded_reference_needs_no_mxnet(tmp_path: Path) -> None:

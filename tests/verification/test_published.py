@@ -8,6 +8,7 @@ from borts import FULL, write_bort
 
 from bort_convert.commands.convert import convert
 from bort_convert.errors import FormatError
+from bort_convert.model_dir.read import ModelDir
 from bort_convert.verification import published, verify_published
 
 if TYPE_CHECKING:
@@ -24,27 +25,29 @@ def test_a_model_of_another_size_fails(converted: Path) -> None:
     )
 
 
-def test_a_directory_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"config.json: cannot be read"):
         verify_published(tmp_path)
 
 
-def answer(monkeypatch: pytest.MonkeyPatch, last: np.ndarray) -> None:
+def replace_model(monkeypatch: pytest.MonkeyPatch, folder: Path, last: np.ndarray) -> None:
+    """Put a model of the released size in the place of every directory, with `last` as its last hidden state."""
     from bort_convert.verification import torch_run  # noqa: PLC0415
 
-    monkeypatch.setattr(published, "config_of", lambda _target: dict(published._SIZES))  # noqa: SLF001
+    directory = ModelDir(folder, published._SIZES, None, {}, ())  # noqa: SLF001
+    monkeypatch.setattr(published, "read_model_dir", lambda _target: directory)
     monkeypatch.setattr(torch_run, "run_target", lambda *_: {"layer.3": last})
 
 
-def real_answer() -> np.ndarray:
+def published_state() -> np.ndarray:
     last = np.zeros((1, 15, 1024), np.float32)
     last[0, :3, :3] = published.EXPECTED
     return last
 
 
 def test_the_published_numbers_pass_to_a_thousandth(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    last = real_answer()
-    answer(monkeypatch, last)
+    last = published_state()
+    replace_model(monkeypatch, tmp_path, last)
     assert verify_published(tmp_path)
     last[0, 1, 2] += 9e-4
     assert verify_published(tmp_path)

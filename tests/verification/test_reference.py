@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import os
 import stat
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bort_convert.errors import BackendError
+from bort_convert.errors import BackendError, OptionError
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.compare import compare
 from bort_convert.verification.inputs import default_inputs
-from bort_convert.verification.reference import SCRIPT, LiveReference, fit_checkpoint, run_reference
+from bort_convert.verification.reference import SCRIPT, LiveReference, ReferenceOptions, fit_checkpoint, run_reference
 from bort_convert.verification.trace import Trace
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -32,14 +33,15 @@ def interpreter(folder: Path, script: str) -> str:
 def run_with(bort: Path, python: str, timeout: float = 60.0) -> tuple[str, list[str]]:
     """The error of a run under an interpreter, and the progress before it."""
     lines: list[str] = []
-    reference = LiveReference(bort, fit_checkpoint(bort, family="bort", heads=4), python, timeout, lines.append)
+    fit, options = fit_checkpoint(bort, family="bort", heads=4), ReferenceOptions(python, timeout=timeout)
+    reference = LiveReference(bort, fit, options, lines.append)
     with pytest.raises(BackendError) as caught:
         run_reference(reference, default_inputs(reference.fit.plan.dims))
     assert caught.value.exit_code == 5
     return str(caught.value), lines
 
 
-def test_an_interpreter_without_mxnet_is_told_what_to_install(bort: Path, tmp_path: Path) -> None:
+def test_the_error_without_mxnet_says_what_to_install(bort: Path, tmp_path: Path) -> None:
     hidden = "import runpy, sys\nsys.modules['mxnet'] = sys.modules['gluonnlp'] = None\n"
     run = "sys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
     python = interpreter(tmp_path, hidden + run)
@@ -48,7 +50,7 @@ def test_an_interpreter_without_mxnet_is_told_what_to_install(bort: Path, tmp_pa
         f"the live reference needs mxnet and gluonnlp, which {python} has not (import of gluonnlp"
     )
     assert message.endswith(
-        ': pip install "bort-convert[mxnet]", or verify against a trace that `bort-convert record` made where they are'
+        ': pip install "bort-convert[mxnet]", or verify against a trace that was recorded where they are'
     )
     assert "\n" not in message
 
@@ -57,7 +59,7 @@ def test_an_abort_shows_the_last_lines(bort: Path, tmp_path: Path) -> None:
     python = interpreter(
         tmp_path,
         "import os, sys\nfor n in range(50): print('line', n, file=sys.stderr)\n"
-        "print('run_mxnet: float32', file=sys.stderr, flush=True)\nos.abort()\n",
+        "print('progress: float32', file=sys.stderr, flush=True)\nos.abort()\n",
     )
     message, progress = run_with(bort, python)
     assert message.startswith("MXNet died of SIGABRT; the last lines of its stderr:\n")
@@ -66,13 +68,13 @@ def test_an_abort_shows_the_last_lines(bort: Path, tmp_path: Path) -> None:
     assert progress == ["float32"]
 
 
-def test_a_kill_is_taken_for_a_lack_of_memory(bort: Path, tmp_path: Path) -> None:
+def test_a_kill_hints_at_a_lack_of_memory(bort: Path, tmp_path: Path) -> None:
     python = interpreter(tmp_path, "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)\n")
     message, _ = run_with(bort, python)
     assert message == "MXNet died of SIGKILL; out of memory?; the last lines of its stderr:\n  (nothing)"
 
 
-def test_another_status_is_told(bort: Path, tmp_path: Path) -> None:
+def test_another_exit_status_is_in_the_message(bort: Path, tmp_path: Path) -> None:
     message, _ = run_with(bort, interpreter(tmp_path, "import sys\nsys.exit('libgfortran is missing')\n"))
     assert message == "MXNet ended with status 1; the last lines of its stderr:\n  libgfortran is missing"
 
@@ -95,13 +97,15 @@ def test_a_hang_is_ended_with_all_that_it_started(bort: Path, tmp_path: Path) ->
     assert not state.exists() or state.read_text().split()[2] == "Z"
 
 
-def test_an_interpreter_that_is_none_is_told(bort: Path, tmp_path: Path) -> None:
+def test_an_interpreter_that_does_not_exist_is_an_error(bort: Path, tmp_path: Path) -> None:
     message, _ = run_with(bort, str(tmp_path / "nowhere"))
-    assert message.startswith(f"{tmp_path / 'nowhere'}: cannot be started (No such file or directory); --mxnet-python")
+    assert message.startswith(
+        f"{tmp_path / 'nowhere'}: cannot be started (No such file or directory); `mxnet_python` must"
+    )
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPT.parent.glob("[!_]*.py")), ids=lambda script: script.stem)
-def test_the_scripts_import_nothing_of_ours_and_have_the_syntax_of_python_3_6(script: Path) -> None:
+def test_the_scripts_import_no_package_of_ours_and_have_the_syntax_of_python_3_6(script: Path) -> None:
     tree = ast.parse(script.read_text(), feature_version=(3, 6))
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
@@ -111,6 +115,28 @@ def test_the_scripts_import_nothing_of_ours_and_have_the_syntax_of_python_3_6(sc
         *("numpy", "mxnet", "gluonnlp"),
     }
     assert "pickle" not in script.read_text().replace("allow_pickle=False", "")
+
+
+def test_no_script_has_the_name_of_a_module_of_python() -> None:
+    assert not {script.stem for script in SCRIPT.parent.glob("[!_]*.py")} & sys.stdlib_module_names
+
+
+@pytest.mark.mxnet
+def test_no_script_hides_a_module_that_mxnet_or_gluonnlp_import() -> None:
+    """Python puts the folder of `run.py` first on its search path."""
+    code = "import numpy; numpy.bool = bool; import mxnet, gluonnlp, sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True, capture_output=True, text=True)
+    imported = set(run.stdout.split())
+    assert {"mxnet", "gluonnlp", "numpy"} <= imported
+    assert not imported & {script.stem for script in SCRIPT.parent.glob("[!_]*.py")}
+
+
+def test_reference_options_may_be_grouped_or_keywords_but_not_both() -> None:
+    assert ReferenceOptions().with_keywords(gluonnlp="x", timeout=5.0) == ReferenceOptions(gluonnlp="x", timeout=5.0)
+    assert ReferenceOptions("py").with_keywords(mxnet_python=None, timeout=5.0) == ReferenceOptions("py", timeout=5.0)
+    with pytest.raises(OptionError, match=r"`timeout=6\.0`: stands in `reference_options` too") as caught:
+        ReferenceOptions(timeout=5.0).with_keywords(gluonnlp="x", timeout=6.0)
+    assert (caught.value.option, caught.value.exit_code) == ("timeout", 2)
 
 
 @pytest.mark.mxnet
@@ -126,7 +152,7 @@ def test_a_file_with_other_names_is_refused(bort: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.mxnet
-def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: Path) -> None:
+def test_one_error_lists_all_that_does_not_fit_the_model(bort: Path, tmp_path: Path) -> None:
     with open_params(bort) as params:
         values = dict(params)
     values["encoder.layer_norm.beta"] = values["encoder.layer_norm.beta"][1:]
@@ -142,7 +168,7 @@ def test_what_does_not_fit_the_model_is_all_told_at_once(bort: Path, tmp_path: P
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize("name", [path.stem for path in sorted(FIXTURES.glob("*_[0-9]_*.params"))])
-def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
+def test_every_naming_scheme_of_a_checkpoint_runs(name: str) -> None:
     path = FIXTURES / f"{name}.params"
     fit = fit_checkpoint(path, family=name.partition("_")[0], heads=int(name.split("_")[2]))
     masked = 4 if fit.architecture.endswith(("MaskedLM", "PreTraining", "LMHeadModel")) else None
@@ -169,7 +195,7 @@ def test_every_spelling_of_a_checkpoint_runs(name: str) -> None:
     sums = attention.sum(axis=-1)[valid]
     assert np.allclose(sums, 1)
     assert trace.provenance["mxnet"]
-    assert (trace.fact("dims") | trace.fact("hyperparameters"))["attention_heads"] == int(name.split("_")[2])
+    assert trace.attention_heads == int(name.split("_")[2])
 
 
 @pytest.mark.mxnet
@@ -188,7 +214,7 @@ def test_the_outputs_of_the_original_code_come_out_again(shared: Path, name: str
         layers = range(fit.plan.dims["layers"])
         outputs = {key: original[f"{batch}.{key}"] for key in ("embeddings", "mlm_logits")}
         outputs |= {f"layer.{number}": original[f"{batch}.layer{number}"] for number in layers}
-        live = run_reference(LiveReference(path, fit, python), inputs)
+        live = run_reference(LiveReference(path, fit, ReferenceOptions(python)), inputs)
         (run,) = compare(Trace(inputs, {"float32": outputs}, live.provenance), {"float32": live.outputs["float32"]})
         assert run.passed, run.failures
         assert max(layer.max_abs for layer in run.layers) < 2e-5

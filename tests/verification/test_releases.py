@@ -1,4 +1,4 @@
-"""Later releases of gluonnlp, run live: what they compute, and that `--producer` is what makes the difference."""
+"""Later versions of gluonnlp, run live, and conversions for each of them with `gluonnlp_version`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from bort_convert.cli import main
 from bort_convert.commands.convert import convert
 from bort_convert.errors import BackendError
 from bort_convert.mapping.model_ops import Scramble
+from bort_convert.model_dir.read import read_model_dir
 from bort_convert.params import open_params, save_params
 from bort_convert.verification import record, verify
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour
 from bort_convert.verification.inputs import default_inputs
-from bort_convert.verification.reference import LiveReference, fit_checkpoint, run_reference
+from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
 
 if TYPE_CHECKING:
     from bort_convert.verification.trace import Trace
@@ -32,14 +33,14 @@ HEADS = 2
 
 @dataclass(frozen=True)
 class Bench:
-    """What one release computes from a fixture, in float32, and where converted directories go."""
+    """Float32 outputs of one release of gluonnlp for a fixture, and a folder for converted directories."""
 
     source: Path
     trace: Trace
     folder: Path
 
-    def judged(self, gluonnlp_version: str | None) -> BehaviourResult:
-        """The third check, with the conversion for a release."""
+    def compared(self, gluonnlp_version: str | None) -> BehaviourResult:
+        """Convert for a version of gluonnlp and compare the behaviour."""
         target = self.folder / f"{gluonnlp_version}"
         convert(
             self.source,
@@ -49,19 +50,22 @@ class Bench:
             gluonnlp_version=gluonnlp_version,
             force=True,
         )
-        return check_behaviour(self.trace, target, ("float32",), limits=Limits())
+        return check_behaviour(self.trace, read_model_dir(target), ("float32",), limits=Limits())
 
 
 def family_of(source: Path) -> str:
     return source.name.partition("_")[0]
 
 
-def run_release(source: Path, place: Path, *, attentions: bool = False, dtype: str = "float32") -> Trace:
+def run_release(source: Path, folder: Path, *, attentions: bool = False, dtype: str = "float32") -> Trace:
     fit = fit_checkpoint(source, family=family_of(source), heads=HEADS)
     masked = 4 if "masked-language-model head" in fit.plan.groups else None
     inputs = default_inputs(fit.plan.dims, masked=masked)
     return run_reference(
-        LiveReference(source, fit, gluonnlp=str(place)), inputs, dtypes=(dtype,), attentions=attentions
+        LiveReference(source, fit, ReferenceOptions(gluonnlp=str(folder))),
+        inputs,
+        dtypes=(dtype,),
+        attentions=attentions,
     )
 
 
@@ -70,50 +74,48 @@ def bench_of(family: str, release: str, releases: Path, folder: Path) -> Bench:
     return Bench(source, run_release(source, releases / f"gluonnlp-{release}"), folder)
 
 
-def largest(judged: BehaviourResult) -> float:
-    return max(layer.max_abs for run in judged.runs for layer in run.layers)
+def largest(compared: BehaviourResult) -> float:
+    return max(layer.max_abs for run in compared.runs for layer in run.layers)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gluonnlp_0_10_computes_what_is_converted_for_it(family: str, releases: Path, tmp_path: Path) -> None:
+def test_gluonnlp_0_10_agrees_with_a_conversion_for_it(family: str, releases: Path, tmp_path: Path) -> None:
     bench = bench_of(family, "0.10.0", releases, tmp_path)
     assert bench.trace.provenance["gluonnlp"] == "0.10.0"
-    judged = bench.judged("0.10")
-    assert judged.check.passed, judged.check.detail
-    own = [note for note in judged.notes if "activation" in note]
-    assert len(own) == len([note for note in judged.notes if "no place" in note]) == (family == "ernie")
+    compared = bench.compared("0.10")
+    assert compared.check.passed, compared.check.detail
+    activation = [note for note in compared.notes if "activation" in note]
+    assert len(activation) == len([note for note in compared.notes if "no place" in note]) == (family == "ernie")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_gluonnlp_0_9_2_computes_what_is_converted_for_it_and_nothing_else(
+def test_gluonnlp_0_9_2_agrees_with_a_conversion_for_it_and_with_no_other(
     family: str, releases: Path, tmp_path: Path
 ) -> None:
     bench = bench_of(family, "0.9.2", releases, tmp_path)
-    judged = bench.judged("0.9.2")
-    assert judged.check.passed, judged.check.detail
+    compared = bench.compared("0.9.2")
+    assert compared.check.passed, compared.check.detail
     for other in (None, "0.10"):
-        judged = bench.judged(other)
-        assert "layer 0: max |d| " in judged.check.detail
-        assert largest(judged) > 0.5
+        compared = bench.compared(other)
+        assert "layer 0: max |d| " in compared.check.detail
+        assert largest(compared) > 0.5
 
 
 @pytest.mark.parametrize("family", ["distilbert", "ernie", "roberta"])
-def test_gluonnlp_0_9_1_has_an_epsilon_of_its_own_behind_the_embeddings(
-    family: str, releases: Path, tmp_path: Path
-) -> None:
+def test_gluonnlp_0_9_1_has_another_epsilon_after_the_embeddings(family: str, releases: Path, tmp_path: Path) -> None:
     bench = bench_of(family, "0.9.1", releases, tmp_path)
-    judged = bench.judged("0.9.1")
-    assert judged.check.passed, judged.check.detail
-    (note,) = [note for note in judged.notes if "the embeddings' LayerNorm epsilon, 1e-12" in note]
+    compared = bench.compared("0.9.1")
+    assert compared.check.passed, compared.check.detail
+    (note,) = [note for note in compared.notes if "the embeddings' LayerNorm epsilon, 1e-12" in note]
     with_it, without_it = (float(part.split(" ")[0].strip(",")) for part in note.split("max |d| ")[1].split(" it, "))
     assert with_it < 2e-5
     assert without_it > 5e-5
-    judged = bench.judged("0.9.2")
-    assert not judged.check.passed
-    assert 5e-5 < largest(judged) < 1e-2
+    compared = bench.compared("0.9.2")
+    assert not compared.check.passed
+    assert 5e-5 < largest(compared) < 1e-2
 
 
-def test_the_order_of_the_biases_is_all_that_0_9_2_has_of_its_own(releases: Path, tmp_path: Path) -> None:
+def test_0_9_2_differs_from_0_10_by_the_order_of_the_biases_alone(releases: Path, tmp_path: Path) -> None:
     """The same bits out of 0.10.0, where the biases are in the order that 0.9.2 read them in."""
     source = FIXTURES / "roberta_2_2_8_8.params"
     with open_params(source) as params:
@@ -139,15 +141,15 @@ def test_the_order_of_the_biases_is_all_that_0_9_2_has_of_its_own(releases: Path
 
 
 def test_a_recorded_trace_is_of_the_release_and_says_so(releases: Path, tmp_path: Path) -> None:
-    source, place = FIXTURES / "bert_2_2_8_8.params", str(releases / "gluonnlp-0.9.2")
-    given = {"family": "bert", "heads": HEADS}
-    trace = record(source, tmp_path / "t", dtype="float32", gluonnlp_version="0.9", gluonnlp=place, **given)  # type: ignore[arg-type]
-    assert (trace.provenance["gluonnlp"], trace.fact("hyperparameters")["scrambled_biases"]) == ("0.9.2", True)
-    convert(source, tmp_path / "out", gluonnlp_version="0.9", **given)  # type: ignore[arg-type]
+    source, folder = FIXTURES / "bert_2_2_8_8.params", str(releases / "gluonnlp-0.9.2")
+    options = {"family": "bert", "heads": HEADS}
+    trace = record(source, tmp_path / "t", dtype="float32", gluonnlp_version="0.9", gluonnlp=folder, **options)  # type: ignore[arg-type]
+    assert (trace.provenance["gluonnlp"], trace.hyperparameters["scrambled_biases"]) == ("0.9.2", True)
+    convert(source, tmp_path / "out", gluonnlp_version="0.9", **options)  # type: ignore[arg-type]
     report = verify(tmp_path / "t", tmp_path / "out")
     assert report, report.headline
     assert not [note for note in report.notes if "gluonnlp" in note]
-    convert(source, tmp_path / "plain", **given)  # type: ignore[arg-type]
+    convert(source, tmp_path / "plain", **options)  # type: ignore[arg-type]
     report = verify(tmp_path / "t", tmp_path / "plain")
     assert [check.passed for check in report.checks] == [False, True, False]
 
@@ -159,18 +161,26 @@ def test_a_run_of_another_release_than_the_conversion_is_for_is_noted(releases: 
     assert [check.passed for check in report.checks] == [True, True, False]
     assert report.notes[0] == (
         "gluonnlp 0.9.2 ran, which differs from what the conversion is for in scrambled_biases: "
-        "convert with --producer 0.9.2 if it trained the checkpoint, or run another with --gluonnlp"
+        "convert with `gluonnlp_version='0.9.2'` if it trained the checkpoint, or run another with `gluonnlp=...`"
     )
 
 
-def test_what_a_later_release_cannot_do_is_told(releases: Path, tmp_path: Path) -> None:
+def test_a_dtype_that_a_release_lacks_and_a_folder_without_gluonnlp_are_errors(releases: Path, tmp_path: Path) -> None:
     source = FIXTURES / "bert_2_2_8_8.params"
-    for place, dtype, message in (
-        (releases / "gluonnlp-0.9.2", "float64", "gluonnlp 0.9.2 computes this network in float32 alone: pass --dtype"),
-        (tmp_path, "float32", f"{tmp_path.resolve()}: holds no gluonnlp; expected what `pip install --target` makes"),
+    for folder, dtype, message in (
+        (
+            releases / "gluonnlp-0.9.2",
+            "float64",
+            "gluonnlp 0.9.2 computes this network in float32 alone: choose `dtype='float32'`",
+        ),
+        (
+            tmp_path,
+            "float32",
+            f"{tmp_path.resolve()}: holds no gluonnlp; expected a folder into which pip installed it",
+        ),
     ):
         with pytest.raises(BackendError) as caught:
-            run_release(source, place, dtype=dtype)
+            run_release(source, folder, dtype=dtype)
         assert f"the live reference cannot be run: {message}" in str(caught.value)
 
 
@@ -185,18 +195,18 @@ def test_a_conversion_proves_itself_by_the_release_that_it_is_for(releases: Path
     assert report.notes[0] == "float64: not run, because this gluonnlp computes the model in float32 alone"
 
 
-def test_a_release_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_release_is_refused(tmp_path: Path) -> None:
     (tmp_path / "gluonnlp").mkdir()
     (tmp_path / "gluonnlp" / "__init__.py").write_text("__version__ = '1.0.0'")
     with pytest.raises(BackendError, match=r"gluonnlp 1\.0\.0 is there, expected 0\.8\.x, 0\.9\.x, 0\.10\.x: others"):
         run_release(FIXTURES / "bert_2_2_8_8.params", tmp_path)
 
 
-def test_every_output_counts(releases: Path, tmp_path: Path) -> None:
-    """A hidden state of a later release has its length in front; a trace has the batch there."""
+def test_a_trace_with_the_length_in_front_is_not_compared(releases: Path, tmp_path: Path) -> None:
+    """A later release puts the length first in hidden states; a trace has the batch there."""
     bench = bench_of("distilbert", "0.10.0", releases, tmp_path)
     outputs = {name: array.swapaxes(0, 1) for name, array in bench.trace.outputs["float32"].items()}
     assert {array.shape for array in outputs.values()} == {(12, 4, 8)}
     turned = replace(bench, trace=replace(bench.trace, outputs={"float32": outputs}))
     with pytest.raises(IndexError):
-        turned.judged("0.10")
+        turned.compared("0.10")

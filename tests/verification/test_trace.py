@@ -7,23 +7,23 @@ import numpy as np
 import pytest
 
 from bort_convert.errors import FormatError, OutputError
-from bort_convert.safetensors import save_tensors
+from bort_convert.safetensors import open_tensors, save_tensors
 from bort_convert.verification.trace import Trace, output_order, pick, sampled, valid_positions
 from bort_convert.verification.trace_file import load_trace, save_trace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-BATCH, LENGTH, UNITS, VOCAB, MASKED, HEADS = 2, 4, 3, 7, 2, 1
+BATCH, LENGTH, HIDDEN, VOCAB, MASKED, HEADS = 2, 4, 3, 7, 2, 1
 
 
 def a_trace() -> Trace:
     rng = np.random.default_rng(0)
     shapes = {
-        "embeddings": (BATCH, LENGTH, UNITS),
+        "embeddings": (BATCH, LENGTH, HIDDEN),
         "attention.0": (BATCH, LENGTH, HEADS, LENGTH),
-        "layer.0": (BATCH, LENGTH, UNITS),
-        "layer.1": (BATCH, LENGTH, UNITS),
+        "layer.0": (BATCH, LENGTH, HIDDEN),
+        "layer.1": (BATCH, LENGTH, HIDDEN),
         "mlm_logits": (BATCH, MASKED, VOCAB),
     }
     return Trace(
@@ -41,7 +41,7 @@ def a_trace() -> Trace:
             "sha256": "00",
             "family": "bort",
             "architecture": "BertForMaskedLM",
-            "dims": json.dumps({"vocab_size": VOCAB, "max_positions": LENGTH, "hidden_size": UNITS, "layers": 2}),
+            "dims": json.dumps({"vocab_size": VOCAB, "max_positions": LENGTH, "hidden_size": HIDDEN, "layers": 2}),
             "hyperparameters": json.dumps({"attention_heads": HEADS}),
             "config": json.dumps({"vocab_size": VOCAB}),
         },
@@ -61,9 +61,9 @@ def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
 
 def test_a_trace_of_a_model_with_segments_comes_back_as_it_was(tmp_path: Path) -> None:
     trace = a_trace()
-    heads = {"pooled": np.ones((BATCH, UNITS)), "next_sentence": np.ones((BATCH, 2))}
+    heads = {"pooled": np.ones((BATCH, HIDDEN)), "next_sentence": np.ones((BATCH, 2))}
     heads["span_logits"] = np.ones((BATCH, LENGTH, 2))
-    dims = json.dumps({**trace.fact("dims"), "type_vocab_size": 2})
+    dims = json.dumps({**trace.dims, "type_vocab_size": 2})
     trace = Trace(
         {**trace.inputs, "token_types": np.array([[0, 1, 1, 0], [1, 0, 0, 0]])},
         {"float64": {"embeddings": trace.outputs["float64"]["embeddings"], **heads}},
@@ -73,9 +73,42 @@ def test_a_trace_of_a_model_with_segments_comes_back_as_it_was(tmp_path: Path) -
     assert equal(trace, load_trace(tmp_path / "t"))
     small = sampled(trace, sample=3)
     shapes = {name: array.shape for name, array in small.outputs["float64"].items()}
-    assert shapes == {"embeddings": (3, UNITS), "pooled": (2, UNITS), "next_sentence": (2, 2), "span_logits": (3, 2)}
+    assert shapes == {"embeddings": (3, HIDDEN), "pooled": (2, HIDDEN), "next_sentence": (2, 2), "span_logits": (3, 2)}
     save_trace(tmp_path / "s", small)
     assert equal(small, load_trace(tmp_path / "s"))
+
+
+def as_version_1(provenance: dict[str, str]) -> dict[str, str]:
+    """The provenance as bort_convert 0.1 wrote it."""
+    old = {key: text for key, text in provenance.items() if key != "hyperparameters"}
+    dims = {"vocab": VOCAB, "positions": LENGTH, "units": HIDDEN, "layers": 2}
+    return old | {"dims": json.dumps(dims), "facts": json.dumps({"heads": HEADS}), "bort_convert_trace": "1"}
+
+
+def test_a_trace_of_version_1_is_read_with_the_names_of_today(tmp_path: Path) -> None:
+    trace = a_trace()
+    save_tensors(tmp_path / "t", tensors(), as_version_1(dict(trace.provenance)))
+    found = load_trace(tmp_path / "t")
+    assert (found.dims, found.hyperparameters) == (trace.dims, trace.hyperparameters)
+    assert "facts" not in found.provenance
+    assert found.attention_heads == HEADS
+
+
+def test_a_trace_is_written_as_version_2(tmp_path: Path) -> None:
+    save_trace(tmp_path / "t", a_trace())
+    with open_tensors(tmp_path / "t") as file:
+        assert file.metadata["bort_convert_trace"] == "2"
+        assert json.loads(file.metadata["hyperparameters"]) == {"attention_heads": HEADS}
+
+
+@pytest.mark.parametrize(
+    ("key", "text"), [("dims", "{"), ("dims", "7"), ("facts", "[]x"), ("facts", None), ("dims", "[" * 100_000)]
+)
+def test_a_wrong_trace_of_version_1_is_refused(tmp_path: Path, key: str, text: str | None) -> None:
+    old = as_version_1(dict(a_trace().provenance)) | {key: text}
+    save_tensors(tmp_path / "t", tensors(), {name: value for name, value in old.items() if value is not None})
+    with pytest.raises(FormatError, match="the provenance has no dims, hyperparameters and config as JSON objects"):
+        load_trace(tmp_path / "t")
 
 
 def test_the_same_trace_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -101,7 +134,7 @@ def test_a_sample_keeps_valid_positions_and_heads(tmp_path: Path) -> None:
     assert positions.shape == (3, 2)
     assert all(pair in valid_positions(whole).tolist() for pair in positions.tolist())
     assert list(small.outputs["float64"]) == ["embeddings", "layer.1", "mlm_logits"]
-    assert small.outputs["float64"]["layer.1"].shape == (3, UNITS)
+    assert small.outputs["float64"]["layer.1"].shape == (3, HIDDEN)
     assert np.array_equal(
         small.outputs["float32"]["layer.1"], pick("layer.1", whole.outputs["float32"]["layer.1"], positions)
     )
@@ -130,7 +163,7 @@ def tensors() -> dict[str, np.ndarray]:
 
 
 def metadata() -> dict[str, str]:
-    return {"bort_convert_trace": "1", **a_trace().provenance}
+    return {"bort_convert_trace": "2", **a_trace().provenance}
 
 
 @pytest.mark.parametrize(
@@ -181,7 +214,9 @@ def metadata() -> dict[str, str]:
         ({"float64/span_logits": np.zeros((2, 2))}, "span_logits is float64 (2, 2), expected float64 (2, 4, 2)"),
     ],
 )
-def test_what_is_no_trace_is_refused(tmp_path: Path, changed: dict[str, np.ndarray | None], message: str) -> None:
+def test_a_file_that_is_no_trace_is_refused(
+    tmp_path: Path, changed: dict[str, np.ndarray | None], message: str
+) -> None:
     named = {name: array for name, array in {**tensors(), **changed}.items() if array is not None}
     save_tensors(tmp_path / "t", named, metadata())
     with pytest.raises(FormatError) as caught:
@@ -190,16 +225,17 @@ def test_what_is_no_trace_is_refused(tmp_path: Path, changed: dict[str, np.ndarr
     assert str(caught.value).startswith(f"{tmp_path / 't'}: ")
 
 
-def test_positions_and_heads_stand_where_a_model_has_them(tmp_path: Path) -> None:
-    dims = {"vocab_size": VOCAB, "hidden_size": UNITS, "layers": 2, "attention_heads": HEADS}
+def test_a_model_may_have_no_positions_and_an_axis_of_heads(tmp_path: Path) -> None:
+    dims = {"vocab_size": VOCAB, "hidden_size": HIDDEN, "layers": 2, "attention_heads": HEADS}
     save_tensors(tmp_path / "t", tensors(), metadata() | {"dims": json.dumps(dims), "hyperparameters": "{}"})
-    assert load_trace(tmp_path / "t").fact("dims") == dims
+    assert load_trace(tmp_path / "t").dims == dims
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"bort_convert_trace": "2"}, "has no bort_convert_trace 1: not a trace of this version"),
+        ({"bort_convert_trace": "3"}, "has no bort_convert_trace 1 or 2: not a trace of a known version"),
+        ({"bort_convert_trace": None}, "has no bort_convert_trace 1 or 2"),
         ({"source": None}, "the provenance has no source"),
         ({"dims": "{"}, "the provenance has no dims, hyperparameters and config as JSON objects"),
         ({"dims": "7"}, "the provenance has no dims, hyperparameters and config as JSON objects"),
@@ -211,8 +247,8 @@ def test_positions_and_heads_stand_where_a_model_has_them(tmp_path: Path) -> Non
             {"dims": '{"vocab_size": 7, "max_positions": 4, "hidden_size": 3}'},
             "layers is None; expected a natural number",
         ),
-        ({"dims": '{"vocab_size": 7, "max_positions": 4, "hidden_size": true, "layers": 2}'}, "units is True"),
-        ({"hyperparameters": '{"attention_heads": "x"}'}, "heads is 'x'; expected a natural number"),
+        ({"dims": '{"vocab_size": 7, "max_positions": 4, "hidden_size": true, "layers": 2}'}, "hidden_size is True"),
+        ({"hyperparameters": '{"attention_heads": "x"}'}, "attention_heads is 'x'; expected a natural number"),
     ],
 )
 def test_a_wrong_provenance_is_refused(tmp_path: Path, changed: dict[str, str | None], message: str) -> None:

@@ -1,22 +1,21 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import resource
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from borts import FULL, write_bort
 
 from bort_convert.commands.convert import convert
-from bort_convert.errors import ConvertError, FormatError
+from bort_convert.errors import BackendError, FormatError, InputError, OptionError
 from bort_convert.safetensors import open_tensors, save_tensors
-from bort_convert.verification import Report, load_trace, record, verify
-from bort_convert.verification.inputs import InputError
-from bort_convert.verification.trace_file import is_trace
+from bort_convert.verification import ReferenceOptions, Report, is_trace, load_trace, record, verify
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,25 +67,25 @@ def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None
 
 
 @pytest.mark.parametrize(("family", "counted"), [("roberta", True), ("bert", False)])
-def test_what_told_positions_are_worth_is_measured_where_the_class_counts_its_own(
+def test_a_note_measures_the_positions_of_a_class_that_counts_its_own(
     family: str, fixtures: Path, tmp_path: Path, *, counted: bool
 ) -> None:
     convert(fixtures / f"{family}_2_2_8_8.params", tmp_path / "out", family=family, heads=2)
     report = verify(fixtures / "traces" / f"{family}_2_2_8_8.safetensors", tmp_path / "out")
     assert report, report.headline
-    said = [note for note in report.notes if "torch is given the positions" in note]
-    assert len(said) == counted
-    for note in said:
+    notes = [note for note in report.notes if "torch is given the positions" in note]
+    assert len(notes) == counted
+    for note in notes:
         assert "the stock class does not count the padding id 1, and with one among the tokens max |d| is " in note
         assert float(note.rpartition(" ")[2]) > 1
 
 
-def test_the_notes_give_the_second_numbers(bort: Path, converted: Path) -> None:
+def test_the_notes_have_the_numbers_of_the_stock_class(bort: Path, converted: Path) -> None:
     report = verify(bort, converted)
-    stock, sharp, single = report.notes
+    stock, double, single = report.notes
     assert "torch is given 9.999999747378752e-06; with 1e-05, as config.json has it, max |d| is " in stock
     assert 1e-13 < float(stock.rsplit(" ", 1)[1]) < 1e-9
-    for note, dtype in ((sharp, "float64"), (single, "float32")):
+    for note, dtype in ((double, "float64"), (single, "float32")):
         assert note.startswith(
             f"{dtype}: the config has no place for the head's LayerNorm epsilon, 1e-12, which load_pr"
         )
@@ -126,7 +125,7 @@ def test_a_sample_of_every_layer_is_not_taken_for_a_whole_trace(bort: Path, copy
     assert report.headline.endswith("; first divergence; layer 2 and mlm_logits differ too (float64)")
 
 
-def test_the_layer_at_fault_stands_in_the_first_line(bort: Path, copy: Path) -> None:
+def test_the_first_line_names_the_layer_at_fault(bort: Path, copy: Path) -> None:
     spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
     report = verify(bort, copy)
     assert not report
@@ -157,7 +156,7 @@ def test_a_nan_names_the_layer(recorded: Path, copy: Path) -> None:
     assert "values of the target are not finite, the first at (batch 0, token 0, unit 0)" in report.headline
 
 
-def test_a_config_that_disagrees_is_told_first(bort: Path, copy: Path) -> None:
+def test_a_config_that_disagrees_comes_first(bort: Path, copy: Path) -> None:
     edit(copy / "config.json", num_attention_heads=8, layer_norm_eps=1e-12)
     report = verify(bort, copy)
     assert verdicts(report) == {"names and shapes": False, "bits": True, "behaviour": False}
@@ -168,11 +167,11 @@ def test_a_config_that_disagrees_is_told_first(bort: Path, copy: Path) -> None:
     assert report.runs
 
 
-def test_a_manifest_that_disagrees_is_told(recorded: Path, copy: Path) -> None:
+def test_a_manifest_that_disagrees_is_named(recorded: Path, copy: Path) -> None:
     manifest = json.loads((copy / "conversion.json").read_text())
     edit(copy / "conversion.json", hyperparameters={**manifest["hyperparameters"], "attention_heads": 8})
     report = verify(recorded, copy)
-    assert report.headline == "FAIL names and shapes: conversion.json: heads is 8, expected 4 by bort.params"
+    assert report.headline == "FAIL names and shapes: conversion.json: attention_heads is 8, expected 4 by bort.params"
 
 
 def test_a_config_of_another_size_is_not_run(recorded: Path, copy: Path) -> None:
@@ -222,24 +221,85 @@ def test_tolerances_can_be_given(recorded: Path, copy: Path) -> None:
     assert not verify(recorded, copy, atol=1e-9).checks[2].passed
 
 
-def test_a_trace_without_a_precision_is_told(bort: Path, converted: Path, tmp_path: Path) -> None:
+def test_a_trace_without_the_precision_is_refused(bort: Path, converted: Path, tmp_path: Path) -> None:
     record(bort, tmp_path / "t", family="bort", heads=4, dtype="float64")
     assert [run.dtype for run in verify(tmp_path / "t", converted).runs] == ["float64"]
-    with pytest.raises(ConvertError, match=r"t: the trace has float64, float32 was asked for. Choose with --dtype"):
+    with pytest.raises(OptionError, match="`dtype='float32'`: t: the trace has float64 alone. Choose that, or record"):
         verify(tmp_path / "t", converted, dtype="float32")
-    with pytest.raises(ConvertError, match="dtype is 'float16', expected float32, float64, both"):
-        verify(tmp_path / "t", converted, dtype="float16")
 
 
-def test_what_cannot_be_asked_is_refused(bort: Path, converted: Path, recorded: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float16"}, "`dtype='float16'`: expected float32, float64, both"),
+        ({"device": "tpu"}, "`device='tpu'`: expected cpu or cuda"),
+        ({"batch": 0}, "`batch=0`: expected at least 1"),
+        (
+            {"timeout": 5.0, "reference_options": ReferenceOptions(timeout=6.0)},
+            r"`timeout=5\.0`: stands in `reference_options` too",
+        ),
+    ],
+)
+def test_a_wrong_option_is_refused(bort: Path, converted: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message) as caught:
+        verify(bort, converted, **options)
+    assert caught.value.exit_code == 2
+    assert caught.value.option == next(iter(options))
+
+
+def test_options_of_the_reference_are_used_in_either_form(bort: Path, converted: Path, tmp_path: Path) -> None:
+    for options in (
+        {"mxnet_python": "/nowhere/python"},
+        {"reference_options": ReferenceOptions(mxnet_python="/nowhere/python")},
+    ):
+        with pytest.raises(BackendError, match="/nowhere/python: cannot be started"):
+            verify(bort, converted, **options)  # type: ignore[arg-type]
+        with pytest.raises(BackendError, match="/nowhere/python: cannot be started"):
+            record(bort, tmp_path / "t", family="bort", heads=4, **options)  # type: ignore[arg-type]
+
+
+def test_the_old_name_of_the_gluonnlp_version_stays_for_record(bort: Path, tmp_path: Path) -> None:
+    trace = record(bort, tmp_path / "t", family="bort", heads=4, dtype="float64", producer="0.9.1", sample=1)
+    assert trace.hyperparameters["embedding_layer_norm_eps"] == 1e-12
+    with pytest.raises(OptionError, match="`producer='0.8'`: is the old name of `gluonnlp_version`"):
+        record(bort, tmp_path / "u", family="bort", heads=4, producer="0.8", gluonnlp_version="0.8")
+
+
+def test_a_report_has_its_provenance(bort: Path, converted: Path, recorded: Path) -> None:
+    def sha256(path: Path) -> str:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    target = {f"out/{name}": sha256(converted / name) for name in ("model.safetensors", "conversion.json")}
+    report = verify(recorded, converted, dtype="float64", atol=0.5)
+    assert report.digests == {
+        "bort.trace": sha256(recorded),
+        "bort.params, recorded in the trace": sha256(bort),
+        **target,
+    }
+    assert report.call == f"bort_convert.verify({str(recorded)!r}, {str(converted)!r}, dtype='float64', atol=0.5)"
+    live = verify(bort, converted, dtype="float64")
+    assert live.digests == {"bort.params": sha256(bort), **target}
+
+
+def test_a_report_names_every_shard(recorded: Path, bort: Path, tmp_path: Path) -> None:
+    convert(bort, tmp_path / "out", family="bort", heads=4, max_shard_size="20KB")
+    shards = sorted(path.name for path in (tmp_path / "out").glob("*.safetensors"))
+    assert len(shards) > 1
+    report = verify(recorded, tmp_path / "out", dtype="float64")
+    assert list(report.digests)[2:] == [f"out/{name}" for name in (*shards, "conversion.json")]
+
+
+def test_an_option_that_does_not_go_with_the_files_is_refused(
+    bort: Path, converted: Path, recorded: Path, tmp_path: Path
+) -> None:
     (tmp_path / "text").write_text("")
-    with pytest.raises(ConvertError, match="a recorded trace brings its own inputs; leave --text out"):
+    with pytest.raises(OptionError, match="a recorded trace brings its own inputs; leave `text` out"):
         verify(recorded, converted, text=tmp_path / "text")
-    with pytest.raises(InputError, match=r"has no tokenizer.json; add it with `bort-convert tokenizer`, or leave"):
+    with pytest.raises(OptionError, match=r"has no tokenizer.json; add a tokenizer, or leave `text` out"):
         verify(bort, converted, text=tmp_path / "text")
-    with pytest.raises(InputError, match="layer 3 was asked for, the model has the layers 0 to 2"):
+    with pytest.raises(OptionError, match=r"`layers=\(0, 3\)`: the model has the layers 0 to 2, and no layer 3"):
         record(bort, tmp_path / "t", family="bort", heads=4, layers=(0, 3))
-    with pytest.raises(InputError, match="a sample of 0 positions was asked for"):
+    with pytest.raises(OptionError, match="`sample=0`: expected at least 1 position"):
         record(bort, tmp_path / "t", family="bort", heads=4, sample=0)
     with pytest.raises(FormatError, match="cannot be read: No such file or directory"):
         verify(tmp_path / "nowhere", converted)
@@ -248,7 +308,7 @@ def test_what_cannot_be_asked_is_refused(bort: Path, converted: Path, recorded: 
     assert not (tmp_path / "t").exists()
 
 
-def test_a_trace_and_a_checkpoint_are_told_apart(bort: Path, recorded: Path) -> None:
+def test_a_trace_is_recognised(bort: Path, recorded: Path) -> None:
     assert is_trace(recorded)
     assert not is_trace(bort)
 
@@ -261,30 +321,30 @@ def test_float16_sources_are_run_on_the_upcast_values(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_a_cast_is_right_against_values_rounded_alike_and_shows_against_others(
+def test_a_cast_passes_against_values_rounded_alike_and_fails_against_others(
     bort: Path, tmp_path: Path, dtype: str
 ) -> None:
     convert(bort, tmp_path / "out", family="bort", heads=4, dtype=dtype)
     report = verify(bort, tmp_path / "out")
     assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True}
     assert report.checks[1].detail.endswith(f"run backwards, equal to bort.params, as {dtype}")
-    told = f"conversion.json: the weights were cast to {dtype}"
-    assert f"{told}; GluonNLP ran on the values rounded in the same way" in report.notes
+    cast = f"conversion.json: the weights were cast to {dtype}"
+    assert f"{cast}; GluonNLP ran on the values rounded in the same way" in report.notes
     record(bort, tmp_path / "t", family="bort", heads=4)
     against_trace = verify(tmp_path / "t", tmp_path / "out")
     assert verdicts(against_trace) == {"names and shapes": True, "bits": True, "behaviour": False}
-    assert any(note.startswith(f"{told} and the trace's were not") for note in against_trace.notes)
+    assert any(note.startswith(f"{cast} and the trace's were not") for note in against_trace.notes)
 
 
 def test_importing_the_verifier_loads_neither_framework() -> None:
-    heavy = {"torch", "transformers", "mxnet", "matplotlib"}
+    heavy = {"torch", "transformers", "mxnet", "matplotlib", "jinja2"}
     code = f"import sys, bort_convert.verification; sys.exit(bool({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     code = code.replace("bort_convert.verification;", "bort_convert.verification.torch_run;")
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 1
 
 
-def test_a_missing_torch_is_told() -> None:
+def test_the_error_without_torch_says_what_to_install() -> None:
     code = "import sys; sys.modules['torch'] = None\nimport bort_convert.verification.torch_run"
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert "BackendError: this step needs torch and transformers" in done.stderr
@@ -296,8 +356,8 @@ def test_a_full_size_bort_agrees_within_its_time_and_memory(tmp_path: Path) -> N
     source = write_bort(tmp_path / "bort.params", FULL)
     convert(source, tmp_path / "out")
     code = (
-        "import sys\nfrom bort_convert.verify import verify\nfrom bort_convert.verification.report import to_json\n"
-        "sys.stdout.write(to_json(verify(sys.argv[1], sys.argv[2])))"
+        "import json, sys\nfrom bort_convert import verify\n"
+        "sys.stdout.write(json.dumps(verify(sys.argv[1], sys.argv[2]).to_dict()))"
     )
     before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
     done = subprocess.run([sys.executable, "-c", code, source, tmp_path / "out"], check=True, capture_output=True)
