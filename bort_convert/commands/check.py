@@ -114,7 +114,7 @@ def _tensor_problems(digests: dict[str, str], manifest: Manifest, *, has_source:
             yield f"{name}: has the sha256 {digests[name]}, expected {expected}"
     if not has_source and any(not tensor.sha256 for tensor in listed.values()):
         yield (
-            f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=FILE`"
+            f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`"
         )
 
 

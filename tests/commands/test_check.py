@@ -1,4 +1,4 @@
-"""A directory that is no longer as it was written: every single change is found, and named."""
+"""A changed directory: every single change is found and named."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from bort_convert.cli import main
 from bort_convert.commands.check import check
 from bort_convert.errors import FormatError
 from bort_convert.files.streams import FileRange, read_pieces
+from bort_convert.model_dir.read import read_manifest
 from bort_convert.params import open_params, save_params
+from bort_convert.safetensors import open_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +30,7 @@ def source(fixtures: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def written(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Converted into two shards; tests change copies of it."""
+    """Convert into two shards; tests change copies of the directory."""
     target = tmp_path_factory.mktemp("check") / "out"
     bort_convert.convert(source, target, family="bort", heads=3, max_shard_size="30KB")
     return target
@@ -46,9 +48,9 @@ def flip(path: Path, position: int, mask: int = 1) -> None:
 
 
 def test_an_untouched_directory_passes_with_and_without_its_source(out: Path, source: Path) -> None:
-    found = check(out)
-    assert (bool(found), found.files, found.problems) == (True, len(list(out.iterdir())), ())
-    assert found.tensors == len(bort_convert.convert(source, out, family="bort", heads=3, force=True).tensors)
+    outcome = check(out)
+    assert (bool(outcome), outcome.files, outcome.problems) == (True, len(list(out.iterdir())), ())
+    assert outcome.tensors == len(bort_convert.convert(source, out, family="bort", heads=3, force=True).tensors)
     assert check(out, source=source)
 
 
@@ -58,10 +60,10 @@ def test_a_flipped_byte_in_any_file_is_found_and_the_file_or_tensor_named(writte
         for position in {0, 7, 8, size // 3, size // 2, size - 1}:
             out = shutil.copytree(written, tmp_path / "out", dirs_exist_ok=True)
             flip(out / path.name, position)
-            found = check(out)
-            assert not found, (path.name, position)
-            names = (path.name, *bort_convert.model_dir.read.read_manifest(written).tensors)
-            assert any(name in found.problems[0] for name in names), (path.name, position, found.problems)
+            outcome = check(out)
+            assert not outcome, (path.name, position)
+            names = (path.name, *read_manifest(written).tensors)
+            assert any(name in outcome.problems[0] for name in names), (path.name, position, outcome.problems)
 
 
 def test_any_flipped_byte_of_the_manifest_is_found(out: Path) -> None:
@@ -69,20 +71,22 @@ def test_any_flipped_byte_of_the_manifest_is_found(out: Path) -> None:
     whole = path.read_bytes()
     for position in range(0, len(whole), 23):
         path.write_bytes(whole[:position] + bytes([whole[position] ^ 2]) + whole[position + 1 :])
-        found = check(out)
-        assert not found, position
-        assert found.problems[0].startswith("conversion.json: "), (position, found.problems[0])
+        outcome = check(out)
+        assert not outcome, position
+        assert outcome.problems[0].startswith("conversion.json: "), (position, outcome.problems[0])
 
 
-def test_a_flipped_byte_in_a_tensor_names_the_tensor_and_nothing_else(out: Path) -> None:
+def test_a_flipped_byte_in_a_tensor_names_this_tensor_only(out: Path) -> None:
     shard = min(out.glob("*.safetensors"))
     flip(shard, -1)
     (problem,) = check(out).problems
-    with bort_convert.safetensors.open_tensors(shard) as file:
+    with open_tensors(shard) as file:
         assert problem.startswith(f"{list(file)[-1]}: has the sha256 ")
 
 
-def test_what_the_system_copied_wrongly_is_found(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_that_the_system_copied_wrongly_are_found(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def miscopied(part: FileRange, target: int) -> None:
         for piece in read_pieces(part):
             os.write(target, bytes([piece[0] ^ 1]) + piece[1:])
@@ -95,8 +99,8 @@ def test_what_the_system_copied_wrongly_is_found(source: Path, tmp_path: Path, m
 
 def test_missing_and_extra_files_are_named_all_at_once(out: Path) -> None:
     shard = min(out.glob("*.safetensors"))
-    with bort_convert.safetensors.open_tensors(shard) as file:
-        lost = list(file)
+    with open_tensors(shard) as file:
+        missing = list(file)
     shard.unlink()
     (out / "config.json").unlink()
     (out / "notes.txt").write_text("mine")
@@ -106,26 +110,26 @@ def test_missing_and_extra_files_are_named_all_at_once(out: Path) -> None:
     assert "config.json: missing" in problems
     assert "notes.txt: was not there when the directory was written" in problems
     assert "folder: was not there when the directory was written" in problems
-    assert {f"{name}: missing" for name in lost} <= set(problems)
+    assert {f"{name}: missing" for name in missing} <= set(problems)
 
 
-def test_a_directory_without_a_manifest_fails_by_its_name(out: Path) -> None:
+def test_a_missing_manifest_is_named(out: Path) -> None:
     (out / "conversion.json").unlink()
     (problem,) = check(out).problems
     assert problem.startswith("conversion.json: ")
     assert "cannot be read" in problem
 
 
-def test_what_is_no_directory_is_no_failure_of_a_check(tmp_path: Path) -> None:
+def test_a_path_without_a_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="is no directory; expected one that was converted"):
         check(tmp_path / "nowhere")
 
 
-def test_without_digests_the_source_is_what_to_compare_with(source: Path, tmp_path: Path) -> None:
+def test_without_digests_the_source_is_needed(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     bort_convert.convert(source, out, family="bort", heads=3, checksums=False)
     (problem,) = check(out).problems
-    assert "no digests of tensors (--no-checksums); compare with the checkpoint: --source FILE" in problem
+    assert "no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`" in problem
     assert check(out, source=source)
     flip(out / "model.safetensors", -1)
     (problem,) = check(out, source=source).problems
@@ -141,7 +145,7 @@ def test_another_checkpoint_is_not_the_source(source: Path, out: Path, tmp_path:
     assert any("encoder.layer_norm.beta: 1 of 24 values come back with other bits" in line for line in problems)
 
 
-def test_the_command_says_it_and_ends_with_1(out: Path) -> None:
+def test_the_command_names_the_problems_and_exits_with_1(out: Path) -> None:
     passed = CliRunner().invoke(main, ["check", str(out)])
     assert (passed.exit_code, passed.stdout.strip()) == (
         0,

@@ -1,4 +1,4 @@
-"""The whole way from a `.params` file to a directory; what torch makes of it is in test_converted_models.py."""
+"""Conversions of whole files; test_converted_models.py loads their results in torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import bort_convert
 from bort_convert.cli.text import conversion_text
 from bort_convert.commands.convert import convert
-from bort_convert.errors import FormatError, MappingError, OutputError, VariantError
+from bort_convert.errors import FormatError, MappingError, OptionError, OutputError, VariantError
 from bort_convert.model_dir.manifest import Manifest
 from bort_convert.models import bert
 from bort_convert.models.registry import fit_source
@@ -38,7 +38,7 @@ def tensors_of(source: Path) -> dict[str, Array]:
 
 
 def rewritten(source: Path, target: Path, **changes: Array | None) -> Path:
-    """A copy of a checkpoint with tensors changed, added, or (None) left out; `__` in a keyword stands for a dot."""
+    """Copy a checkpoint with tensors changed, added, or (None) left out; `__` in a keyword stands for a dot."""
     tensors = tensors_of(source) | {name.replace("__", "."): array for name, array in changes.items()}
     save_params(target, {name: array for name, array in tensors.items() if array is not None})
     return target
@@ -48,7 +48,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_every_tensor_is_its_source_bit_for_bit_and_nothing_is_lost(full: Path, tmp_path: Path) -> None:
+def test_every_tensor_has_the_bits_of_its_source_and_no_tensor_is_lost(full: Path, tmp_path: Path) -> None:
     manifest = convert(full, tmp_path / "out", family="bort", heads=8)
     assert sorted(files(tmp_path / "out")) == ["README.md", "config.json", "conversion.json", "model.safetensors"]
     source = tensors_of(full)
@@ -68,7 +68,7 @@ def test_every_tensor_is_its_source_bit_for_bit_and_nothing_is_lost(full: Path, 
     assert manifest.parameters == sum(array.size for name, array in source.items() if name not in manifest.tied)
 
 
-def test_rows_of_padding_are_no_parameters_from_the_checkpoint(fixtures: Path, tmp_path: Path) -> None:
+def test_initialised_rows_do_not_count_as_parameters(fixtures: Path, tmp_path: Path) -> None:
     source = fixtures / "roberta_2_2_8_8.params"
     manifest = convert(source, tmp_path / "out", family="roberta", heads=2)
     counted = sum(array.size for name, array in tensors_of(source).items() if name not in manifest.tied)
@@ -76,7 +76,7 @@ def test_rows_of_padding_are_no_parameters_from_the_checkpoint(fixtures: Path, t
     assert Manifest.from_json((tmp_path / "out" / "conversion.json").read_text("utf-8")) == manifest
 
 
-def test_the_manifest_is_what_the_file_says(full: Path, tmp_path: Path) -> None:
+def test_the_manifest_is_saved_as_json(full: Path, tmp_path: Path) -> None:
     manifest = convert(full, tmp_path / "out", family="bort", heads=8)
     document = json.loads((tmp_path / "out" / "conversion.json").read_text("utf-8"))
     assert document == json.loads(json.dumps(manifest.to_dict()))
@@ -90,7 +90,7 @@ def test_the_manifest_is_what_the_file_says(full: Path, tmp_path: Path) -> None:
         "hidden_act": "gelu",
         "layer_norm_eps": 1e-05,
         "head_layer_norm_eps": 1e-12,
-        "heads": 8,
+        "attention_heads": 8,
     }
     assert document["tensors"]["bert.embeddings.token_type_embeddings.weight"]["why"] == "Bort has no segment embedding"
     assert document["tensors"]["cls.predictions.bias"]["sources"] == ["decoder.3.bias"]
@@ -102,10 +102,10 @@ def test_the_same_input_gives_the_same_bytes(full: Path, tmp_path: Path) -> None
     assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
-@pytest.mark.parametrize("spelling", ["-prefix", "-argaux", "-dedup"])
-def test_every_spelling_gives_the_same_weights(full: Path, tmp_path: Path, spelling: str) -> None:
+@pytest.mark.parametrize("scheme", ["-prefix", "-argaux", "-dedup"])
+def test_every_naming_scheme_gives_the_same_weights(full: Path, tmp_path: Path, scheme: str) -> None:
     convert(full, tmp_path / "one", family="bort", heads=8)
-    convert(full.with_name(f"{full.stem}{spelling}.params"), tmp_path / "two", family="bort", heads=8)
+    convert(full.with_name(f"{full.stem}{scheme}.params"), tmp_path / "two", family="bort", heads=8)
     assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
     assert files(tmp_path / "one")["config.json"] == files(tmp_path / "two")["config.json"]
 
@@ -116,7 +116,9 @@ def test_half_precision_stays_half_precision(full: Path, tmp_path: Path) -> None
         assert {array.dtype.name for array in target.values()} == {"float16"}
 
 
-def test_tied_tensors_that_differ_are_refused_with_where_and_how_much(full: Path, tmp_path: Path) -> None:
+def test_tied_tensors_that_differ_are_refused_with_number_and_place_of_the_differences(
+    full: Path, tmp_path: Path
+) -> None:
     matrix = tensors_of(full)["word_embed.0.weight"].copy()
     matrix[3, 5] = np.nextafter(matrix[3, 5], 9, dtype=np.float32)
     source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix)
@@ -128,7 +130,7 @@ def test_tied_tensors_that_differ_are_refused_with_where_and_how_much(full: Path
     assert not (tmp_path / "out").exists()
 
 
-def test_tied_tensors_may_hold_any_bits_as_long_as_they_are_the_same(full: Path, tmp_path: Path) -> None:
+def test_tied_tensors_may_hold_any_bits_if_they_are_equal(full: Path, tmp_path: Path) -> None:
     matrix = tensors_of(full)["word_embed.0.weight"].copy()
     matrix[0, :2] = np.nan, -0.0
     source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix, word_embed__0__weight=matrix)
@@ -142,12 +144,12 @@ def test_tied_tensors_may_hold_any_bits_as_long_as_they_are_the_same(full: Path,
         ({"extra": np.zeros(3, np.float32)}, "extra: found float32 (3,), no row of the table takes it"),
         (
             {"encoder__layer_norm__beta": np.zeros(9, np.float32)},
-            "axis 'units' is 9, expected 32 (units=32 from word_embed",
+            "axis 'hidden_size' is 9, expected 32 (hidden_size=32 from word_embed",
         ),
         ({"decoder__2__gamma": None, "decoder__2__beta": None}, "with 2 disagreements"),
     ],
 )
-def test_what_does_not_fit_is_refused_and_nothing_is_written(
+def test_a_file_that_does_not_fit_is_refused_and_nothing_is_written(
     full: Path, tmp_path: Path, changes: dict[str, Array | None], message: str
 ) -> None:
     source = rewritten(full, tmp_path / "x.params", **changes)
@@ -167,7 +169,7 @@ def test_other_models_are_refused_with_every_disagreement(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bert_without_its_next_sentence_head_has_no_class_to_go_to(fixtures: Path, tmp_path: Path) -> None:
+def test_a_bert_without_its_next_sentence_head_has_no_target_class(fixtures: Path, tmp_path: Path) -> None:
     source = rewritten(
         fixtures / "bert_tiny.params", tmp_path / "x.params", classifier__weight=None, classifier__bias=None
     )
@@ -178,24 +180,27 @@ def test_a_bert_without_its_next_sentence_head_has_no_class_to_go_to(fixtures: P
     assert [path.name for path in tmp_path.iterdir()] == ["x.params"]
 
 
-@pytest.mark.parametrize("given", ["vocab", "bpe_ranks", "tokenizer", "roberta_pairs", "lower_case"])
-def test_a_family_whose_tokenizer_cannot_be_made_gets_none_of_another_kind(
-    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+@pytest.mark.parametrize("option", ["vocab", "bpe_ranks", "tokenizer", "roberta_pairs", "lower_case"])
+def test_a_family_without_a_tokenizer_here_gets_none_of_another_kind(
+    fixtures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     monkeypatch.setattr(bert, "FAMILY", replace(bert.FAMILY, tokenizer=""))
-    tiny, words = fixtures / "bert_tiny.params", fixtures / "tiny.vocab"
-    with pytest.raises(VariantError, match=r"no tokenizer of BERT's kind can be made yet\. Leave --vocab"):
-        convert(tiny, tmp_path / "out", family="bert", heads=2, **{given: words})  # type: ignore[arg-type]
+    tiny, vocab = fixtures / "bert_tiny.params", fixtures / "tiny.vocab"
+    with pytest.raises(OptionError, match=r"no tokenizer of BERT's kind can be made yet\. Leave it out") as error:
+        convert(tiny, tmp_path / "out", family="bert", heads=2, **{option: vocab})  # type: ignore[arg-type]
+    assert (error.value.option, error.value.value) == (option, vocab)
     assert not (tmp_path / "out").exists()
     manifest = convert(tiny, tmp_path / "out", family="bert", heads=2)
     assert not manifest.tokenizer
     assert "tokenizer.json" not in manifest.files
+    with pytest.raises(OptionError, match="no tokenizer of BERT's kind"):
+        bort_convert.add_tokenizer(tmp_path / "out", vocab=vocab)
     with pytest.raises(VariantError, match="no tokenizer of BERT's kind"):
-        bort_convert.add_tokenizer(tmp_path / "out", vocab=words)
-    shown = conversion_text(manifest, tmp_path / "out")
-    assert "no tokenizer: bort_convert makes none for BERT yet" in shown
-    assert shown.endswith(f'transformers.AutoModelForPreTraining.from_pretrained("{tmp_path / "out"}")')
-    assert "It came without a tokenizer.\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
+        bort_convert.add_tokenizer(tmp_path / "out")
+    lines = conversion_text(manifest, tmp_path / "out")
+    assert "  no tokenizer: bort_convert makes none for BERT yet" in lines
+    assert lines[-1].endswith(f'transformers.AutoModelForPreTraining.from_pretrained("{tmp_path / "out"}")')
+    assert "The directory has no tokenizer.\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path) -> None:
@@ -204,7 +209,7 @@ def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path
         FormatError, match=r"tiny\.vocab cannot be used:\n  cls_token is None, expected one of the tokens"
     ):
         convert(tiny, out, family="bert", heads=2, vocab=fixtures / "tiny.vocab")
-    with pytest.raises(VariantError, match="--bpe-ranks says nothing of a WordPiece tokenizer, which this model has"):
+    with pytest.raises(OptionError, match=r"`bpe_ranks=.*: this model has a WordPiece tokenizer, which takes no such"):
         convert(
             tiny,
             out,
@@ -218,20 +223,20 @@ def test_a_bert_gets_no_tokenizer_of_another_kind(fixtures: Path, tmp_path: Path
     assert not out.exists()
     manifest = convert(tiny, out, family="bert", heads=2)
     assert (manifest.tokenizer, manifest.notes) == ({}, ())
-    shown = conversion_text(manifest, out)
-    assert f"no tokenizer: add one with bort-convert tokenizer {out} --vocab FILE\n" in shown
-    assert "Add one with `bort-convert tokenizer DIRECTORY --vocab FILE`" in (out / "README.md").read_text("utf-8")
+    lines = conversion_text(manifest, out)
+    assert f"  no tokenizer: add one with bort-convert tokenizer {out} --vocab FILE" in lines
+    assert 'Add one with `bort_convert.add_tokenizer(".", vocab=...)`' in (out / "README.md").read_text("utf-8")
 
 
 def test_an_unknown_family_is_refused(full: Path, tmp_path: Path) -> None:
-    with pytest.raises(VariantError, match="no family is called 'bart'; known are bert, bort, "):
-        convert(full, tmp_path / "out", family="bart")
+    with pytest.raises(OptionError, match="`family='bart'`: expected one of bert, bort, "):
+        convert(full, tmp_path / "out", family="bart")  # type: ignore[arg-type]
 
 
 def test_a_full_target_is_refused_before_anything_is_read(full: Path, tmp_path: Path) -> None:
     convert(full, tmp_path / "out", family="bort", heads=8)
     before = files(tmp_path / "out")
-    with pytest.raises(OutputError, match="Pass --force"):
+    with pytest.raises(OutputError, match=r"`force=True`"):
         convert(full, tmp_path / "out", family="bort", heads=8)
     assert files(tmp_path / "out") == before
     convert(full.with_name(f"{full.stem}-encoder.params"), tmp_path / "out", family="bort", heads=8, force=True)
@@ -249,18 +254,18 @@ def test_progress_counts_every_byte_once(full: Path, tmp_path: Path) -> None:
     assert len(seen) == len(manifest.tensors)
 
 
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_another_file_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.params").write_text("<html>404</html>")
     with pytest.raises(FormatError, match=r"x\.params"):
         convert(tmp_path / "x.params", tmp_path / "out")
 
 
-def test_the_public_names_are_there_and_documented() -> None:
+def test_every_public_name_is_documented() -> None:
     for name in bort_convert.__all__:
         assert getattr(bort_convert, name).__doc__, name
 
 
-def test_a_fit_reads_no_value(full: Path) -> None:
+def test_fitting_reads_no_values(full: Path) -> None:
     with open_params(full) as params:
         assert fit_source(params.specs, family="bort", heads=8).plan.dims["layers"] == 4
 
@@ -289,7 +294,7 @@ def test_every_real_checkpoint_of_another_family_is_refused(shared: Path, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_checksums_the_weights_are_the_same_and_nothing_is_hashed(full: Path, tmp_path: Path) -> None:
+def test_without_checksums_the_weights_are_the_same_and_unhashed(full: Path, tmp_path: Path) -> None:
     convert(full, tmp_path / "one", family="bort", heads=8)
     manifest = convert(full, tmp_path / "two", family="bort", heads=8, checksums=False)
     assert files(tmp_path / "one")["model.safetensors"] == files(tmp_path / "two")["model.safetensors"]
@@ -297,7 +302,7 @@ def test_without_checksums_the_weights_are_the_same_and_nothing_is_hashed(full: 
     assert "sha256" not in json.dumps(manifest.to_dict()["tensors"])
 
 
-def test_without_checksums_tied_tensors_are_compared_all_the_same(full: Path, tmp_path: Path) -> None:
+def test_without_checksums_tied_tensors_are_still_compared(full: Path, tmp_path: Path) -> None:
     matrix = tensors_of(full)["word_embed.0.weight"] + 1
     source = rewritten(full, tmp_path / "x.params", decoder__3__weight=matrix)
     with pytest.raises(MappingError, match="tensors that are written once are not equal"):
@@ -321,7 +326,7 @@ def test_an_archive_of_arrays_as_mxnet_2_writes_them_converts(full: Path, tmp_pa
     assert convert(tmp_path / "two.npz", tmp_path / "two", family="bort", heads=8).tensors == plain.tensors
 
 
-def test_a_checkpoint_in_the_target_is_not_thrown_away_even_with_force(full: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_in_the_target_is_not_deleted_even_with_force(full: Path, tmp_path: Path) -> None:
     source = tmp_path / "bort.params"
     source.write_bytes(full.read_bytes())
     with pytest.raises(OutputError, match="holds the source"):
@@ -329,6 +334,6 @@ def test_a_checkpoint_in_the_target_is_not_thrown_away_even_with_force(full: Pat
     assert source.read_bytes() == full.read_bytes()
 
 
-def test_a_dtype_that_is_no_floating_point_one_is_refused(full: Path, tmp_path: Path) -> None:
-    with pytest.raises(VariantError, match="dtype is 'int8', expected one of float16, bfloat16, float32, float64"):
-        convert(full, tmp_path / "out", family="bort", heads=8, dtype="int8")
+def test_a_dtype_without_a_fraction_is_refused(full: Path, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="`dtype='int8'`: expected one of float16, bfloat16, float32, float64"):
+        convert(full, tmp_path / "out", family="bort", heads=8, dtype="int8")  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""What was exported, in real GluonNLP on MXNet: it loads, nothing missing and nothing left over, and computes the same.
+"""Exported files in GluonNLP on MXNet: every parameter loads, and outputs are the same.
 
-Both from directories that were converted, and from those that transformers wrote and we never saw.
+The directories come from `convert`, or from transformers.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.mxnet
 
 SCRIPT = Path(__file__).parents[1] / "support" / "gluon_loading.py"
-SIZE = (4, 8, 24, 32, 120, 24)  # layers, heads, hidden, units, vocab, positions
+SIZE = (4, 8, 24, 32, 120, 24)  # layers, heads, intermediate_size, hidden_size, vocab_size, max_positions
 STYLES = ("structural", "prefix")
 KINDS = {"": "decoder", "-encoder": "encoder", "-classifier3": 3, "-regression": 1}
 
 
 def computed(folder: Path, jobs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Array]]:
-    """What GluonNLP computes with each checkpoint, by the job's name."""
+    """Run each checkpoint in GluonNLP; return its outputs by the job's name."""
     listed = [
         {"size": SIZE, "dropout": 0.1, "out": str(folder / f"{name}.npz"), **job, "path": str(job["path"])}
         for name, job in jobs.items()
@@ -40,14 +40,14 @@ def computed(folder: Path, jobs: dict[str, dict[str, Any]]) -> dict[str, dict[st
     command = [sys.executable, "-W", "ignore", str(SCRIPT), str(folder / "jobs.json")]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stderr
-    found = {}
+    outputs = {}
     for name in jobs:
-        with np.load(folder / f"{name}.npz") as outputs:
-            found[name] = dict(outputs)
-    return found
+        with np.load(folder / f"{name}.npz") as arrays:
+            outputs[name] = dict(arrays)
+    return outputs
 
 
-def test_gluonnlp_computes_the_same_bits_with_every_file_that_comes_back(fixtures: Path, tmp_path: Path) -> None:
+def test_gluonnlp_computes_the_same_bits_with_every_exported_file(fixtures: Path, tmp_path: Path) -> None:
     jobs: dict[str, dict[str, Any]] = {}
     for ending, kind in KINDS.items():
         source = fixtures / f"bort_4_8_24_32{ending}.params"
@@ -67,18 +67,18 @@ def test_gluonnlp_computes_the_same_bits_with_every_file_that_comes_back(fixture
                 assert found[names + ending][key].tobytes() == array.tobytes(), (names, ending, key)
 
 
-def stranger(kind: str, **options: Any) -> Any:  # noqa: ANN401 - transformers has no types
-    """A model of transformers that is a Bort by its shapes: random values, biases and norms too, and no token types."""
+def bort_by_transformers(kind: str, **options: Any) -> Any:  # noqa: ANN401 - transformers has no types
+    """Make a transformers model with the shapes of a Bort: all values random but the token types, which are zero."""
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
 
-    layers, heads, hidden, units, vocab, positions = SIZE
+    layers, heads, intermediate_size, hidden_size, vocab_size, positions = SIZE
     config = transformers.BertConfig(
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        intermediate_size=hidden,
-        hidden_size=units,
-        vocab_size=vocab,
+        intermediate_size=intermediate_size,
+        hidden_size=hidden_size,
+        vocab_size=vocab_size,
         max_position_embeddings=positions,
         type_vocab_size=1,
         layer_norm_eps=1e-5,
@@ -102,7 +102,7 @@ def tensors_of(folder: Path) -> dict[str, Array]:
 
 
 def valid(array: Array) -> Array:
-    """The rows of valid positions, (valid, units)."""
+    """Rows of valid positions, (valid, hidden_size)."""
     _, lengths, _ = inputs_of(SIZE[4])
     return array[np.arange(array.shape[1]) < lengths[:, None]]
 
@@ -117,8 +117,8 @@ def torch_run(model: Any) -> Any:  # noqa: ANN401 - transformers has no types
 
 
 @pytest.mark.torch
-def test_a_language_model_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp_path: Path) -> None:
-    model = stranger("BertForMaskedLM")
+def test_a_language_model_that_transformers_wrote_runs_in_gluonnlp(tmp_path: Path) -> None:
+    model = bort_by_transformers("BertForMaskedLM")
     model.save_pretrained(tmp_path / "whole")
     model.save_pretrained(tmp_path / "shards", max_shard_size="30KB")
     assert len(list((tmp_path / "shards").glob("*.safetensors"))) > 1
@@ -141,8 +141,8 @@ def test_a_language_model_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp
 
 
 @pytest.mark.torch
-def test_a_classifier_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp_path: Path) -> None:
-    model = stranger("BertForSequenceClassification", num_labels=3)
+def test_a_classifier_that_transformers_wrote_runs_in_gluonnlp(tmp_path: Path) -> None:
+    model = bort_by_transformers("BertForSequenceClassification", num_labels=3)
     model.save_pretrained(tmp_path / "out")
     jobs = {}
     for names in STYLES:
@@ -154,10 +154,10 @@ def test_a_classifier_of_transformers_that_we_never_saw_runs_in_gluonnlp(tmp_pat
 
 
 @pytest.mark.torch
-def test_a_model_in_bfloat16_is_read_by_mxnet_as_it_is(tmp_path: Path) -> None:
+def test_mxnet_reads_a_model_in_bfloat16(tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
-    model = stranger("BertForMaskedLM").to(torch.bfloat16)
+    model = bort_by_transformers("BertForMaskedLM").to(torch.bfloat16)
     model.save_pretrained(tmp_path / "half")
     model.float().save_pretrained(tmp_path / "whole")
     for folder in ("half", "whole"):
@@ -171,10 +171,10 @@ def test_a_model_in_bfloat16_is_read_by_mxnet_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.torch
-def test_a_fresh_model_of_transformers_has_a_token_type_that_no_bort_has(tmp_path: Path) -> None:
+def test_a_new_model_of_transformers_has_token_types_that_no_bort_has(tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
-    model = stranger("BertForMaskedLM")
+    model = bort_by_transformers("BertForMaskedLM")
     torch.nn.init.normal_(model.bert.embeddings.token_type_embeddings.weight)
     model.save_pretrained(tmp_path / "out")
     with pytest.raises(MappingError, match=r"token_type_embeddings.weight: .*Bort has no segment embedding"):
@@ -182,7 +182,7 @@ def test_a_fresh_model_of_transformers_has_a_token_type_that_no_bort_has(tmp_pat
 
 
 @pytest.mark.torch
-def test_an_output_matrix_that_transformers_has_untied_is_refused(tmp_path: Path) -> None:
-    stranger("BertForMaskedLM", tie_word_embeddings=False).save_pretrained(tmp_path / "out")
+def test_an_output_matrix_that_transformers_untied_is_refused(tmp_path: Path) -> None:
+    bort_by_transformers("BertForMaskedLM", tie_word_embeddings=False).save_pretrained(tmp_path / "out")
     with pytest.raises(MappingError, match="tie_word_embeddings is False, expected true"):
         export(tmp_path / "out", tmp_path / "back.params")

@@ -1,3 +1,5 @@
+"""The inspection of a checkpoint, and its JSON."""
+
 from __future__ import annotations
 
 import json
@@ -12,21 +14,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_a_bort_is_known_with_its_plan_and_its_tied_matrix_counts_once(fixtures: Path) -> None:
-    found = inspect(fixtures / "bort_4_8_24_32.params", family="bort", heads=8)
-    assert found.fit is not None
-    assert found.misfit is None
-    assert found.fit.architecture == "BertForMaskedLM"
-    dims = found.fit.plan.dims
-    vocab, units, hidden, positions, layers = (
+def test_a_bort_is_recognised_and_its_tied_matrix_counts_once(fixtures: Path) -> None:
+    inspection = inspect(fixtures / "bort_4_8_24_32.params", family="bort", heads=8)
+    assert inspection.fit is not None
+    assert inspection.misfit is None
+    assert inspection.fit.architecture == "BertForMaskedLM"
+    dims = inspection.fit.plan.dims
+    vocab, hidden, intermediate, positions, layers = (
         dims[key] for key in ("vocab_size", "hidden_size", "intermediate_size", "max_positions", "layers")
     )
-    layer = 4 * (units * units + units) + 2 * units * hidden + hidden + units + 4 * units
-    head = units * units + units + 2 * units + vocab
-    assert found.parameters == vocab * units + positions * units + 2 * units + layers * layer + head
+    layer = 4 * (hidden * hidden + hidden) + 2 * hidden * intermediate + intermediate + hidden + 4 * hidden
+    head = hidden * hidden + hidden + 2 * hidden + vocab
+    assert inspection.parameters == vocab * hidden + positions * hidden + 2 * hidden + layers * layer + head
 
 
-def test_what_is_missing_or_does_not_fit_is_said_and_the_arrays_are_there(fixtures: Path) -> None:
+def test_a_misfit_is_an_error_beside_the_arrays(fixtures: Path) -> None:
     unpublished = inspect(fixtures / "bort_4_8_24_32.params")
     assert isinstance(unpublished.misfit, VariantError)
     other = inspect(fixtures / "cnn_tiny.params")
@@ -36,14 +38,14 @@ def test_what_is_missing_or_does_not_fit_is_said_and_the_arrays_are_there(fixtur
 
 
 @pytest.mark.parametrize("name", ["bort_4_8_24_32.params", "cnn_tiny.params"])
-def test_json_holds_all_of_it(fixtures: Path, name: str) -> None:
-    found = inspect(fixtures / name, family="bort", heads=8)
-    document = json.loads(json.dumps(found.to_dict()))
-    assert len(document["arrays"]) == len(found.arrays)
-    assert (document["fit"] is None) == (found.fit is None)
-    if found.fit:
+def test_the_json_is_complete(fixtures: Path, name: str) -> None:
+    inspection = inspect(fixtures / name, family="bort", heads=8)
+    document = json.loads(json.dumps(inspection.to_dict()))
+    assert len(document["arrays"]) == len(inspection.arrays)
+    assert (document["fit"] is None) == (inspection.fit is None)
+    if inspection.fit:
         assert {target["name"] for step in document["fit"]["steps"] for target in step["targets"]} == {
-            spec.name for step in found.fit.plan.steps for spec in step.targets
+            spec.name for step in inspection.fit.plan.steps for spec in step.targets
         }
         assert document["fit"]["tied"] == {"decoder.3.weight": "word_embed.0.weight"}
 

@@ -1,6 +1,6 @@
-"""What transformers makes of a converted directory, whichever release: precision, shards, classes, the head's epsilon.
+"""Converted directories in transformers: precision, shards, classes, module overrides, labels.
 
-`make oldest` runs this with the oldest releases that the README promises.
+`make oldest` runs these tests with the oldest releases that the README promises.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def source(fixtures: Path) -> Path:
 
 
 def stock(out: Path) -> Any:  # noqa: ANN401 - transformers has no types
-    """The stock model in the dtype of its file."""
+    """Load the stock model in the dtype of its file."""
     import transformers  # noqa: PLC0415
 
-    known_as = "dtype" if tuple(map(int, transformers.__version__.split(".")[:2])) >= (4, 56) else "torch_dtype"
-    return transformers.AutoModelForMaskedLM.from_pretrained(out, **{known_as: "auto"})
+    keyword = "dtype" if tuple(map(int, transformers.__version__.split(".")[:2])) >= (4, 56) else "torch_dtype"
+    return transformers.AutoModelForMaskedLM.from_pretrained(out, **{keyword: "auto"})
 
 
 @pytest.mark.parametrize("limit", ["5GB", "30KB"])
 @pytest.mark.parametrize("dtype", [None, "float16", "bfloat16"])
-def test_every_tensor_is_the_checkpoints_in_the_dtype_that_was_asked_for(
+def test_every_tensor_is_the_checkpoints_in_the_requested_dtype(
     source: Path, dtype: str | None, limit: str, tmp_path: Path
 ) -> None:
     import torch  # noqa: PLC0415
@@ -54,7 +54,7 @@ def test_every_tensor_is_the_checkpoints_in_the_dtype_that_was_asked_for(
     assert compared == len(params) - 1, "the tied matrix is written once"
 
 
-def test_five_shards_are_the_whole_file_in_the_loaded_model(source: Path, tmp_path: Path) -> None:
+def test_shards_load_as_the_same_model_as_one_file(source: Path, tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
     bort_convert.convert(source, tmp_path / "whole", family="bort", heads=8)
@@ -66,7 +66,7 @@ def test_five_shards_are_the_whole_file_in_the_loaded_model(source: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("kind", "receiving"),
+    ("kind", "architecture"),
     [
         ("", "BertForMaskedLM"),
         ("-encoder", "BertModel"),
@@ -75,21 +75,21 @@ def test_five_shards_are_the_whole_file_in_the_loaded_model(source: Path, tmp_pa
     ],
 )
 def test_each_head_has_its_class_and_no_tensor_is_missing(
-    kind: str, receiving: str, source: Path, tmp_path: Path
+    kind: str, architecture: str, source: Path, tmp_path: Path
 ) -> None:
     import transformers  # noqa: PLC0415
 
     bort_convert.convert(source.with_name(f"{source.stem}{kind}.params"), tmp_path / "out", family="bort", heads=8)
-    options = {"add_pooling_layer": False} if receiving == "BertModel" else {}
-    loader = getattr(transformers, receiving)
-    _, found = loader.from_pretrained(tmp_path / "out", output_loading_info=True, **options)
-    assert not any(found[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    options = {"add_pooling_layer": False} if architecture == "BertModel" else {}
+    loader = getattr(transformers, architecture)
+    _, info = loader.from_pretrained(tmp_path / "out", output_loading_info=True, **options)
+    assert not any(info[key] for key in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     model = bort_convert.load_pretrained(tmp_path / "out")
-    assert type(model).__name__ == receiving
+    assert type(model).__name__ == architecture
     assert not model.training
 
 
-def test_the_head_has_its_own_epsilon_from_the_manifest(source: Path, tmp_path: Path) -> None:
+def test_the_heads_epsilon_comes_from_the_manifest(source: Path, tmp_path: Path) -> None:
     bort_convert.convert(source, tmp_path / "out", family="bort", heads=8)
     norms = bort_convert.load_pretrained(tmp_path / "out")
     assert norms.cls.predictions.transform.LayerNorm.eps == 1e-12
@@ -97,7 +97,7 @@ def test_the_head_has_its_own_epsilon_from_the_manifest(source: Path, tmp_path: 
     assert stock(tmp_path / "out").cls.predictions.transform.LayerNorm.eps == 1e-5
 
 
-def test_a_classifier_has_its_labels_and_what_it_does(source: Path, tmp_path: Path) -> None:
+def test_a_classifier_has_its_labels_and_its_problem_type(source: Path, tmp_path: Path) -> None:
     classifier = source.with_name(f"{source.stem}-classifier3.params")
     bort_convert.convert(classifier, tmp_path / "out", family="bort", heads=8, labels=["no", "maybe", "yes"])
     config = bort_convert.load_pretrained(tmp_path / "out").config

@@ -1,3 +1,5 @@
+"""The manifest as data and as text."""
+
 from __future__ import annotations
 
 import json
@@ -8,7 +10,7 @@ from bort_convert.errors import FormatError
 from bort_convert.model_dir.manifest import Manifest, SourceFile, TensorEntry
 
 
-def test_parameters_are_the_numbers_that_came_from_the_source() -> None:
+def test_parameters_are_the_values_that_came_from_the_source() -> None:
     tensors = {
         "b": TensorEntry(("x",), "copy", "float32", (2, 3), "00"),
         "a": TensorEntry((), "fill", "float32", (5,), "11", why="absent"),
@@ -23,7 +25,7 @@ def test_parameters_are_the_numbers_that_came_from_the_source() -> None:
     assert manifest.to_json().endswith("}\n")
 
 
-def test_a_manifest_reads_as_it_was_written() -> None:
+def test_a_manifest_is_read_as_it_was_written() -> None:
     initialised = TensorEntry((), "fill", "float32", (), "", "absent")
     tensors = {"a": TensorEntry(("x",), "copy", "float32", (2, 3), "00"), "b": initialised}
     manifest = Manifest(SourceFile("m.params", 9, "ff"), tensors, family="bort", notes=("one", "two"))

@@ -1,3 +1,5 @@
+"""The model card: its text, its front matter, and its snippets, which run."""
+
 from __future__ import annotations
 
 import subprocess
@@ -23,13 +25,13 @@ SMALL, HEADS = "bort_2_3_24_24", 3
 
 
 def python_of(card: str) -> str:
-    """The one snippet of a card."""
+    """Extract the only snippet of a card."""
     (snippet,) = [part.split("```")[0] for part in card.split("```python\n")[1:]]
     return snippet
 
 
 def printed_by_the_card(out: Path) -> str:
-    """What the snippet prints, run in the directory."""
+    """Run the snippet in the directory and return its output."""
     snippet = python_of((out / "README.md").read_text("utf-8"))
     command = [sys.executable, "-W", "error", "-c", snippet]
     process = subprocess.run(command, cwd=out, capture_output=True, text=True, check=False)
@@ -52,17 +54,18 @@ def plain() -> Manifest:
     )
 
 
-def test_the_card_says_what_it_is_where_it_came_from_and_how_it_was_made(plain: Manifest) -> None:
+def test_the_card_names_model_source_and_conversion(plain: Manifest) -> None:
     card = card_text(plain)
     for part in (
         "# BertForMaskedLM from `bort.params`\n\nA GluonNLP (MXNet) checkpoint, converted to PyTorch by bort_convert",
         "| family | bort, language model, a size that was not published |",
-        "| sizes | vocab 5, units 2 |",
+        "| sizes | vocab_size 5, hidden_size 2 |",
+        "| hyperparameters | head_layer_norm_eps 1e-12 |",
         "| parameters | 10 from the checkpoint |",
         "| dtype | float32 |",
         f"| file | `bort.params`, 1,234 bytes |\n| sha256 | `{'1' * 64}` |",
         f"| converted by | bort_convert {bort_convert.__version__} with heads=3 |",
-        "It was not verified when it was converted",
+        "The conversion was not verified.",
         "## Fine-tuning\n\nOrdinary fine-tuning of Bort is known to work badly",
         "## Licence",
         "@article{dewynter2020bort,",
@@ -70,10 +73,10 @@ def test_the_card_says_what_it_is_where_it_came_from_and_how_it_was_made(plain: 
         assert part in card
 
 
-def test_what_the_config_cannot_say_stands_on_the_card_where_the_model_has_it(plain: Manifest) -> None:
+def test_hyperparameters_without_a_config_key_are_on_the_card(plain: Manifest) -> None:
     tokenized = replace(plain, files={"tokenizer.json": "0" * 64})
-    said = "The config has no place for the head's LayerNorm epsilon 1e-12: the stock class computes something else"
-    assert said in card_text(tokenized)
+    note = "The config has no key for the head's LayerNorm epsilon 1e-12: the stock class computes something else"
+    assert note in card_text(tokenized)
     hyperparameters = {
         "hidden_act": "relu",
         "layer_norm_eps": 1e-5,
@@ -86,25 +89,25 @@ def test_what_the_config_cannot_say_stands_on_the_card_where_the_model_has_it(pl
     for architecture in ("BertModel", "BertForSequenceClassification"):
         card = card_text(replace(ernie, architecture=architecture))
         assert "for the embeddings' LayerNorm epsilon 1e-12: the st" in card
-    assert "no place for" not in card_text(replace(tokenized, hyperparameters={"layer_norm_eps": 1e-5}))
+    assert "no key for" not in card_text(replace(tokenized, hyperparameters={"layer_norm_eps": 1e-5}))
 
 
-def test_a_family_without_a_word_of_its_own_has_a_card_all_the_same(plain: Manifest) -> None:
+def test_a_family_without_notes_has_a_card(plain: Manifest) -> None:
     card = card_text(replace(plain, family="unheard-of"))
     assert "# BertForMaskedLM" in card
     assert "Fine-tuning" not in card
 
 
-def test_a_name_from_outside_cannot_leave_its_place_in_the_page(plain: Manifest) -> None:
+def test_a_name_from_outside_stays_inert_in_the_page(plain: Manifest) -> None:
     card = card_text(replace(plain, source=SourceFile("a`|<script>\n# b.params", 1), options={"labels": "x|<b>,\ny"}))
     assert "`a'\\|&lt;script>\\n# b.params`" in card
     assert "with labels=x\\|&lt;b>,\\ny |" in card
-    assert "not computed (`--no-checksums`)" in card
+    assert "not computed (`checksums=False`)" in card
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("kind", "task", "given"),
+    ("kind", "task", "options"),
     [
         ("", "fill-mask", {}),
         ("-encoder", "feature-extraction", {"license": "apache-2.0"}),
@@ -112,16 +115,16 @@ def test_a_name_from_outside_cannot_leave_its_place_in_the_page(plain: Manifest)
     ],
 )
 def test_the_hub_reads_the_front_matter(
-    kind: str, task: str, given: dict[str, str], fixtures: Path, tmp_path: Path
+    kind: str, task: str, options: dict[str, str], fixtures: Path, tmp_path: Path
 ) -> None:
     from huggingface_hub import ModelCard  # noqa: PLC0415 - comes with torch's extra
 
-    bort_convert.convert(fixtures / f"{SMALL}{kind}.params", tmp_path / "out", family="bort", heads=HEADS, **given)  # type: ignore[arg-type]
+    bort_convert.convert(fixtures / f"{SMALL}{kind}.params", tmp_path / "out", family="bort", heads=HEADS, **options)  # type: ignore[arg-type]
     data = ModelCard.load(tmp_path / "out" / "README.md").data
     assert data.to_dict() == {
         "library_name": "transformers",
         "pipeline_tag": task,
-        "license": given.get("license", "unknown"),
+        "license": options.get("license", "unknown"),
         "tags": ["bort", "gluonnlp", "mxnet", "bort_convert"],
     }
 
@@ -137,13 +140,11 @@ def test_the_hub_reads_the_front_matter(
         ("-regression", True, "'label': 'LABEL_0'"),
     ],
 )
-def test_the_snippet_runs_as_it_stands(
-    kind: str, printed: str, *, with_tokenizer: bool, fixtures: Path, tmp_path: Path
-) -> None:
-    words = {"vocab": fixtures / "tiny.vocab", "bpe_ranks": fixtures / "tiny_ranks.txt"} if with_tokenizer else {}
+def test_the_snippet_runs(kind: str, printed: str, *, with_tokenizer: bool, fixtures: Path, tmp_path: Path) -> None:
+    files = {"vocab": fixtures / "tiny.vocab", "bpe_ranks": fixtures / "tiny_ranks.txt"} if with_tokenizer else {}
     labels = ["no", "no, no", "not at all"] if kind == "-classifier3" else None
     source = fixtures / f"bort_4_8_24_32{kind}.params"
-    bort_convert.convert(source, tmp_path / "out", family="bort", heads=8, labels=labels, **words)  # type: ignore[arg-type]
+    bort_convert.convert(source, tmp_path / "out", family="bort", heads=8, labels=labels, **files)  # type: ignore[arg-type]
     assert printed in printed_by_the_card(tmp_path / "out")
 
 
@@ -152,19 +153,19 @@ def test_the_snippet_runs_as_it_stands(
     ("kind", "printed"),
     [("", "'token_str': "), ("-pooled", "torch.Size([2, "), ("-classifier3", "'label': "), ("-spans", "the answer: ")],
 )
-def test_a_berts_snippet_runs_as_it_stands(kind: str, printed: str, fixtures: Path, tmp_path: Path) -> None:
+def test_a_berts_snippet_runs(kind: str, printed: str, fixtures: Path, tmp_path: Path) -> None:
     source, vocab = fixtures / f"bert_2_2_8_8{kind}.params", fixtures / "tiny_bert.vocab"
     bort_convert.convert(source, tmp_path / "out", family="bert", heads=2, vocab=vocab)
     assert printed in printed_by_the_card(tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "| tokenizer from | `tiny_bert.vocab`, sha256" in card
-    note = "letters are lower-cased and lose their accents; no word in tiny_bert.vocab has a capital letter"
+    note = "text is lower-cased and loses its accents; no word in tiny_bert.vocab has a capital letter"
     assert f"| note | tokenizer: {note} |" in card
 
 
 @pytest.mark.torch
-def test_a_gpt2s_snippet_writes_a_text_as_it_stands(fixtures: Path, tmp_path: Path) -> None:
-    """The fixture has too few words for all bytes and too few places for a text: here it has more of both."""
+def test_a_gpt2s_snippet_writes_a_text(fixtures: Path, tmp_path: Path) -> None:
+    """The fixture has too few tokens for all bytes and too few positions for a text, so both are enlarged."""
     ranks, vocab = fixtures / "tiny_ranks.txt", tmp_path / "small.vocab"
     vocab.write_text(small_vocabulary(ranks), "utf-8")
     with open_params(fixtures / "gpt2_2_3_48_12.params") as params:
@@ -178,15 +179,15 @@ def test_a_gpt2s_snippet_writes_a_text_as_it_stands(fixtures: Path, tmp_path: Pa
 
 @pytest.mark.torch
 @pytest.mark.mxnet
-def test_a_proof_goes_into_the_card_and_the_manifest(fixtures: Path, tmp_path: Path) -> None:
+def test_the_outcome_of_a_verification_is_in_card_and_manifest(fixtures: Path, tmp_path: Path) -> None:
     source, out = fixtures / f"{SMALL}.params", tmp_path / "out"
-    manifest = bort_convert.convert(source, out, family="bort", heads=HEADS, verify=bort_convert.verify)
+    manifest = bort_convert.convert(source, out, family="bort", heads=HEADS, verify=True)
     card = (out / "README.md").read_text("utf-8")
     assert [run["dtype"] for run in manifest.parity["runs"]] == ["float32", "float64"]
     for run in manifest.parity["runs"]:
         assert 0 < run["max_abs"] < run["limit"]
-        told = f"| {run['dtype']}, nearest to its limit | {run['output']}: {run['max_abs']:.1e} of {run['limit']:.1e} |"
-        assert told in card
+        row = f"| {run['dtype']}, nearest to its limit | {run['output']}: {run['max_abs']:.1e} of {run['limit']:.1e} |"
+        assert row in card
     assert f"run backwards, equal to {source.name} |" in card
     assert "mxnet 1.9.1" in card
     assert bort_convert.check(out)
@@ -194,7 +195,7 @@ def test_a_proof_goes_into_the_card_and_the_manifest(fixtures: Path, tmp_path: P
 
 @pytest.mark.torch
 @pytest.mark.mxnet
-def test_without_a_proof_nothing_is_written(fixtures: Path, tmp_path: Path) -> None:
+def test_a_conversion_that_fails_verification_is_not_written(fixtures: Path, tmp_path: Path) -> None:
     strict = partial(bort_convert.verify, atol=0.0, rtol=0.0, dtype="float32")
     with pytest.raises(ParityError, match=r"FAIL .* first divergence.*\. Nothing was written"):
         bort_convert.convert(fixtures / f"{SMALL}.params", tmp_path / "out", family="bort", heads=HEADS, verify=strict)
