@@ -58,13 +58,13 @@ def test_gluonnlp_computes_the_same_bits_with_every_exported_file(fixtures: Path
             back = tmp_path / f"{names}{ending}.params"
             export(tmp_path / f"out{ending}", back, names=names)
             jobs[names + ending] = {"path": back, "names": names, **job}
-    found = computed(tmp_path, jobs)
+    outputs = computed(tmp_path, jobs)
     for ending in KINDS:
-        expected = found[f"source{ending}"]
+        expected = outputs[f"source{ending}"]
         assert expected
         for names in STYLES:
             for key, array in expected.items():
-                assert found[names + ending][key].tobytes() == array.tobytes(), (names, ending, key)
+                assert outputs[names + ending][key].tobytes() == array.tobytes(), (names, ending, key)
 
 
 def bort_by_transformers(kind: str, **options: Any) -> Any:  # noqa: ANN401 - transformers has no types
@@ -94,11 +94,11 @@ def bort_by_transformers(kind: str, **options: Any) -> Any:  # noqa: ANN401 - tr
 
 
 def tensors_of(folder: Path) -> dict[str, Array]:
-    found: dict[str, Array] = {}
+    tensors: dict[str, Array] = {}
     for path in folder.glob("*.safetensors"):
         with open_tensors(path) as file:
-            found |= {name: file[name] for name in file}
-    return found
+            tensors |= {name: file[name] for name in file}
+    return tensors
 
 
 def valid(array: Array) -> Array:
@@ -129,9 +129,9 @@ def test_a_language_model_that_transformers_wrote_runs_in_gluonnlp(tmp_path: Pat
             assert export(tmp_path / folder, back, names=names).hyperparameters["attention_heads"] == 8
             jobs[back.stem] = {"path": back, "names": names, "kind": "decoder"}
     states = torch_run(model).hidden_states
-    for found in computed(tmp_path, jobs).values():
+    for outputs in computed(tmp_path, jobs).values():
         for key, state in zip(["embeddings", *(f"layer{number}" for number in range(4))], states, strict=True):
-            assert np.abs(valid(found[key]) - valid(state.numpy())).max() < 1e-5, key
+            assert np.abs(valid(outputs[key]) - valid(state.numpy())).max() < 1e-5, key
     convert(tmp_path / "whole-structural.params", tmp_path / "again", family="bort", heads=8)
     written, again = tensors_of(tmp_path / "whole"), tensors_of(tmp_path / "again")
     assert {name: array.tobytes() for name, array in again.items()} == {
@@ -149,8 +149,8 @@ def test_a_classifier_that_transformers_wrote_runs_in_gluonnlp(tmp_path: Path) -
         export(tmp_path / "out", tmp_path / f"{names}.params", names=names)
         jobs[names] = {"path": tmp_path / f"{names}.params", "names": names, "kind": 3}
     logits = torch_run(model).logits.numpy()
-    for found in computed(tmp_path, jobs).values():
-        assert np.abs(found["output"] - logits).max() < 1e-5
+    for outputs in computed(tmp_path, jobs).values():
+        assert np.abs(outputs["output"] - logits).max() < 1e-5
 
 
 @pytest.mark.torch
@@ -166,8 +166,8 @@ def test_mxnet_reads_a_model_in_bfloat16(tmp_path: Path) -> None:
         name: {"path": tmp_path / f"{name}.params", "names": "structural", "kind": "decoder"}
         for name in ("half", "whole")
     }
-    found = computed(tmp_path, jobs)
-    assert all(found["half"][key].tobytes() == array.tobytes() for key, array in found["whole"].items())
+    outputs = computed(tmp_path, jobs)
+    assert all(outputs["half"][key].tobytes() == array.tobytes() for key, array in outputs["whole"].items())
 
 
 @pytest.mark.torch
