@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bort_convert.arguments import version_argument
 from bort_convert.errors import OptionError
 from bort_convert.files.atomic import new_file
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from bort_convert.arguments import FamilyName
     from bort_convert.mapping.fit import Fit
 
     PathLike = str | os.PathLike[str]
@@ -34,7 +36,7 @@ def record(
     layers: tuple[int, ...] | None = None,
     sample: int | None = None,
     attentions: bool = False,
-    family: str | None = None,
+    family: FamilyName | None = None,
     variant: str | None = None,
     heads: int | None = None,
     gluonnlp_version: str | None = None,
@@ -82,7 +84,7 @@ def record(
         mxnet_python=mxnet_python, gluonnlp=gluonnlp, timeout=timeout
     )
     dtypes = dtypes_of(dtype)
-    version = _one_version(gluonnlp_version, producer)
+    version = version_argument(gluonnlp_version, producer)
     fit = fit_checkpoint(source, family=family, variant=variant, heads=heads, gluonnlp_version=version)
     _check_selection(fit, layers, sample)
     with new_file(target, source=source, force=force) as partial_file:
@@ -94,13 +96,6 @@ def record(
         trace = sampled(replace(trace, provenance=provenance), layers=layers, sample=sample, seed=seed)
         save_trace(partial_file, trace)
     return trace
-
-
-def _one_version(gluonnlp_version: str | None, producer: str | None) -> str | None:
-    """The version of gluonnlp by its name of today or by the old one."""
-    if producer is not None and gluonnlp_version is not None:
-        raise OptionError("producer", producer, "is the old name of `gluonnlp_version`; give one of the two")
-    return gluonnlp_version if producer is None else producer
 
 
 def _check_selection(fit: Fit, layers: tuple[int, ...] | None, sample: int | None) -> None:
