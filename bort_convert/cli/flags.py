@@ -14,13 +14,15 @@ from bort_convert.errors import printable
 _ARGUMENT: Final = re.compile(r"`([a-z_]+)(?:=([^`]+))?`")
 _SOME_VALUE: Final = "..."
 """The library writes it for a value that the user has to fill in."""
+_POSITIONAL: Final = frozenset({"source", "target", "reference"})
+"""Arguments that have no flag: the user types the value alone."""
 
 
 def as_flags(message: str, ctx: click.Context) -> str:
     """The message with flags in place of the arguments between backquotes.
 
-    A name with a value, `name=value`, may be an option of any command; a bare `name` is one of this command. Other
-    names stay as they are.
+    A name with a value, `name=value`, may be an option of any command; a bare `name` is one of this command. A
+    positional argument becomes its value. Other names stay as they are.
     """
     own = _options(ctx.command)
     every: dict[str, click.Option] = {}
@@ -29,6 +31,8 @@ def as_flags(message: str, ctx: click.Context) -> str:
         name, value = match.groups()
         if name not in own and value is not None and not every:
             every.update(_options_of_all_commands(ctx))
+        if name in _POSITIONAL - own.keys() and value is not None:
+            return _typed(value)
         option = own.get(name) or every.get(name)
         if option is None or (value is None and name not in own):
             return match[0]
@@ -56,13 +60,13 @@ def _flag(option: click.Option, value: str | None) -> str:
     if option.is_flag:
         off = option.secondary_opts[0] if option.secondary_opts else f"no {flag}"
         return off if value == "False" else flag
-    return f"{flag} {_typed(option, value)}"
-
-
-def _typed(option: click.Option, value: str) -> str:
-    """A value as it is typed in a shell; a list's elements stand between commas."""
     if value == _SOME_VALUE:
-        return option.metavar or ("N" if isinstance(option.type, click.types.IntParamType) else "NAME")
+        return f"{flag} {option.metavar or ('N' if isinstance(option.type, click.types.IntParamType) else 'NAME')}"
+    return f"{flag} {_typed(value)}"
+
+
+def _typed(value: str) -> str:
+    """A value as it is typed in a shell; commas separate the elements of a list."""
     try:
         found = ast.literal_eval(value)
     except (ValueError, SyntaxError):

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bort_convert.cli.tables import TextTable
 from bort_convert.cli.text import auto_class, pairs
 from bort_convert.errors import printable
+from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from bort_convert.cli.tables import TextBlocks
     from bort_convert.commands.inspect import Inspection
     from bort_convert.mapping.family import Family
     from bort_convert.mapping.fit import Fit
+    from bort_convert.plain_table import TextBlocks
     from bort_convert.weights.statistics import Statistics
 
 FORMATS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}

@@ -11,12 +11,12 @@ import click
 
 from bort_convert.cli.command import print_json
 from bort_convert.cli.flags import as_flags
-from bort_convert.cli.tables import plain_text
+from bort_convert.plain_table import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bort_convert.cli.tables import TextBlocks, TextTable
+    from bort_convert.plain_table import TextBlocks, TextTable
 
 
 def show(document: Callable[[], object], text: Callable[[], TextBlocks], *, as_json: bool, quiet: bool) -> None:

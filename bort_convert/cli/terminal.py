@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from bort_convert.cli.tables import TextTable
+from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

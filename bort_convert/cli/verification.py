@@ -11,7 +11,7 @@ from bort_convert.cli.command import Command
 from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, QUIET, SOURCE, fit_options
 from bort_convert.cli.output import complain, progress_lines, show
 from bort_convert.errors import ParityError
-from bort_convert.verification.render import to_dict, to_text, write_report
+from bort_convert.verification.render import text_blocks, to_dict, write_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def verify(
         result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
     if report:
         write_report(result, report)
-    show(lambda: to_dict(result), lambda: [to_text(result)], as_json=as_json, quiet=quiet)
+    show(lambda: to_dict(result), lambda: text_blocks(result), as_json=as_json, quiet=quiet)
     if not result:
         if quiet or as_json:
             complain([result.headline])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import BackendError, OptionError
 from bort_convert.files.atomic import new_file
-from bort_convert.plain_table import aligned
+from bort_convert.plain_table import TextTable, plain_text
 from bort_convert.verification.compare import position_text
 from bort_convert.verification.headline import label
 from bort_convert.version import __version__
@@ -27,6 +27,8 @@ COLUMNS: Final = (
     *("output", "max |d|", "at", "mean |d|", "cosine", "floor mxnet", "floor torch", "limit", "passes at", "values"),
     "",
 )
+OPTIONAL_COLUMNS: Final = ("mean |d|", "cosine", "values", "floor torch", "floor mxnet", "passes at")
+"""Columns that a narrow terminal leaves out, the first one first."""
 EXPLANATION: Final = (
     "max |d| is the largest absolute difference, at valid positions, in float64. A floor is how far a framework's "
     "float32 is from its own float64. 'passes at' is the smallest absolute tolerance that passes."
@@ -40,17 +42,22 @@ _INK_SETTINGS: Final = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtic
 
 def to_text(report: Report) -> str:
     """The report as plain text: the verdict, the checks, a table for each precision, and notes."""
-    lines = [report.headline, ""]
-    width = max((len(check.name) for check in report.checks), default=0)
-    for check in report.checks:
-        first, *rest = check.detail.split("\n")
-        lines.append(f"{_verdict(passed=check.passed)}  {check.name:<{width}}  {first}")
-        lines += [" " * (width + 8) + line for line in rest]
+    return plain_text(text_blocks(report)) + "\n"
+
+
+def text_blocks(report: Report) -> list[str | TextTable]:
+    """The lines and tables of the report's text."""
+    checks = [
+        (*((_verdict(passed=check.passed), check.name) if number == 0 else ("", "")), line)
+        for check in report.checks
+        for number, line in enumerate(check.detail.split("\n"))
+    ]
+    blocks: list[str | TextTable] = [report.headline, ""]
+    blocks += [TextTable((), checks)] if checks else []
     for title, run in tables(report):
-        lines += ["", title, *aligned([COLUMNS, *(cells(layer) for layer in run.layers)])]
-    lines += ["", *report.notes] if report.notes else []
-    lines += ["", footer(report)]
-    return "\n".join(lines) + "\n"
+        blocks += ["", title, TextTable(COLUMNS, [cells(layer) for layer in run.layers], optional=OPTIONAL_COLUMNS)]
+    blocks += ["", *report.notes] if report.notes else []
+    return [*blocks, "", footer(report)]
 
 
 def to_dict(report: Report) -> dict[str, Any]:

@@ -54,6 +54,8 @@ def context(command: str) -> click.Context:
         ("check", "no digests (`checksums=False`)", "no digests (--no-checksums)"),
         ("check", "as `verify` and `convert` do", "as `verify` and `convert` do"),
         ("convert", "`mapped=False` and `units`", "`mapped=False` and `units`"),
+        ("extract", "`target='out/x.bin'`: expected", "out/x.bin: expected"),
+        ("check", "`source='x.params'`", "--source x.params"),
         ("convert", "no argument at all", "no argument at all"),
     ],
 )
@@ -98,7 +100,7 @@ def test_every_argument_in_a_message_is_an_option_of_some_command(path: str) -> 
 
 
 def test_what_python_alone_has_is_an_argument_of_the_reader_and_of_no_command() -> None:
-    assert PYTHON_ALONE <= inspect.signature(open_params).parameters.keys()
+    assert inspect.signature(open_params).parameters.keys() >= PYTHON_ALONE
 
 
 def test_both_rules_can_fail() -> None:

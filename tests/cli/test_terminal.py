@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bort_convert.cli.tables import TextTable, plain_text
 from bort_convert.cli.terminal import fold
+from bort_convert.plain_table import TextTable, plain_text
 
 if TYPE_CHECKING:
     from pathlib import Path
