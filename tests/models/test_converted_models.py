@@ -1,7 +1,7 @@
-"""Converted directories in stock transformers, against what the original code computed on MXNet.
+"""Converted directories in stock transformers, compared with outputs of the original code on MXNet.
 
-The `.npz` files hold its outputs; positions beyond a row's valid length are left out, because the frameworks differ
-there by design.
+The `.npz` files hold those outputs. Positions beyond a row's valid length are not compared, because the frameworks
+differ there by design.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ KEYS = ("missing_keys", "unexpected_keys", "mismatched_keys")
 
 @pytest.fixture(params=[*OURS, *(pytest.param(name, marks=pytest.mark.shared) for name in CORPUS)])
 def stem(request: pytest.FixtureRequest) -> Path:
-    """A checkpoint without its ending: of ours (MXNet 1.9.1), or of the original code's (MXNet 1.5.0)."""
+    """Path of a checkpoint without its suffix: ours (MXNet 1.9.1), or the original code's (MXNet 1.5.0)."""
     if request.param in OURS:
         return request.getfixturevalue("fixtures") / str(request.param)
     return request.getfixturevalue("shared") / "corpus" / "bort" / str(request.param)
 
 
 def read(stem: Path) -> tuple[dict[str, Array], int]:
-    """What the original framework computed, and the number of attention heads."""
+    """Outputs of the original framework, and the number of attention heads."""
     with np.load(stem.with_name(f"{stem.name}.npz")) as expected:
         return dict(expected), int(expected["config"][1])
 
 
-def convert_to(stem: Path, spelling: str, target: Path, heads: int) -> Path:
-    convert(stem.with_name(f"{stem.name}{spelling}.params"), target, family="bort", heads=heads)
+def convert_to(stem: Path, suffix: str, target: Path, heads: int) -> Path:
+    convert(stem.with_name(f"{stem.name}{suffix}.params"), target, family="bort", heads=heads)
     return target
 
 
 def load(kind: str, folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
-    """A model in eval mode from stock transformers, after a look at what it says of the keys."""
+    """Load a model in eval mode with stock transformers, and check the keys that it reports."""
     import transformers  # noqa: PLC0415
 
     model, info = getattr(transformers, kind).from_pretrained(folder, output_loading_info=True)
     unmet = {key: set(info[key]) for key in KEYS}
     if kind == "AutoModel":
-        # The bare class has no place for a head. Bort has no pooler: the class makes one up.
+        # The bare class has no place for a head, and initialises the pooler that Bort does not have.
         unmet["unexpected_keys"] = {key for key in unmet["unexpected_keys"] if not key.startswith("cls.predictions.")}
         unmet["missing_keys"] -= {"pooler.dense.weight", "pooler.dense.bias"}
     assert unmet == {key: set() for key in KEYS}
@@ -71,7 +71,7 @@ def run(model: Any, batch: dict[str, Array], **options: bool) -> Any:  # noqa: A
 
 
 def batches_of(expected: dict[str, Array]) -> list[dict[str, Array]]:
-    """Every batch that the file has."""
+    """Every batch in the file."""
     cases = [name.partition(".")[0] for name in expected if name.endswith(".input_ids")]
     assert len(cases) >= 3
     return [batch_of(expected, case) for case in cases]
@@ -89,10 +89,10 @@ def worst(actual: Any, expected: Array, valid_length: Array) -> float:  # noqa: 
     return float(difference.max())
 
 
-@pytest.mark.parametrize("spelling", ["", "-prefix", "-encoder"])
-def test_every_layer_is_the_original_codes(stem: Path, tmp_path: Path, spelling: str) -> None:
+@pytest.mark.parametrize("suffix", ["", "-prefix", "-encoder"])
+def test_every_layer_computes_what_the_original_code_computes(stem: Path, tmp_path: Path, suffix: str) -> None:
     expected, heads = read(stem)
-    model = load("AutoModel", convert_to(stem, spelling, tmp_path / "out", heads))
+    model = load("AutoModel", convert_to(stem, suffix, tmp_path / "out", heads))
     keys = ["embeddings", *(f"layer{number}" for number in range(expected["config"][0]))]
     for batch in batches_of(expected):
         states = run(model, batch, output_hidden_states=True).hidden_states
@@ -100,10 +100,10 @@ def test_every_layer_is_the_original_codes(stem: Path, tmp_path: Path, spelling:
             assert worst(state, batch[key], batch["valid_length"]) < 2e-5
 
 
-def test_masked_language_model_logits_are_the_original_codes(stem: Path, tmp_path: Path) -> None:
+def test_masked_language_model_logits_are_those_of_the_original_code(stem: Path, tmp_path: Path) -> None:
     expected, heads = read(stem)
     stock = load("AutoModelForMaskedLM", convert_to(stem, "", tmp_path / "out", heads))
-    # The head's own epsilon, which a stock config cannot say, explains what is left.
+    # The rest of the difference comes from the head's own epsilon, for which a stock config has no key.
     exact = load_pretrained(tmp_path / "out")
     for batch in batches_of(expected):
         rows = np.arange(len(batch["input_ids"]))[:, None]
@@ -113,14 +113,14 @@ def test_masked_language_model_logits_are_the_original_codes(stem: Path, tmp_pat
 
 
 @pytest.mark.parametrize("head", ["classifier3", "regression"])
-def test_classifier_logits_are_the_original_codes(stem: Path, tmp_path: Path, head: str) -> None:
+def test_classifier_logits_are_those_of_the_original_code(stem: Path, tmp_path: Path, head: str) -> None:
     expected, heads = read(stem)
     batch = batch_of(expected, "mixed")
     model = load("AutoModelForSequenceClassification", convert_to(stem, f"-{head}", tmp_path / "out", heads))
     assert np.abs(run(model, batch).logits.numpy() - expected[f"{head}.logits"]).max() < 1e-5
 
 
-def test_half_precision_weights_are_those_of_the_file(stem: Path, tmp_path: Path) -> None:
+def test_half_precision_weights_are_those_of_the_checkpoint(stem: Path, tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
     _, heads = read(stem)
@@ -132,7 +132,7 @@ def test_half_precision_weights_are_those_of_the_file(stem: Path, tmp_path: Path
 
 
 @pytest.mark.mxnet
-def test_half_precision_files_compute_what_gluonnlp_computes_on_their_values(stem: Path, tmp_path: Path) -> None:
+def test_half_precision_checkpoints_compute_what_gluonnlp_computes_on_their_values(stem: Path, tmp_path: Path) -> None:
     _, heads = read(stem)
     out = convert_to(stem, "-fp16", tmp_path / "half", heads)
     report = verify(stem.with_name(f"{stem.name}-fp16.params"), out)
@@ -142,7 +142,7 @@ def test_half_precision_files_compute_what_gluonnlp_computes_on_their_values(ste
 
 @pytest.mark.mxnet
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_rounded_weights_compute_what_gluonnlp_computes_on_values_rounded_alike(
+def test_a_cast_model_computes_what_gluonnlp_computes_on_rounded_values(
     dtype: str, fixtures: Path, tmp_path: Path
 ) -> None:
     source = fixtures / "bort_2_3_24_24.params"
@@ -157,7 +157,7 @@ def test_rounded_weights_compute_what_gluonnlp_computes_on_values_rounded_alike(
 
 
 @pytest.mark.slow
-def test_a_full_size_bort_loads_with_every_key_in_its_place(full_size: Path, tmp_path: Path) -> None:
+def test_a_full_size_bort_loads_with_every_tensor_in_its_place(full_size: Path, tmp_path: Path) -> None:
     manifest = convert(full_size, tmp_path / "out")
     assert manifest.variant == "bort_4_8_768_1024"
     assert manifest.parameters == 76_208_217
@@ -171,7 +171,7 @@ def test_a_full_size_bort_loads_with_every_key_in_its_place(full_size: Path, tmp
                 assert state[name].numpy().tobytes() == params[tensor.sources[0]].tobytes(), name
 
 
-def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_path: Path) -> None:
+def test_transformers_reads_and_writes_the_same_config(fixtures: Path, tmp_path: Path) -> None:
     import json  # noqa: PLC0415
 
     import transformers  # noqa: PLC0415
@@ -187,7 +187,7 @@ def test_the_config_is_what_transformers_reads_and_writes(fixtures: Path, tmp_pa
     assert {key: theirs[key] for key in ours} == ours
 
 
-def test_the_written_tensors_are_those_that_transformers_would_save(fixtures: Path, tmp_path: Path) -> None:
+def test_transformers_saves_the_same_tensors(fixtures: Path, tmp_path: Path) -> None:
     from safetensors import safe_open  # noqa: PLC0415
 
     convert(fixtures / "bort_4_8_24_32.params", tmp_path / "out", family="bort", heads=8)

@@ -1,8 +1,9 @@
-"""What holds for every family, whichever there are: a new file in `families/` is tested as soon as it is there."""
+"""Properties of every family: a new module in `models/` is tested as soon as it is there."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from family_forms import EVERY_FORM, fit_to, header_with
 
 from bort_convert.cli.text import auto_class
 from bort_convert.errors import MappingError
-from bort_convert.mapping.family import Family, Table
 from bort_convert.mapping.source_names import prefixed_names, structural_names
 from bort_convert.mapping.target_names import map_names
 from bort_convert.models.registry import families
+
+if TYPE_CHECKING:
+    from bort_convert.mapping.family import Family, Table
 
 
 @EVERY_FORM
@@ -34,21 +37,23 @@ def test_a_form_comes_back_bit_for_bit(family: Family, table: Table, groups: fro
     rng = np.random.default_rng(0)
     source = {name: rng.standard_normal(spec.shape, np.float32) for name, spec in header.items() if spec}
     source |= {alias: source[original] for alias, original in plan.aliases}
-    kept = replace(plan, steps=tuple(step for step in plan.steps if step.targets))
-    back = dict(kept.revert(dict(kept.forward(source))))
+    with_targets = replace(plan, steps=tuple(step for step in plan.steps if step.targets))
+    restored = dict(with_targets.revert(dict(with_targets.forward(source))))
     left_out = {name for step in plan.steps if not step.targets for name in step.sources}
-    assert set(back) | left_out == set(source)
-    assert all(np.array_equal(array, source[name]) for name, array in back.items())
+    assert set(restored) | left_out == set(source)
+    assert all(np.array_equal(array, source[name]) for name, array in restored.items())
 
 
 @EVERY_FORM
-def test_prefixed_names_are_read_as_they_are_written(family: Family, table: Table, groups: frozenset[str]) -> None:
+def test_prefixed_names_are_read_as_the_structural_names_that_they_stand_for(
+    family: Family, table: Table, groups: frozenset[str]
+) -> None:
     written = prefixed_names(header_with(table, groups), table.rows, family.name)
     assert structural_names(written.values(), table.rows) == (written, [])
 
 
 @EVERY_FORM
-def test_every_key_of_the_config_has_a_value(family: Family, table: Table, groups: frozenset[str]) -> None:
+def test_every_config_key_has_a_value(family: Family, table: Table, groups: frozenset[str]) -> None:
     config = fit_to(family, table, header=header_with(table, groups)).config
     assert {key.name for key in family.config} < set(config)
     assert None not in config.values()
@@ -56,31 +61,30 @@ def test_every_key_of_the_config_has_a_value(family: Family, table: Table, group
 
 @pytest.mark.torch
 @EVERY_FORM
-def test_the_auto_class_that_is_named_loads_the_receiving_class(
-    family: Family, table: Table, groups: frozenset[str]
-) -> None:
+def test_the_auto_class_loads_the_target_class(family: Family, table: Table, groups: frozenset[str]) -> None:
     import transformers  # noqa: PLC0415 - heavy, and marked
 
-    receiving = getattr(transformers, table.architecture(groups))
-    known = getattr(transformers, auto_class(receiving.__name__))._model_mapping[receiving.config_class]  # noqa: SLF001 - no other place says it
-    assert receiving in (known if isinstance(known, tuple) else (known,))
-    assert family.model_type == receiving.config_class.model_type
+    target_class = getattr(transformers, table.architecture(groups))
+    mapping = getattr(transformers, auto_class(target_class.__name__))._model_mapping  # noqa: SLF001 - in no other place
+    known = mapping[target_class.config_class]
+    assert target_class in (known if isinstance(known, tuple) else (known,))
+    assert family.model_type == target_class.config_class.model_type
 
 
 @pytest.mark.torch
 @EVERY_FORM
-def test_a_familys_second_names_are_what_transformers_ties(
+def test_the_aliases_of_a_family_are_those_that_transformers_ties(
     family: Family, table: Table, groups: frozenset[str]
 ) -> None:
     import transformers  # noqa: PLC0415 - heavy, and marked
 
-    receiving = getattr(transformers, table.architecture(groups))
-    tied = receiving._tied_weights_keys or {}  # noqa: SLF001 - no other place says it
+    target_class = getattr(transformers, table.architecture(groups))
+    tied = target_class._tied_weights_keys or {}  # noqa: SLF001 - in no other place
     names = dict.fromkeys([*tied.values(), *tied])
     assert map_names(names, family.base, family.aliases).aliases == tied
 
 
-def test_the_axes_that_the_rest_of_the_tool_asks_for_are_there() -> None:
+def test_every_family_has_the_axes_that_other_rooms_need() -> None:
     for family in families().values():
         for table in family.tables:
             assert {"vocab_size", "hidden_size", "layers"} <= set(

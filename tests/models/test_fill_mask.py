@@ -1,4 +1,4 @@
-"""The whole way: a checkpoint and a tokenizer of GluonNLP, converted, answer in transformers as they did on MXNet."""
+"""A checkpoint and its tokenizer, converted together: the answers in transformers are those of GluonNLP on MXNet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `--producer` changes: hyperparameters and rows of a family, and nothing that was not asked for."""
+"""Differences between gluonnlp versions: hyperparameters and rows of a family that `gluonnlp_version` changes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bort_convert.cli import main
 from bort_convert.commands.convert import convert
 from bort_convert.commands.export import export
 from bort_convert.commands.inspect import inspect
-from bort_convert.errors import VariantError
-from bort_convert.mapping.family import Family, module_overrides
+from bort_convert.errors import OptionError, VariantError
+from bort_convert.mapping.family import GLUONNLP_VERSIONS, Family, module_overrides
 from bort_convert.models import _encoder
 from bort_convert.models.registry import families
 from bort_convert.params import open_params
@@ -42,7 +42,7 @@ def arrays_of(path: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("gluonnlp_version", VERSIONS)
 @pytest.mark.parametrize("source", SOURCES, ids=lambda path: path.stem)
-def test_what_was_converted_for_a_release_comes_back_bit_for_bit(
+def test_a_conversion_for_any_version_comes_back_bit_for_bit(
     source: Path, gluonnlp_version: str, tmp_path: Path
 ) -> None:
     manifest = convert(
@@ -51,32 +51,32 @@ def test_what_was_converted_for_a_release_comes_back_bit_for_bit(
     assert manifest.options["gluonnlp_version"] == gluonnlp_version
     back = export(tmp_path / "out", tmp_path / "back.params")
     assert back.notes[0] == f"the arrays of {source.name}, bit for bit"
-    found, expected = arrays_of(tmp_path / "back.params"), arrays_of(source)
+    restored, expected = arrays_of(tmp_path / "back.params"), arrays_of(source)
     if source.stem.endswith("-later"):  # written with its structural names
-        assert sorted(set(found.values())) == sorted(set(expected.values()))
+        assert sorted(set(restored.values())) == sorted(set(expected.values()))
     else:
-        assert found == expected
+        assert restored == expected
 
 
-def test_the_biases_alone_are_read_in_another_order(tmp_path: Path) -> None:
+def test_version_0_9_changes_the_order_of_the_biases_alone(tmp_path: Path) -> None:
     source = FIXTURES / "bert_2_2_8_8.params"
-    found: list[dict[str, np.ndarray]] = []
+    converted: list[dict[str, np.ndarray]] = []
     for gluonnlp_version in (None, "0.9"):
         convert(source, tmp_path / f"{gluonnlp_version}", family="bert", heads=HEADS, gluonnlp_version=gluonnlp_version)
         with open_tensors(tmp_path / f"{gluonnlp_version}" / "model.safetensors") as file:
-            found.append({name: array.copy() for name, array in file.items()})
-    plain, read = found
+            converted.append({name: array.copy() for name, array in file.items()})
+    plain, reordered = converted
     part = "bert.encoder.layer.{}.attention.self.{}.bias"
     changed = {part.format(layer, kind) for layer in range(2) for kind in ("query", "key", "value")}
-    assert {name for name in plain if not np.array_equal(plain[name], read[name])} == changed
+    assert {name for name in plain if not np.array_equal(plain[name], reordered[name])} == changed
     whole = np.concatenate([plain[part.format(1, kind)] for kind in ("query", "key", "value")])  # (24,)
-    # Two heads of four units: the first head's query, key and value are the first twelve numbers.
-    assert read[part.format(1, "query")].tolist() == [*whole[0:4], *whole[12:16]]
-    assert read[part.format(1, "key")].tolist() == [*whole[4:8], *whole[16:20]]
-    assert read[part.format(1, "value")].tolist() == [*whole[8:12], *whole[20:24]]
+    # Two heads of head_dim 4: the first head's query, key and value are the first twelve numbers.
+    assert reordered[part.format(1, "query")].tolist() == [*whole[0:4], *whole[12:16]]
+    assert reordered[part.format(1, "key")].tolist() == [*whole[4:8], *whole[16:20]]
+    assert reordered[part.format(1, "value")].tolist() == [*whole[8:12], *whole[20:24]]
 
 
-def test_without_the_option_nothing_is_other_than_for_0_8(tmp_path: Path) -> None:
+def test_version_0_8_is_the_default(tmp_path: Path) -> None:
     for source in SOURCES:
         for gluonnlp_version in (None, "0.8.3"):
             convert(
@@ -107,15 +107,15 @@ def test_without_the_option_nothing_is_other_than_for_0_8(tmp_path: Path) -> Non
         ("gpt2", "0.9", {"hidden_act": "gelu_new"}),
     ],
 )
-def test_a_release_is_the_facts_in_which_it_differs(
+def test_a_version_has_the_hyperparameters_in_which_it_differs(
     family: str, gluonnlp_version: str, hyperparameters: dict[str, object]
 ) -> None:
-    known = families()[family]
-    constant = {name: known.hyperparameters[name] for name in ("hidden_act", "layer_norm_eps")}
-    assert known.for_version(gluonnlp_version).hyperparameters == {**constant, **hyperparameters}
+    default = families()[family]
+    constant = {name: default.hyperparameters[name] for name in ("hidden_act", "layer_norm_eps")}
+    assert default.for_version(gluonnlp_version).hyperparameters == {**constant, **hyperparameters}
 
 
-def test_what_the_config_cannot_say_is_what_differs_from_it() -> None:
+def test_module_overrides_are_those_that_differ_from_the_config() -> None:
     hyperparameters = {
         "hidden_act": "relu",
         "layer_norm_eps": 1e-5,
@@ -129,21 +129,22 @@ def test_what_the_config_cannot_say_is_what_differs_from_it() -> None:
     }
 
 
-def test_a_release_that_is_not_known_or_means_several_is_refused() -> None:
-    known = families()
-    for gluonnlp_version in ("0.1", "0.7", "1.0", "", "latest"):
-        with pytest.raises(VariantError, match=r"no release of gluonnlp is known as .*; expected one of 0\.8, 0\.9\.0"):
-            known["bert"].for_version(gluonnlp_version)
+def test_an_unknown_version_and_one_that_stands_for_several_are_refused() -> None:
+    for version in ("0.1", "0.7", "1.0", "", "latest"):
+        with pytest.raises(OptionError) as wrong:
+            families()["bert"].for_version(version)
+        assert str(wrong.value) == f"`gluonnlp_version={version!r}`: expected one of 0.8, 0.9.0, 0.9.1, 0.9.2, 0.10"
     with pytest.raises(VariantError) as caught:
-        known["roberta"].for_version("0.9")
+        families()["roberta"].for_version("0.9")
     assert str(caught.value) == (
-        "the releases 0.9.0, 0.9.1, 0.9.2 of gluonnlp do not all compute RoBERTa alike; expected one of them, not '0.9'"
+        "`gluonnlp_version='0.9'`: the versions 0.9.0, 0.9.1, 0.9.2 compute RoBERTa differently. Pass one of them"
     )
+    assert (caught.value.missing, caught.value.candidates) == (("gluonnlp_version",), ("0.9.0", "0.9.1", "0.9.2"))
 
 
-def test_a_family_states_any_fact_of_a_release_as_data() -> None:
+def test_a_family_states_any_hyperparameter_of_a_version_as_data() -> None:
     family = replace(families()["bert"], by_version={"0.8": {"hidden_act": "relu"}})
-    assert [family.for_version(release).hyperparameters["hidden_act"] for release in GLUONNLP_VERSIONS] == [
+    assert [family.for_version(version).hyperparameters["hidden_act"] for version in GLUONNLP_VERSIONS] == [
         "relu",
         *["gelu"] * 4,
     ]
@@ -151,31 +152,32 @@ def test_a_family_states_any_fact_of_a_release_as_data() -> None:
 
 
 @pytest.mark.parametrize("family", families().values(), ids=lambda family: family.name)
-def test_every_release_of_every_family_has_tables_without_a_name_twice(family: Family) -> None:
-    for release in GLUONNLP_VERSIONS:
-        trained = family.for_version(release)
+def test_every_version_of_every_family_has_tables_of_the_same_tensors_each_named_once(family: Family) -> None:
+    for version in GLUONNLP_VERSIONS:
+        trained = family.for_version(version)
         for before, table in zip(family.tables, trained.tables, strict=True):
-            names = [name for row in table.rows for name in (*(slot.name for slot in row.sources), *row.targets)]
+            names = [name for row in table.rows for name in (*(source.name for source in row.sources), *row.targets)]
             assert len(names) == len(set(names))
             assert sorted(names) == sorted(
-                name for row in before.rows for name in (*(slot.name for slot in row.sources), *row.targets)
+                name for row in before.rows for name in (*(source.name for source in row.sources), *row.targets)
             )
         scrambled = any(row.when == _encoder.SCRAMBLED for table in trained.tables for row in table.rows)
         assert scrambled == (trained.hyperparameters.get(_encoder.SCRAMBLED) is True)
 
 
-def test_inspect_and_the_command_line_say_what_a_release_means(tmp_path: Path) -> None:
+def test_inspect_and_the_command_line_show_the_effect_of_a_version(tmp_path: Path) -> None:
     source = FIXTURES / "roberta_2_2_8_8.params"
     found = inspect(source, family="roberta", heads=HEADS, gluonnlp_version="0.9.1")
     assert found.fit is not None
     assert found.fit.hyperparameters["embedding_layer_norm_eps"] == 1e-12
     misfit = inspect(source, family="roberta", heads=HEADS, gluonnlp_version="0.9").misfit
     assert isinstance(misfit, VariantError)
-    given = [str(source), str(tmp_path / "out"), "--family", "roberta", "--heads", "2", "--producer"]
-    shown = CliRunner().invoke(main, [*given, "0.9.2"]).stdout
+    arguments = [str(source), str(tmp_path / "out"), "--family", "roberta", "--heads", "2", "--gluonnlp-version"]
+    shown = CliRunner().invoke(main, [*arguments, "0.9.2"]).stdout
     assert "  trained by gluonnlp 0.9.2: as you said; nothing in the file can tell\n" in shown
-    shown = CliRunner().invoke(main, ["inspect", str(source), *given[2:], "0.9.2"]).stdout
+    shown = CliRunner().invoke(main, ["inspect", str(source), *arguments[2:], "0.9.2"]).stdout
     assert "scramble: gluonnlp 0.9 learned the three biases in another order" in shown
-    result = CliRunner().invoke(main, [*given, "0.9", "--force"])
+    result = CliRunner().invoke(main, [*arguments, "0.9", "--force"])
     assert result.exit_code == VariantError.exit_code
-    assert "expected one of them, not '0.9'" in result.stderr
+    assert "the versions 0.9.0, 0.9.1, 0.9.2 compute RoBERTa differently. Pass one of them" in result.stderr
+    assert CliRunner().invoke(main, [*arguments, "0.7", "--force"]).exit_code == OptionError.exit_code

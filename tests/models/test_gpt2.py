@@ -1,4 +1,4 @@
-"""GPT-2, which has another shape than all that GluonNLP's package holds: there, loaded, and back."""
+"""GPT-2, which differs from every model of GluonNLP's package: converted, loaded, and back."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bort_convert.cli.text import conversion_text
 from bort_convert.errors import BackendError, MappingError
 from bort_convert.mapping.fit import fit
 from bort_convert.mapping.source_names import prefixed_names, structural_names
+from bort_convert.model_dir.read import read_model_dir
 from bort_convert.models.gpt2 import LANGUAGE_MODEL
 from bort_convert.models.registry import families
 from bort_convert.params import save_params
@@ -38,8 +39,8 @@ POSITIONS = 12
 CAUSAL = np.tri(POSITIONS)[None, None]
 
 
-def converted(target: Path, spelling: str = "") -> Path:
-    convert(FIXTURE.with_name(f"{FIXTURE.stem}{spelling}.params"), target, heads=3)
+def converted(target: Path, suffix: str = "") -> Path:
+    convert(FIXTURE.with_name(f"{FIXTURE.stem}{suffix}.params"), target, heads=3)
     return target
 
 
@@ -54,13 +55,13 @@ def tensors_of(folder: Path) -> dict[str, Array]:
 
 
 def rewritten(folder: Path, tensors: dict[str, Array], **config: object) -> Path:
-    """A directory that we never saw, with these tensors and keys of the config; None takes a key away."""
+    """A directory without our manifest, with these tensors and config keys; None removes a key."""
     (folder / "model.safetensors").unlink()
     (folder / "conversion.json").unlink(missing_ok=True)
     save_tensors(folder / "model.safetensors", tensors, {"format": "pt"})
-    known = json.loads((folder / "config.json").read_text("utf-8")) | config
-    kept = {key: value for key, value in known.items() if value is not None}
-    (folder / "config.json").write_text(json.dumps(kept), "utf-8")
+    changed = json.loads((folder / "config.json").read_text("utf-8")) | config
+    without_none = {key: value for key, value in changed.items() if value is not None}
+    (folder / "config.json").write_text(json.dumps(without_none), "utf-8")
     return folder
 
 
@@ -77,27 +78,27 @@ def refusal(folder: Path) -> str:
     return problem
 
 
-# What it becomes
+# Conversion
 
 
 @pytest.mark.parametrize(
     ("variant", "sizes"), [("gpt2_117m", (12, 12, 768)), ("gpt2_345m", (24, 16, 1024))], ids=["117m", "345m"]
 )
 def test_the_config_is_the_published_one(variant: str, sizes: tuple[int, int, int]) -> None:
-    layers, heads, units = sizes
+    layers, heads, hidden_size = sizes
     header = header_of(
-        LANGUAGE_MODEL, {"vocab_size": 50257, "hidden_size": units, "max_positions": 1024, "layers": layers}
+        LANGUAGE_MODEL, {"vocab_size": 50257, "hidden_size": hidden_size, "max_positions": 1024, "layers": layers}
     )
     found = fit(header, families().values())
     assert (found.family.name, found.variant) == ("gpt2", variant)
-    # openai-community/gpt2 and gpt2-medium on the Hub, but for the dropouts, of which GluonNLP's scripts have none;
-    # what is not there is as in GPT2Config: four times as many inner units, no scaling but the usual one.
+    # openai-community/gpt2 and gpt2-medium on the Hub, but for the dropouts, of which GluonNLP's scripts have none; all
+    # other keys have GPT2Config's defaults: feed-forward layers of four times n_embd, the usual scaling.
     assert found.config == {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "vocab_size": 50257,
         "n_positions": 1024,
-        "n_embd": units,
+        "n_embd": hidden_size,
         "n_layer": layers,
         "n_head": heads,
         "activation_function": "gelu_new",
@@ -112,7 +113,7 @@ def test_the_config_is_the_published_one(variant: str, sizes: tuple[int, int, in
     }
 
 
-def test_matrices_are_the_other_way_round_and_all_else_is_as_it_was(tmp_path: Path) -> None:
+def test_matrices_are_transposed_and_all_else_is_copied(tmp_path: Path) -> None:
     found, expected = tensors_of(converted(tmp_path / "out")), source()
     for ours, theirs in {
         "_self_attention_layers.1._multi_head_qkv_proj": "transformer.h.1.attn.c_attn",
@@ -127,9 +128,9 @@ def test_matrices_are_the_other_way_round_and_all_else_is_as_it_was(tmp_path: Pa
     assert len(found) == len(expected) - 1
 
 
-@pytest.mark.parametrize("spelling", ["-prefix", "-dedup"])
-def test_every_spelling_gives_the_same_files(spelling: str, tmp_path: Path) -> None:
-    plain, other = converted(tmp_path / "plain"), converted(tmp_path / "other", spelling)
+@pytest.mark.parametrize("suffix", ["-prefix", "-dedup"])
+def test_every_naming_scheme_gives_the_same_files(suffix: str, tmp_path: Path) -> None:
+    plain, other = converted(tmp_path / "plain"), converted(tmp_path / "other", suffix)
     for name in ("model.safetensors", "config.json"):
         assert (plain / name).read_bytes() == (other / name).read_bytes()
 
@@ -139,7 +140,7 @@ def test_half_precision_stays_half_precision(tmp_path: Path) -> None:
     assert all(half[name].tobytes() == array.astype(np.float16).tobytes() for name, array in whole.items())
 
 
-def test_an_output_layer_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_an_output_layer_that_is_not_tied_is_refused(tmp_path: Path) -> None:
     tensors = source()
     tensors["_logits_proj.weight"][7, 3] += 1
     save_params(tmp_path / "untied.params", tensors)
@@ -148,28 +149,28 @@ def test_an_output_layer_of_its_own_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "shape"), [("_hidden_map.bias", (24,)), ("_out_map.weight", (12, 24))])
-def test_inner_units_that_are_not_four_times_as_many_are_refused(
+def test_a_feed_forward_layer_that_is_not_four_times_as_wide_is_refused(
     name: str, shape: tuple[int, ...], tmp_path: Path
 ) -> None:
     save_params(tmp_path / "thin.params", source() | {f"_ffn_layers.0.{name}": np.zeros(shape, np.float32)})
-    with pytest.raises(MappingError, match=r"axis '4\*units' is 24, expected 48 \(units=12 from _embed.weight\)"):
+    with pytest.raises(MappingError, match=r"axis '4\*hidden_size' is 24, expected 48 \(hidden_size=12 from _embed"):
         convert(tmp_path / "thin.params", tmp_path / "out", heads=3)
 
 
-def test_what_is_printed_says_how_to_load_it(tmp_path: Path) -> None:
-    text = conversion_text(convert(FIXTURE, tmp_path / "out", heads=3), Path("out"))
-    assert text.endswith('Load it with transformers.AutoModelForCausalLM.from_pretrained("out")')
+def test_the_printed_text_ends_with_the_call_that_loads_the_model(tmp_path: Path) -> None:
+    *_, last = conversion_text(convert(FIXTURE, tmp_path / "out", heads=3), Path("out"))
+    assert last == 'Load it with transformers.AutoModelForCausalLM.from_pretrained("out")'
 
 
-def test_prefixed_names_carry_the_last_layers_number_behind_the_last_layer() -> None:
+def test_the_final_norm_has_the_number_of_the_last_layer_in_its_prefixed_name() -> None:
     names = list(header_of(LANGUAGE_MODEL, {"vocab_size": 5, "hidden_size": 4, "max_positions": 3, "layers": 12}))
     written = prefixed_names(names, LANGUAGE_MODEL, "gpt2")
     assert written["_final_ln.gamma"] == "gpt2model0_final_ln11_gamma"
     assert written["_ffn_layers.10._out_map.bias"] == "gpt2model0_ffn10_dense1_bias"
     assert written.keys() == {*names} - {"_logits_proj.weight"}
     for prefix in ("gpt2model0_", "gpt2model31_", ""):
-        again = {name: each.replace("gpt2model0_", prefix) for name, each in written.items()}
-        assert structural_names(again.values(), LANGUAGE_MODEL) == (again, [])
+        other = {name: each.replace("gpt2model0_", prefix) for name, each in written.items()}
+        assert structural_names(other.values(), LANGUAGE_MODEL) == (other, [])
 
 
 # The way back
@@ -211,7 +212,7 @@ def test_a_directory_as_older_releases_wrote_it_comes_back(dtype: str, tmp_path:
         (HIDING, np.full(1, -1e9)),
     ],
 )
-def test_a_mask_that_hides_something_else_is_refused(name: str, values: Array, tmp_path: Path) -> None:
+def test_a_buffer_that_is_no_causal_mask_is_refused(name: str, values: Array, tmp_path: Path) -> None:
     tensors = tensors_of(converted(tmp_path / "out")) | {name.format(1): values.astype(np.float32)}
     problem = refusal(rewritten(tmp_path / "out", tensors))
     assert problem == (
@@ -220,7 +221,7 @@ def test_a_mask_that_hides_something_else_is_refused(name: str, values: Array, t
     )
 
 
-def test_an_output_matrix_that_was_trained_apart_does_not_go_back(tmp_path: Path) -> None:
+def test_an_output_matrix_that_was_trained_apart_is_not_exported(tmp_path: Path) -> None:
     tensors = tensors_of(converted(tmp_path / "out"))
     tensors[OUTPUT] = tensors[WORDS] + 1
     assert refusal(rewritten(tmp_path / "out", tensors)).startswith(f"{OUTPUT}: differs from {WORDS} in 480 of 480 val")
@@ -259,11 +260,11 @@ def test_a_directory_of_another_size_is_not_run(size: dict[str, int], tmp_path: 
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("spelling", ["", "-fp16"])
-def test_transformers_loads_it_whole_and_would_save_the_same(spelling: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["", "-fp16"])
+def test_transformers_loads_every_tensor_and_saves_the_same(suffix: str, tmp_path: Path) -> None:
     import transformers  # noqa: PLC0415
 
-    out = converted(tmp_path / "out", spelling)
+    out = converted(tmp_path / "out", suffix)
     model, info = transformers.AutoModelForCausalLM.from_pretrained(out, output_loading_info=True)
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert model.lm_head.weight is model.transformer.wte.weight
@@ -278,7 +279,7 @@ def test_transformers_loads_it_whole_and_would_save_the_same(spelling: str, tmp_
 
 
 @pytest.mark.torch
-def test_the_card_says_what_it_does_and_its_snippet_runs(tmp_path: Path) -> None:
+def test_the_model_card_names_the_task_and_its_snippet_runs(tmp_path: Path) -> None:
     card = (converted(tmp_path / "out") / "README.md").read_text("utf-8")
     assert "pipeline_tag: text-generation\n" in card
     assert "gluonnlp 0.8" in card
@@ -292,8 +293,8 @@ def test_the_card_says_what_it_does_and_its_snippet_runs(tmp_path: Path) -> None
 # In MXNet
 
 
-def stranger(folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
-    """A model of transformers that was saved and that we never saw: random values, biases and norms too."""
+def foreign_model(folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
+    """Save a model that transformers made: random values, biases and norms too."""
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
 
@@ -310,10 +311,10 @@ def stranger(folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
 
 @pytest.mark.torch
 @pytest.mark.mxnet
-def test_a_model_that_we_never_saw_runs_in_mxnet(tmp_path: Path) -> None:
+def test_a_model_that_transformers_made_runs_in_mxnet(tmp_path: Path) -> None:
     import torch  # noqa: PLC0415
 
-    model, jobs = stranger(tmp_path / "theirs"), []
+    model, jobs = foreign_model(tmp_path / "theirs"), []
     for names in ("structural", "prefix"):
         path = tmp_path / f"{names}.params"
         assert export(tmp_path / "theirs", path, names=names).hyperparameters["attention_heads"] == 3
@@ -338,19 +339,20 @@ def test_a_model_that_we_never_saw_runs_in_mxnet(tmp_path: Path) -> None:
 
 @pytest.mark.torch
 @pytest.mark.mxnet
-def test_the_exact_gelu_of_earlier_scripts_is_run_where_it_is_asked_for(tmp_path: Path) -> None:
-    out, found = converted(tmp_path / "out"), fit_checkpoint(FIXTURE, heads=3)
-    exact = replace(found, hyperparameters={**found.hyperparameters, "hidden_act": "gelu"})
-    inputs = default_inputs(found.plan.dims)
+def test_version_0_8_runs_the_exact_gelu(tmp_path: Path) -> None:
+    out, fitted = converted(tmp_path / "out"), fit_checkpoint(FIXTURE, heads=3)
+    exact = replace(fitted, hyperparameters={**fitted.hyperparameters, "hidden_act": "gelu"})
+    inputs = default_inputs(fitted.plan.dims)
     trace = run_reference(LiveReference(FIXTURE, exact), inputs, dtypes=("float64",))
-    judged = check_behaviour(trace, out, ("float64",), limits=Limits())
-    assert not judged.check.passed
+    result = check_behaviour(trace, read_model_dir(out), ("float64",), limits=Limits())
+    assert not result.check.passed
     convert(FIXTURE, tmp_path / "0.8", heads=3, gluonnlp_version="0.8")
-    assert check_behaviour(trace, tmp_path / "0.8", ("float64",), limits=Limits()).check.passed
+    exact_out = read_model_dir(tmp_path / "0.8")
+    assert check_behaviour(trace, exact_out, ("float64",), limits=Limits()).check.passed
     assert load_pretrained(tmp_path / "0.8").config.activation_function == "gelu"
     assert verify(FIXTURE, tmp_path / "0.8", dtype="float64")
     export(tmp_path / "0.8", tmp_path / "back.params")
     assert_is_the_fixture(tmp_path / "back.params")
-    wrong = replace(found, hyperparameters={**found.hyperparameters, "hidden_act": "relu"})
+    wrong = replace(fitted, hyperparameters={**fitted.hyperparameters, "hidden_act": "relu"})
     with pytest.raises(BackendError, match="cannot be run: hidden_act is 'relu', expected gelu or gelu_new"):
         run_reference(LiveReference(FIXTURE, wrong), inputs)

@@ -1,4 +1,4 @@
-"""A Bort that GluonNLP on MXNet really trained: what it learnt is still there after the conversion."""
+"""A Bort that GluonNLP trained on MXNet: it knows after the conversion what it learnt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SPECIAL = ["<s>", "<pad>", "</s>", "<unk>"]
 
 @dataclass(frozen=True)
 class Little:
-    """The folder with the checkpoint, and what is beside the weights."""
+    """The folder with the checkpoint, its tokenizer and its answers."""
 
     folder: Path
 
@@ -67,11 +67,11 @@ def little(fixtures: Path) -> Little:
 
 @pytest.fixture
 def scripts(fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module that reads the little Bort's tokenizer with GluonNLP."""
+    """The script that reads the little Bort's tokenizer with GluonNLP, as a module."""
     monkeypatch.syspath_prepend(fixtures)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # The scripts set it for mxnet: this takes it away again.
+        # The scripts set np.bool for mxnet; after the test it is removed.
         monkeypatch.setattr(np, "bool", bool, raising=False)
         yield importlib.import_module("ask_little_bort")
 
@@ -82,7 +82,7 @@ def softmax(logits: Array) -> Array:
 
 
 def scores_of(model: Any, answer: dict[str, Any]) -> Array:  # noqa: ANN401 - transformers has no types
-    """What a model gives each token for the mask of a prompt, (vocab,)."""
+    """Probability of each token for the mask of a prompt (vocab_size,)."""
     import torch  # noqa: PLC0415
 
     with torch.no_grad():
@@ -91,30 +91,29 @@ def scores_of(model: Any, answer: dict[str, Any]) -> Array:  # noqa: ANN401 - tr
 
 
 def assert_same_answer(scores: Array, answer: dict[str, Any]) -> None:
-    """The same tokens in the same order, with the same scores."""
+    """Compare the best tokens, their order and their scores."""
     best = scores.argsort()[::-1][: len(answer["top"])]
     assert best.tolist() == [entry["id"] for entry in answer["top"]], answer["prompt"]
     np.testing.assert_allclose(scores[best], [entry["score"] for entry in answer["top"]], rtol=0, atol=SCORES)
 
 
-def known(predictions: list[dict[str, Any]]) -> tuple[int, int]:
-    """How many expected words come first, and how many are among the best five."""
+def correct(predictions: list[dict[str, Any]]) -> tuple[int, int]:
+    """Number of expected words that come first, and that are among the best five."""
     words = [[entry["token"].replace("Ġ", "") for entry in answer["top"]] for answer in predictions]
-    wanted = [answer["expected"] for answer in predictions]
-    pairs = list(zip(words, wanted, strict=True))
-    return sum(found[0] == word for found, word in pairs), sum(word in found for found, word in pairs)
+    pairs = list(zip(words, [answer["expected"] for answer in predictions], strict=True))
+    return sum(best[0] == word for best, word in pairs), sum(word in best for best, word in pairs)
 
 
-def test_it_knows_the_words_that_a_reader_expects(little: Little) -> None:
+def test_it_predicts_the_words_that_a_reader_expects(little: Little) -> None:
     answers = little.predictions["answers"]
-    first, among = known(answers)
+    first, among_five = correct(answers)
     assert len(answers) == 8
     assert first >= 6
-    assert among == 8
+    assert among_five == 8
 
 
 @pytest.mark.torch
-def test_weights_that_were_never_trained_know_none_of_them(little: Little, tmp_path: Path) -> None:
+def test_random_weights_predict_none_of_them(little: Little, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     with open_params(little.weights) as params:
         random = {name: rng.normal(0, 0.02, array.shape).astype(array.dtype) for name, array in params.items()}
@@ -125,17 +124,17 @@ def test_weights_that_were_never_trained_know_none_of_them(little: Little, tmp_p
     for answer in little.predictions["answers"]:
         best = scores_of(model, answer).argsort()[::-1][:5]
         answers.append(answer | {"top": [{"token": tokens[number]} for number in best]})
-    assert known(answers)[1] <= 1
+    assert correct(answers)[1] <= 1
 
 
 @pytest.mark.mxnet
-def test_gluonnlp_on_mxnet_gives_the_answers_that_are_kept(little: Little, tmp_path: Path) -> None:
+def test_gluonnlp_on_mxnet_gives_the_recorded_answers(little: Little, tmp_path: Path) -> None:
     # In a process of its own, because this one may have loaded torch.
     script = little.folder.parent / "ask_little_bort.py"
     subprocess.run([sys.executable, "-W", "ignore", script, tmp_path], check=True, capture_output=True)
-    live, kept = read_json(tmp_path / "predictions.json"), little.predictions
-    assert live["heads"] == kept["heads"]
-    for one, other in zip(live["answers"], kept["answers"], strict=True):
+    live, recorded = read_json(tmp_path / "predictions.json"), little.predictions
+    assert live["heads"] == recorded["heads"]
+    for one, other in zip(live["answers"], recorded["answers"], strict=True):
         assert {key: one[key] for key in one if key != "top"} == {key: other[key] for key in other if key != "top"}
         assert [entry["token"] for entry in one["top"]] == [entry["token"] for entry in other["top"]]
         for first, second in zip(one["top"], other["top"], strict=True):
@@ -178,20 +177,20 @@ def test_the_vocabulary_has_a_token_for_each_row_of_the_embedding(little: Little
         assert {info.dtype for info in params.header.values()} == {"float32"}
 
 
-def test_the_vocabulary_is_laid_out_as_robertas_and_has_every_merge_and_byte(little: Little) -> None:
+def test_the_vocabulary_has_the_layout_of_roberta_with_every_merge_and_byte(little: Little) -> None:
     tokens, (version, *merges, last) = little.tokens, little.ranks
     assert tokens[:4] == SPECIAL
     assert tokens[-1] == "<mask>"
     assert version.startswith("#version")
     assert last == ""
-    pieces = tokens[4:-1]
-    letters = [piece for piece in pieces if len(piece) == 1]
-    assert len(letters) == 256
-    assert sorted(pieces) == sorted([*letters, *(merge.replace(" ", "") for merge in merges)])
+    ordinary = tokens[4:-1]
+    byte_characters = [token for token in ordinary if len(token) == 1]
+    assert len(byte_characters) == 256
+    assert sorted(ordinary) == sorted([*byte_characters, *(merge.replace(" ", "") for merge in merges)])
 
 
 @pytest.mark.mxnet
-def test_gluonnlp_cuts_the_book_into_known_tokens_and_joins_them_again(little: Little, scripts: Any) -> None:  # noqa: ANN401
+def test_gluonnlp_tokenizes_the_book_without_unknown_tokens_and_back(little: Little, scripts: Any) -> None:  # noqa: ANN401
     detokenizer = importlib.import_module("gluonnlp").data.GPT2BPEDetokenizer()
     vocab, encode = scripts.read_tokenizer(little.folder)
     text = (little.folder / "text.txt").read_text("utf-8")
@@ -215,7 +214,7 @@ def test_training_again_makes_the_same_vocabulary_and_ranks(little: Little, tmp_
     assert shown.startswith("step 2: loss 7.")
     for name in ("little_bort.vocab", "little_bort_ranks.txt"):
         assert (tmp_path / name).read_bytes() == (little.folder / name).read_bytes()
-    with open_params(little.weights) as kept, open_params(tmp_path / little.weights.name) as made:
-        assert {name: info.shape for name, info in kept.header.items()} == {
-            name: info.shape for name, info in made.header.items()
+    with open_params(little.weights) as recorded, open_params(tmp_path / little.weights.name) as trained:
+        assert {name: info.shape for name, info in recorded.header.items()} == {
+            name: info.shape for name, info in trained.header.items()
         }

@@ -1,6 +1,6 @@
-"""Weights that were trained, in a directory of transformers that was never converted: to GluonNLP, and back.
+"""Trained weights in a directory that transformers wrote: to GluonNLP and back.
 
-It is the encoder of all-MiniLM-L6-v2, a BERT of six layers. `make real-weights` fetches it.
+The model is the encoder of all-MiniLM-L6-v2, a BERT of six layers; `make real-weights` fetches it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 
 SCRIPT = Path(__file__).parents[1] / "support" / "gluon_bert.py"
-SIZE = (6, 12, 1536, 384, 30522, 512)  # layers, heads, hidden, units, vocab, positions
+SIZE = (6, 12, 1536, 384, 30522, 512)  # in the order of `Size` in fixtures/gluon_models.py
 COUNTER = "embeddings.position_ids"
-# GluonNLP and transformers, on the same weights and the same ids.
+# Largest difference between GluonNLP and transformers on the same weights and ids.
 LIMITS = {"float32": 1e-5, "float64": 1e-12}
 SENTENCES = (
     "The ferry leaves at six and comes back after dark.",
@@ -66,7 +66,7 @@ def back(real_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def out(back: Path) -> Path:
-    """What the checkpoint becomes."""
+    """The directory that the checkpoint becomes."""
     folder = back.with_name("out")
     done = CliRunner().invoke(main, [str(back), str(folder), "--family", "bert", "--heads", "12"])
     assert done.exit_code == 0, done.stderr
@@ -85,14 +85,14 @@ def model_of(folder: Path) -> Any:  # noqa: ANN401 - transformers has no types
 
 
 def batch_of(folder: Path) -> Any:  # noqa: ANN401
-    """The sentences as the package's own tokenizer reads them, padded."""
+    """The sentences, encoded by the directory's own tokenizer, padded."""
     from transformers import AutoTokenizer  # noqa: PLC0415
 
     return AutoTokenizer.from_pretrained(folder)(list(SENTENCES), padding=True, return_tensors="pt")
 
 
 def embeddings(folder: Path, batch: Any) -> Array:  # noqa: ANN401
-    """An embedding of each sentence (20, 384): the mean over its tokens, of length 1."""
+    """Embeddings of the sentences (20, 384): the mean over their tokens, of length 1."""
     import torch  # noqa: PLC0415
 
     with torch.inference_mode():
@@ -101,7 +101,7 @@ def embeddings(folder: Path, batch: Any) -> Array:  # noqa: ANN401
     return torch.nn.functional.normalize((states * mask).sum(1) / mask.sum(1), dim=1).numpy()  # type: ignore[no-any-return]
 
 
-def test_gluonnlp_computes_what_transformers_does(
+def test_gluonnlp_computes_what_transformers_computes(
     real_weights: Path,
     back: Path,
     tmp_path: Path,
@@ -133,26 +133,26 @@ def test_gluonnlp_computes_what_transformers_does(
 
 
 def test_every_tensor_comes_back_bit_for_bit(real_weights: Path, out: Path) -> None:
-    package, again = tensors_of(real_weights), tensors_of(out)
-    counter = package.pop(COUNTER)
+    theirs, ours = tensors_of(real_weights), tensors_of(out)
+    counter = theirs.pop(COUNTER)
     assert np.array_equal(counter, np.arange(SIZE[-1])[None])
-    assert again.keys() == package.keys()
-    assert len(again) == 103
-    for name, array in package.items():
-        assert (again[name].dtype, again[name].shape) == (array.dtype, array.shape), name
-        assert again[name].tobytes() == array.tobytes(), name
+    assert ours.keys() == theirs.keys()
+    assert len(ours) == 103
+    for name, array in theirs.items():
+        assert (ours[name].dtype, ours[name].shape) == (array.dtype, array.shape), name
+        assert ours[name].tobytes() == array.tobytes(), name
 
 
 def test_the_embeddings_of_sentences_are_the_same_numbers(real_weights: Path, out: Path) -> None:
     batch = batch_of(real_weights)
     expected = embeddings(real_weights, batch)
     assert np.array_equal(embeddings(out, batch), expected)
-    likeness = expected @ expected.T
-    assert likeness[0, 1] > likeness[0, 8] + 0.4, "they mean something"
+    similarity = expected @ expected.T
+    assert similarity[0, 1] > similarity[0, 8] + 0.4, "sentences of like meaning are close"
 
 
 @pytest.mark.parametrize("place", [0, 511])
-def test_a_counter_that_counts_otherwise_is_refused(real_weights: Path, tmp_path: Path, place: int) -> None:
+def test_a_counter_with_other_numbers_is_refused(real_weights: Path, tmp_path: Path, place: int) -> None:
     changed = tensors_of(real_weights)
     changed[COUNTER] = changed[COUNTER].copy()
     changed[COUNTER][0, place] += 1

@@ -1,4 +1,4 @@
-"""A classifier, converted with tokenizer and labels, gives in transformers the scores that GluonNLP gave on MXNet."""
+"""A classifier, converted with tokenizer and labels: its scores in transformers are those of GluonNLP on MXNet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def converted(kind: str, fixtures: Path, out: Path, **options: Any) -> tuple[Any
 
 
 def logits_of(source: Path, ids: list[int]) -> Array:
-    """What BortClassifier computes on MXNet in float32: (labels,)."""
+    """Logits of BortClassifier on MXNet in float32 (labels,)."""
     inputs = {"input_ids": np.array([ids]), "valid_length": np.array([len(ids)])}
     trace = run_reference(
         LiveReference(source, fit_checkpoint(source, family="bort", heads=HEADS)), inputs, dtypes=["float32"]

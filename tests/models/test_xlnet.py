@@ -1,4 +1,4 @@
-"""XLNet: heads from a shape, a constant that is made again, relative positions, and both ways through transformers."""
+"""XLNet: attention heads from a shape, a computed constant, relative positions, and both ways through transformers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from headers import Header, header_of, reshaped, without
 
 from bort_convert import convert, export, inspect, load_pretrained, open_params, save_params, verify
-from bort_convert.errors import MappingError, VariantError
+from bort_convert.errors import MappingError, OptionError
 from bort_convert.mapping.fit import fit
 from bort_convert.models import xlnet
 from bort_convert.models.registry import families
@@ -84,25 +84,22 @@ def test_the_config_of_xlnet_base_is_the_published_one() -> None:
     }
 
 
-def test_the_large_one_and_those_of_other_sizes_have_the_other_gelu() -> None:
+def test_the_large_one_and_unpublished_sizes_have_the_approximate_gelu() -> None:
     large = fit(checkpoint(**LARGE), families().values())
     assert (large.variant, large.config["ff_activation"]) == ("xlnet_cased_l24_h1024_a16", "gelu_new")
     assert fit(checkpoint(layers=3), families().values()).config["ff_activation"] == "gelu_new"
 
 
-def test_the_heads_are_those_of_the_shapes_and_none_have_to_be_given() -> None:
+def test_the_shapes_show_the_attention_heads() -> None:
     found = fit(checkpoint(layers=2), families().values())
-    assert (
-        found.plan.dims["attention_heads"],
-        found.hyperparameters.get("attention_heads"),
-        found.config["n_head"],
-    ) == (12, None, 12)
+    assert (found.plan.dims["attention_heads"], found.config["n_head"]) == (12, 12)
+    assert "attention_heads" not in found.hyperparameters
     assert fit(checkpoint(layers=2), families().values(), heads=12).hyperparameters == found.hyperparameters
-    with pytest.raises(VariantError, match="the tensors are of 12 attention heads; --heads 6 contradicts them"):
+    with pytest.raises(OptionError, match=r"`heads=6`: the shapes are those of 12 attention heads\. Leave `heads` out"):
         fit(checkpoint(layers=2), families().values(), heads=6)
 
 
-def test_heads_that_do_not_make_up_the_units_are_refused() -> None:
+def test_heads_times_head_dim_must_be_the_hidden_size() -> None:
     header = {name: spec for name, spec in checkpoint(layers=1).items() if spec}
     for name in ("query_key_bias", "query_emb_bias", "query_seg_bias"):
         header |= reshaped(header, f"{CELL}.{name}", (12, 32))
@@ -113,20 +110,20 @@ def test_heads_that_do_not_make_up_the_units_are_refused() -> None:
     assert f"{CELL}.proj_query.weight: an axis of 768 cannot be cut into 12 x 32, expected 384" in str(caught.value)
 
 
-def test_a_file_without_the_embedding_of_a_mask_gets_one_of_zeros(tmp_path: Path) -> None:
+def test_a_file_without_mask_embedding_gets_one_of_zeros(tmp_path: Path) -> None:
     found = fit(without(checkpoint(), "_net.mask_embed"), families().values())
     assert found.table.title == "language model, no mask"
     convert(FIXTURES / "xlnet_2_2_8_8-unmasked.params", tmp_path / "out")
     assert not tensors_of(tmp_path / "out")[MASK].any()
 
 
-def test_matrices_have_an_axis_of_heads_and_only_the_output_is_not_turned(tmp_path: Path) -> None:
+def test_matrices_get_an_axis_of_heads_and_all_but_the_output_are_transposed(tmp_path: Path) -> None:
     convert(TINY, tmp_path / "out")
-    made = tensors_of(tmp_path / "out")
+    written = tensors_of(tmp_path / "out")
     with open_params(TINY) as params:
         query, output = params[f"{CELL}.proj_query.weight"], params["_net.transformer_cells.0.proj.weight"]
-        assert np.array_equal(made["transformer.layer.0.rel_attn.q"], query.T.reshape(12, 2, 6))
-        assert np.array_equal(made["transformer.layer.0.rel_attn.o"], output.reshape(12, 2, 6))
+        assert np.array_equal(written["transformer.layer.0.rel_attn.q"], query.T.reshape(12, 2, 6))
+        assert np.array_equal(written["transformer.layer.0.rel_attn.o"], output.reshape(12, 2, 6))
 
 
 def test_the_frequencies_are_left_out_with_a_reason(tmp_path: Path) -> None:
@@ -145,7 +142,7 @@ def test_other_frequencies_are_refused_and_nothing_is_written(tmp_path: Path) ->
 
 @pytest.mark.mxnet
 @pytest.mark.torch
-def test_frequencies_of_another_mathematics_library_pass(tmp_path: Path) -> None:
+def test_frequencies_of_another_mathematics_library_are_accepted(tmp_path: Path) -> None:
     nearly = np.nextafter(frequencies(), np.float32(2))
     source = with_frequencies(tmp_path / "nearly.params", nearly)
     convert(source, tmp_path / "out")
@@ -155,7 +152,7 @@ def test_frequencies_of_another_mathematics_library_pass(tmp_path: Path) -> None
 
 @pytest.mark.mxnet
 @pytest.mark.torch
-def test_the_bits_show_a_source_with_other_frequencies(tmp_path: Path) -> None:
+def test_the_bits_check_finds_other_frequencies(tmp_path: Path) -> None:
     convert(SOURCE, tmp_path / "out")
     report = verify(with_frequencies(tmp_path / "other.params", frequencies() * 2), tmp_path / "out", dtype="float64")
     assert report.checks[1].detail.startswith(f"{FREQUENCIES}: it holds 2 at 0, expected 1, ")
@@ -199,8 +196,8 @@ def test_a_backbone_alone_is_loaded_as_one(tmp_path: Path) -> None:
     assert type(load_pretrained(tmp_path / "out")).__name__ == "XLNetModel"
 
 
-def stranger(folder: Path, **options: Any) -> Path:  # noqa: ANN401 - as transformers takes them
-    """An XLNet that transformers made and wrote: random values, biases and norms too."""
+def foreign_model(folder: Path, **options: Any) -> Path:  # noqa: ANN401 - as transformers takes them
+    """Save an XLNet that transformers made: random values, biases and norms too."""
     import torch  # noqa: PLC0415
     import transformers  # noqa: PLC0415
 
@@ -217,8 +214,8 @@ def stranger(folder: Path, **options: Any) -> Path:  # noqa: ANN401 - as transfo
 
 @pytest.mark.mxnet
 @pytest.mark.torch
-def test_what_transformers_wrote_is_exported_and_the_original_loads_and_computes_it(tmp_path: Path) -> None:
-    folder = stranger(tmp_path / "theirs")
+def test_a_model_that_transformers_made_is_exported_and_runs_in_mxnet(tmp_path: Path) -> None:
+    folder = foreign_model(tmp_path / "theirs")
     manifest = export(folder, tmp_path / "back.params")
     assert FREQUENCIES in manifest.tensors
     assert any("'language model, no mask'" in note for note in manifest.notes)
@@ -239,11 +236,11 @@ def test_what_transformers_wrote_is_exported_and_the_original_loads_and_computes
         ({"clamp_len": 4}, "clamp_len is 4, expected -1 by GluonNLP's XLNet"),
     ],
 )
-def test_what_gluonnlp_would_compute_otherwise_is_not_exported(
+def test_a_config_that_gluonnlp_has_no_model_for_is_not_exported(
     options: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(MappingError) as caught:
-        export(stranger(tmp_path / "theirs", **options), tmp_path / "back.params")
+        export(foreign_model(tmp_path / "theirs", **options), tmp_path / "back.params")
     assert message in str(caught.value)
 
 
