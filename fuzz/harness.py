@@ -1,4 +1,4 @@
-"""One target under atheris: `python fuzz/harness.py TARGET [libFuzzer's own arguments, or files to try again]`."""
+"""Fuzz one target with atheris: `python fuzz/harness.py TARGET [arguments of libFuzzer, or files to try again]`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ with atheris.instrument_imports(include=["bort_convert", "zipfile"]):
 
 
 def main() -> None:
-    """Fuzz the target that the first argument names; what is left of the arguments goes to libFuzzer."""
-    warnings.simplefilter("error")  # a warning on a user's screen is a fault, too
+    """Fuzz the target that the first argument names, and pass the other arguments to libFuzzer."""
+    warnings.simplefilter("error")  # a warning is a fault, too
     atheris.Setup([sys.argv[0], *sys.argv[2:]], TARGETS[sys.argv[1]])
     atheris.Fuzz()
 

@@ -1,7 +1,7 @@
-"""Fuzz every target for its share of the time, and say what came out: `make fuzz`, `make fuzz FUZZ_SECONDS=3600`.
+"""Fuzz every target for an equal time, and print the outcomes: `make fuzz`, `make fuzz FUZZ_SECONDS=3600`.
 
-What a target learns stays in build/fuzz/TARGET/corpus, and the next run goes on from there. Exit status 1 when an input
-was found that a target does not survive: an exception, a second's work that takes ten, or two gigabytes of memory.
+The corpus of a target stays in build/fuzz/TARGET/corpus, and the next run goes on from there. The exit status is 1 if
+an input is found that a target does not survive: an exception, more than ten seconds, or two gigabytes of memory.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ DONE = re.compile(r"^Done (\d+) runs in (\d+) second", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one target.
+    """Outcome of fuzzing one target.
 
     Attributes:
+        target: name of the target.
         executions: inputs tried.
-        coverage: edges reached, as libFuzzer's `cov:` has it.
-        features: libFuzzer's `ft:`, edges told apart by how often they are passed.
-        kept: inputs in the corpus, each of which reaches something that the others do not.
+        coverage: edges reached, libFuzzer's `cov:`.
+        features: edges reached, counted once for each range of passes, libFuzzer's `ft:`.
+        kept: inputs in the corpus, each of which reaches a feature that the others do not.
         findings: inputs that the target does not survive.
-        log: what the fuzzer said.
+        log: output of the fuzzer.
     """
 
     target: str
@@ -48,7 +49,7 @@ class Outcome:
 
 
 def main(seconds: int) -> int:
-    """Fuzz the targets one after the other, and print a line for each; 1 if there was a finding."""
+    """Fuzz one target after the other, and print a line for each; return 1 if there is a finding, else 0."""
     outcomes = []
     for target in TARGETS:
         sys.stdout.write(f"{target}: {seconds // len(TARGETS)} seconds\n")
@@ -66,26 +67,26 @@ def main(seconds: int) -> int:
 
 
 def fuzz(target: str, seconds: int) -> Outcome:
-    """Run one target in a process of its own.
+    """Fuzz one target in another process.
 
     Raises:
-        RuntimeError: the fuzzer ended for a reason of its own.
+        RuntimeError: the fuzzer failed without a finding.
     """
     folder = BUILD / target
-    corpus, started, log = folder / "corpus", folder / "seeds", folder / "log.txt"
-    for place in (corpus, started):
-        place.mkdir(parents=True, exist_ok=True)
+    corpus, seed_folder, log = folder / "corpus", folder / "seeds", folder / "log.txt"
+    for needed in (corpus, seed_folder):
+        needed.mkdir(parents=True, exist_ok=True)
     for name, data in seeds(target).items():
-        (started / name).write_bytes(data)
+        (seed_folder / name).write_bytes(data)
     before = _findings(folder)
-    harness = [sys.executable, str(HARNESS), target, str(corpus), str(started)]
+    harness = [sys.executable, str(HARNESS), target, str(corpus), str(seed_folder)]
     limits = [*LIMITS, f"-max_total_time={seconds}", f"-artifact_prefix={folder}/finding-"]
     with log.open("w") as file:
         status = subprocess.run([*harness, *limits], stdout=file, stderr=file, check=False).returncode  # noqa: S603 - our own script
     found = tuple(sorted(_findings(folder) - before))
     text = log.read_text(errors="replace")
     if not found and (status or not DONE.search(text)):
-        raise RuntimeError(f"{target}: the fuzzer ended with status {status}; its last words are in {log}")
+        raise RuntimeError(f"{target}: the fuzzer ended with status {status}; its output is in {log}")
     progress = [tuple(map(int, groups)) for groups in PROGRESS.findall(text)] or [(0, 0, 0, 0)]
     executions, coverage, features, kept = progress[-1]
     if done := DONE.search(text):

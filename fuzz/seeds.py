@@ -1,4 +1,4 @@
-"""What a fuzzer starts from: small files of every kind, made from fixtures, and from the corpus where it is there."""
+"""Seeds of the fuzzer: small files of every kind, made from the fixtures, and from the corpus if it is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from params_files import GOLDEN
-from targets import spell_header
+from targets import header_text
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.params import open_params
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from bort_convert.verification.trace import Trace
 
 ROOT = Path(__file__).parents[1]
-LARGEST = 16384  # bytes: a fuzzer gets nowhere with the values of a whole model
+LARGEST = 16384  # bytes of a seed: a fuzzer makes no progress on the values of a whole model
 
 
 def seeds(target: str) -> dict[str, bytes]:
-    """The seeds of a target, by a name that serves as a file name."""
+    """Give the seeds of a target by name; a name serves as a file name."""
     made = {"reader": _files, "names": _headers, "trace": _traces}[target]()
     return {name: data for name, data in made if len(data) <= LARGEST}
 
@@ -45,11 +45,11 @@ def _headers() -> Iterator[tuple[str, bytes]]:
                 name: TensorSpec(name, info.dtype, info.shape) if info.dtype else None
                 for name, info in file.header.items()
             }
-        yield path.stem, spell_header(header)
+        yield path.stem, header_text(header)
 
 
 def _traces() -> Iterator[tuple[str, bytes]]:
-    """A dtype at a time: sampled traces with one layer, as they are recorded, and whole ones of a head alone."""
+    """Give traces of one dtype each: sampled traces with one layer, and whole traces of a head alone."""
     for path in sorted((ROOT / "fixtures" / "traces").glob("*.safetensors")):
         trace = load_trace(path)
         whole = {name: array for name, array in trace.inputs.items() if name != "positions"}

@@ -1,7 +1,7 @@
-"""What is fuzzed: functions that take any bytes at all, and raise nothing unless they have found a fault.
+"""Targets of the fuzzer: functions that take any bytes, and raise only if they find a fault.
 
-A `ConvertError` is how the package refuses an input, so it is no fault; any other exception is one, and so is a result
-that contradicts itself. Nothing here needs the fuzzer, so `tests/test_fuzz.py` runs the same functions.
+The package refuses an input with a `ConvertError`, which is no fault. Any other exception is a fault, and so is a
+result that contradicts itself. `tests/test_fuzz.py` runs the same functions without the fuzzer.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
 
 Header = dict[str, TensorSpec | None]
 
-# How a header is spelled in bytes: "name US dtype US dims" for each array, RS between them. Names hold anything else.
+# A header as bytes: "name US dtype US dims" for each array, RS between them. Names hold any other character.
 RECORD, UNIT = "\x1e", "\x1f"
 NO_VALUE = "-"  # the dtype of a record without a value
-MOST_BYTES = 2**20  # of values: the reader has compared a real header with the bytes of its file
+MOST_BYTES = 2**20  # bytes of values: the reader has compared a real header with the bytes of its file
 
 
 def read_params(data: bytes) -> None:
-    """A `.params` file: opened strictly, then leniently, and every array read whole and in pieces."""
+    """Open a `.params` file, strictly and then leniently, and read every array, and every stored array."""
     path = _written(data)
     for lenient in (False, True):
         with suppress(ConvertError), open_params(path, allow_trailing=lenient, allow_duplicates=lenient) as file:
@@ -50,7 +50,7 @@ def read_params(data: bytes) -> None:
 
 
 def fit_names(data: bytes) -> None:
-    """A header with arbitrary names, dtypes and shapes, fitted to all families and each, with and without `--heads`."""
+    """Fit a header of any names, dtypes and shapes to all families and to each, with and without `heads`."""
     header = parse_header(data.decode("utf-8", "replace"))
     if sum(spec.nbytes for spec in header.values() if spec) > MOST_BYTES:
         return
@@ -61,7 +61,7 @@ def fit_names(data: bytes) -> None:
 
 
 def read_trace(data: bytes) -> None:
-    """A recorded trace: loaded, and made smaller as `verify --sample` does."""
+    """Load a recorded trace, and sample it as `verify` does."""
     with suppress(ConvertError):
         trace = load_trace(_written(data))
         valid = valid_positions(trace)
@@ -72,8 +72,8 @@ def read_trace(data: bytes) -> None:
 TARGETS: Mapping[str, Callable[[bytes], None]] = {"reader": read_params, "names": fit_names, "trace": read_trace}
 
 
-def spell_header(header: Mapping[str, TensorSpec | None]) -> bytes:
-    """The bytes that `fit_names` takes for a header."""
+def header_text(header: Mapping[str, TensorSpec | None]) -> bytes:
+    """Write a header as the bytes that `fit_names` takes."""
     fields = (
         (name, spec.dtype if spec else NO_VALUE, " ".join(map(str, spec.shape)) if spec else "")
         for name, spec in header.items()
@@ -82,7 +82,7 @@ def spell_header(header: Mapping[str, TensorSpec | None]) -> bytes:
 
 
 def parse_header(text: str) -> Header:
-    """The header that a text spells; what makes no sense in it becomes something that does."""
+    """Parse the header in a text; replace parts that make no sense by some that do."""
     header: Header = {}
     for part in text.split(RECORD):
         name, dtype, sizes, *_ = (*part.split(UNIT), "", "")
@@ -97,8 +97,7 @@ def _read_array(file: ParamsFile, info: TensorInfo) -> None:
         assert info.name not in file
         return
     with suppress(ConvertError):
-        pieces = file.pieces(info.name)
-        data = pieces["data"].tobytes()
+        data = file.pieces(info.name)["data"].tobytes()
         assert len(data) == info.nbytes
         if info.offset is not None:
             assert os.pread(file.fileno(), info.nbytes, info.offset) == data
@@ -107,10 +106,10 @@ def _read_array(file: ParamsFile, info: TensorInfo) -> None:
 
 
 def _check_fit(found: Fit, header: Header) -> None:
-    """Every source is taken once and every target made once, with the shape that its operation says."""
-    taken = [found.names[name] for step in found.plan.steps for name in step.sources]
-    taken += [found.names[alias] for alias, _ in found.plan.aliases]
-    assert sorted(taken) == sorted(header)
+    """Check that every source is used once and every target made once, with the shape that its operation infers."""
+    used = [found.names[name] for step in found.plan.steps for name in step.sources]
+    used += [found.names[alias] for alias, _ in found.plan.aliases]
+    assert sorted(used) == sorted(header)
     made = [spec.name for step in found.plan.steps for spec in step.targets]
     assert len(made) == len(set(made))
     for step in found.plan.steps:

@@ -1,6 +1,6 @@
-"""Cut anywhere, or with a header byte flipped, a file is refused or reads; nothing else, soon, and in little memory.
+"""A file cut anywhere, or with a header byte flipped, is refused or reads, soon and in little memory.
 
-What the fixtures cover many times over is taken in every eighth place; `make damage` takes every place.
+Of fixtures that are alike, all but one are damaged at every eighth byte; `make damage` damages them at every byte.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
 SCRIPT = Path(__file__).parent / "support" / "damage.py"
 EVERY_PLACE = os.environ.get("BORT_CONVERT_EVERY_PLACE") == "1"
 SECONDS, MB = 2, 100
-TIMEOUT = 1800  # of a busy machine's time, for what takes none of a processor's
+TIMEOUT = 1800  # seconds, on a busy machine, for a hang that takes no processor time
 
-# Other spellings, heads and sizes of what is taken whole; of 32 kB and less, each file is.
+# Fixtures that differ in names or heads from the one that is damaged everywhere. Those of 32 kB or less all are.
 ALIKE = {
     "bort_2_3_24_24-*.params": "bort_2_3_24_24-fp16.params",
     "bort_4_8_24_32-*.params": "bort_4_8_24_32-prefix.params",
@@ -46,7 +46,7 @@ WHOLE = sorted(
 
 
 def run(how: str, names: Sequence[str], every: int) -> list[dict[str, Any]]:
-    """What came of the files; coverage would see nothing new here, and takes its time."""
+    """Damage files in another process, without coverage, and give the outcomes of each."""
     paths = [str(FIXTURES / name) for name in names]
     command = [sys.executable, SCRIPT, how, str(every), *paths]
     process = subprocess.run(command, env=unmeasured(), check=True, stdout=subprocess.PIPE, timeout=TIMEOUT)
@@ -100,7 +100,7 @@ def test_a_damaged_file_of_any_kind_is_refused_or_reads(name: str, how: str, tmp
     judge(damage.damaged(path, how) | {"peak_mb": 0}, how, path.stat().st_size)
 
 
-def test_what_numpy_compresses_is_refused_or_reads(tmp_path: Path) -> None:
+def test_a_damaged_archive_that_numpy_compressed_is_refused_or_reads(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
     np.savez_compressed(path, a=np.arange(6.0).reshape(2, 3), b=np.asfortranarray(np.arange(6).reshape(2, 3)))
     for how in ("cuts", "flips"):
@@ -108,7 +108,9 @@ def test_what_numpy_compresses_is_refused_or_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", [ValueError("no"), MemoryError(), RecursionError()])
-def test_another_exception_is_told(fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_exception_is_an_outcome_of_its_own(
+    fault: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_path: Path) -> None:
         raise fault
 
@@ -122,7 +124,7 @@ def test_another_exception_is_told(fault: Exception, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no timer of processor time")
-def test_a_hang_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hang_is_an_outcome_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(_path: Path) -> None:
         while True:
             pass

@@ -1,4 +1,4 @@
-"""The fuzzer's targets without the fuzzer: they survive every seed and thousands of damaged ones, and can fail."""
+"""The targets of the fuzzer survive every seed and thousands of damaged seeds, and fail where there is a fault."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from bort_convert.verification.trace import Trace
 
 SEEDS = {target: list(seeds(target).values()) for target in targets.TARGETS}
-DAMAGED = {"reader": 3000, "names": 300, "trace": 2000}  # inputs; a header of a whole model takes its time
+DAMAGED = {"reader": 3000, "names": 300, "trace": 2000}  # inputs; fitting the header of a whole model is slow
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
 
 def damaged(data: bytes, random: Random) -> bytes:
-    """The same bytes with a few of them changed, taken out, doubled, or cut off at the end."""
+    """Change, delete or double a few bytes, or cut the end off."""
     changed = bytearray(data)
     for _ in range(random.randint(1, 4)):
         at, length = random.randrange(len(changed) + 1), random.randint(1, 8)
@@ -78,12 +78,12 @@ FIELDS = st.tuples(
 
 
 @given(fields=st.lists(FIELDS, min_size=1, unique_by=lambda field: field[0]))
-def test_a_header_is_spelled_so_that_it_reads_back(fields: list[tuple[str, str | None, tuple[int, ...]]]) -> None:
+def test_the_text_of_a_header_reads_back(fields: list[tuple[str, str | None, tuple[int, ...]]]) -> None:
     header = {name: TensorSpec(name, dtype, shape) if dtype else None for name, dtype, shape in fields}
-    assert targets.parse_header(targets.spell_header(header).decode()) == header
+    assert targets.parse_header(targets.header_text(header).decode()) == header
 
 
-def test_seeds_reach_what_they_are_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_seeds_reach_every_storage_head_and_architecture(monkeypatch: pytest.MonkeyPatch) -> None:
     read: set[str] = set()
     fitted: list[str] = []
     loaded: list[Trace] = []
@@ -139,7 +139,7 @@ def test_a_result_that_contradicts_itself_is_a_finding(monkeypatch: pytest.Monke
         targets.read_params(GOLDEN["v0"][0])
 
 
-# What libFuzzer prints, and what it leaves when an input ends the target.
+# Programs that print as libFuzzer does; the second leaves a file as it does when an input ends the target.
 QUIET = """
 import sys
 print("#2\tINITED cov: 5 ft: 6 corp: 1/1b exec/s: 0 rss: 40Mb")
@@ -163,7 +163,7 @@ def fuzzed(harness: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     return run.main(6)
 
 
-def test_a_run_without_a_finding_prints_what_was_tried(
+def test_a_run_without_a_finding_prints_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fuzzed(QUIET, tmp_path, monkeypatch) == 0
@@ -173,7 +173,7 @@ def test_a_run_without_a_finding_prints_what_was_tried(
     assert len(list((tmp_path / "build" / "reader" / "seeds").iterdir())) == len(SEEDS["reader"])
 
 
-def test_a_finding_fails_the_run_and_is_told_with_the_way_to_see_it_again(
+def test_a_finding_fails_the_run_and_is_printed_with_the_command_to_try_it_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fuzzed(LOUD, tmp_path, monkeypatch) == 1
@@ -184,5 +184,5 @@ def test_a_finding_fails_the_run_and_is_told_with_the_way_to_see_it_again(
 
 
 def test_a_fuzzer_that_does_not_run_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(RuntimeError, match="reader: the fuzzer ended with status 1; its last words are in "):
+    with pytest.raises(RuntimeError, match="reader: the fuzzer ended with status 1; its output is in "):
         fuzzed("import no_such_module", tmp_path, monkeypatch)

@@ -1,9 +1,9 @@
-"""Cuts and flips files in every place that a reader looks at, and says what the reader made of it.
+"""Cut files at every byte, or flip their header bytes, and read them.
 
-    python tests/damage.py cuts|flips EVERY FILE...
+    python tests/support/damage.py cuts|flips STEP FILE...
 
-A process of its own, so that its memory is what reading takes and a hang can be ended. EVERY takes each so-manieth
-place only. For each file it prints one JSON object; `test_cuts.py` judges them.
+This runs in another process, so that its memory is that of reading, and a hang can be ended. STEP 8 takes every eighth
+byte. The outcomes of each file are printed as one JSON object, which `test_cuts.py` judges.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from bort_convert.verification.trace_file import load_trace
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-SMALL = 32 * 1024  # up to here a file is cut at every byte
+SMALL = 32 * 1024  # bytes of a file that is cut at every byte
 LONGEST = 1000  # characters of a message
 HANG = 10  # seconds of processor time for one reading
-SEEDED = 1000  # places in a larger file that are no header
-MASKS = (0xFF, 0x01, 0x80, 0x20)  # of a tiny file each in every place, else one for each place, in turn
+SAMPLE = 1000  # bytes outside the headers at which a larger file is cut
+MASKS = (0xFF, 0x01, 0x80, 0x20)  # a tiny file is flipped by all of them at every byte, a larger one by each in turn
 TINY = 4096
 EXPECTED = {"read", "refused"}
 
 
 def read_params(path: Path) -> None:
-    """Everything that a user can get of a file."""
+    """Read everything that a user can get from a file."""
     with open_params(path) as params:
         for name in params:
             assert params[name].shape == params.header[name].shape
@@ -51,7 +51,7 @@ def reader_of(path: Path) -> Callable[[Path], object]:
 
 
 def header_bytes(path: Path) -> list[int]:
-    """The bytes of a file that are no values."""
+    """Give the positions of all bytes of a file that are no values."""
     values = set()
     if path.suffix == ".safetensors":
         with open_tensors(path) as tensors:
@@ -69,13 +69,13 @@ def cuts(path: Path) -> list[int]:
     size, headers = path.stat().st_size, header_bytes(path)
     if size <= SMALL:
         return list(range(size))
-    return sorted({*headers, *random.Random(size).sample(range(size), SEEDED)})  # noqa: S311 - no secret
+    return sorted({*headers, *random.Random(size).sample(range(size), SAMPLE)})  # noqa: S311 - no secret
 
 
 def peak_mb() -> float:
-    """The largest resident memory of this program, in 10**6 bytes, by Linux's count; 0 elsewhere.
+    """Give the peak resident memory of this program in 10**6 bytes, as Linux counts it; 0 elsewhere.
 
-    What `getrusage` counts starts with the memory of the process that started this one.
+    The count of `getrusage` begins with the memory of the process that started this one.
     """
     status = Path("/proc/self/status")
     lines = status.read_text("ascii").splitlines() if status.exists() else []
@@ -83,7 +83,7 @@ def peak_mb() -> float:
 
 
 def limit(seconds: float) -> None:
-    """Interrupt what takes more processor time than this from here on; 0 for no limit."""
+    """Interrupt this program after so many seconds of processor time; 0 for no limit."""
     if hasattr(signal, "setitimer"):
         signal.signal(signal.SIGPROF, interrupt)
         signal.setitimer(signal.ITIMER_PROF, seconds)
@@ -94,32 +94,32 @@ def interrupt(_number: int, _frame: object) -> None:
 
 
 def attempt(path: Path, read: Callable[[Path], object]) -> tuple[str, float]:
-    """What came of a reading: "read", "refused" or another exception; and the seconds of processor time."""
+    """Read a file; give "read", "refused" or another exception, and the seconds of processor time."""
     start = time.process_time()
     try:
         limit(HANG)
         read(path)
         outcome = "read"
     except ConvertError as error:
-        well_put = str(error).startswith(str(path)) and len(str(error)) < LONGEST
-        outcome = "refused" if well_put else f"badly put: {error}"
-    except Exception as error:  # noqa: BLE001 - that is what is looked for
+        good_message = str(error).startswith(str(path)) and len(str(error)) < LONGEST
+        outcome = "refused" if good_message else f"bad message: {error}"
+    except Exception as error:  # noqa: BLE001 - the exceptions to find
         outcome = f"{type(error).__name__}: {error}"
     finally:
         limit(0)
     return outcome, time.process_time() - start
 
 
-def cut(path: Path, places: Iterable[int]) -> Iterable[int]:
-    for size in sorted(places, reverse=True):
+def cut(path: Path, positions: Iterable[int]) -> Iterable[int]:
+    for size in sorted(positions, reverse=True):
         os.truncate(path, size)
         yield size
 
 
-def flipped(path: Path, places: Iterable[int]) -> Iterable[int]:
+def flipped(path: Path, positions: Iterable[int]) -> Iterable[int]:
     tiny = path.stat().st_size <= TINY
     with path.open("r+b", buffering=0) as file:
-        for number, at in enumerate(places):
+        for number, at in enumerate(positions):
             file.seek(at)
             (byte,) = file.read(1)
             for mask in MASKS if tiny else [MASKS[number % len(MASKS)]]:
@@ -128,12 +128,12 @@ def flipped(path: Path, places: Iterable[int]) -> Iterable[int]:
             os.pwrite(file.fileno(), bytes([byte]), at)
 
 
-def damaged(source: Path, how: str, every: int = 1) -> dict[str, Any]:
-    places = (cuts(source) if how == "cuts" else header_bytes(source))[::every]
+def damaged(source: Path, how: str, step: int = 1) -> dict[str, Any]:
+    positions = (cuts(source) if how == "cuts" else header_bytes(source))[::step]
     read, outcomes, slowest = reader_of(source), Counter[str](), 0.0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copy(source, folder))
-        for at in (cut if how == "cuts" else flipped)(copy, places):
+        for at in (cut if how == "cuts" else flipped)(copy, positions):
             outcome, seconds = attempt(copy, read)
             outcomes[outcome if outcome in EXPECTED else f"byte {at}: {outcome}"] += 1
             slowest = max(slowest, seconds)

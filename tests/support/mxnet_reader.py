@@ -1,12 +1,12 @@
-"""What real MXNet makes of files, told as JSON: a script of its own, as MXNet ends the process on some of them.
+"""Read files with real MXNet, and print the results as JSON; in another process, as some files end it.
 
     python mxnet_reader.py write FOLDER SEED COUNT    have MXNet write files: FOLDER/000.params, ...
     python mxnet_reader.py read < PATHS               one line of JSON for each path
 
-A line is `{"arrays": [[name, what], ...], "named": true}` where MXNet reads the file, `{"error": message}` where it
-refuses it, `{"died": status}` where its process ends. `what` maps "data", "indices" and "indptr" to dtype, shape and
-SHA-256, and "shape" to the shape of the whole. Files are read in a fork, so
-that one that ends the process costs another fork, and not another import.
+A line is `{"arrays": [[name, contents], ...], "named": true}` if MXNet reads the file, `{"error": message}` if it
+refuses it, and `{"died": status}` if its process ends. `contents` maps "data", "indices" and "indptr" to dtype, shape
+and SHA-256, and "shape" to the shape of the dense array. Files are read in a fork: after a file that ends the process,
+the next fork need not import MXNet again.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SECONDS, MEMORY = 20, 3 << 30  # what one file may take
-PIECES = {"default": ("data",), "row_sparse": ("data", "indices"), "csr": ("data", "indices", "indptr")}
+SECONDS, MEMORY = 20, 3 << 30  # limits of one file
+STORED = {"default": ("data",), "row_sparse": ("data", "indices"), "csr": ("data", "indices", "indptr")}
 DTYPES = ("float32", "float64", "float16", "uint8", "int32", "int8", "int64", "bool")
 
 
 def read(path: str) -> dict[str, Any]:
-    """What `mx.nd.load` and the arrays that it gives say of a file."""
+    """Read a file with `mx.nd.load`, and describe its arrays or the error."""
     try:
         loaded = mx.nd.load(path)
         named = isinstance(loaded, dict)
@@ -45,37 +45,37 @@ def read(path: str) -> dict[str, Any]:
 
 
 def contents(array: Any) -> dict[str, Any]:  # noqa: ANN401 - mxnet has no type hints
-    """The stored pieces of an array, and its whole shape."""
+    """Describe the stored arrays of an array, and its dense shape."""
     if array.stype == "default":
-        return {"shape": list(array.shape), "data": piece(array)}
-    pieces = {name: piece(getattr(array, name)) for name in PIECES[array.stype]}
-    return {"shape": list(array.shape), **pieces}
+        return {"shape": list(array.shape), "data": description(array)}
+    stored = {name: description(getattr(array, name)) for name in STORED[array.stype]}
+    return {"shape": list(array.shape), **stored}
 
 
-def piece(array: Any) -> list[Any]:  # noqa: ANN401 - mxnet has no type hints
-    """Dtype, shape and digest of a dense array."""
+def description(array: Any) -> list[Any]:  # noqa: ANN401 - mxnet has no type hints
+    """Give dtype, shape and digest of a dense array."""
     try:
         values = array.asnumpy()
-    except (ValueError, mx.base.MXNetError) as error:  # it loads, and its values cannot be had
+    except (ValueError, mx.base.MXNetError) as error:  # the array loads, but not its values
         return ["?", list(array.shape), str(error).splitlines()[-1][:200]]
     name = values.dtype.names[0] if values.dtype.names else values.dtype.name
     return [name, list(values.shape), hashlib.sha256(values.tobytes()).hexdigest()]
 
 
 def read_all(paths: list[str]) -> Iterator[str]:
-    """A line about each file, whatever it does to the process that reads it."""
+    """Give a line for each file, also for one that ends the process that reads it."""
     while paths:
         lines, status = in_a_fork(paths)
         yield from lines
         paths = paths[len(lines) :]
-        if paths:  # the next one ended the process, or what an earlier one had done to it
+        if paths:  # the next file ended the process, or an earlier one had damaged it
             lines, status = in_a_fork(paths[:1])
             yield lines[0] if lines else json.dumps({"died": status})
             paths = paths[1:]
 
 
 def in_a_fork(paths: list[str]) -> tuple[list[str], int]:
-    """A line about each file up to the one that ends the process, and how the process ended."""
+    """Give a line for each file up to one that ends the process, and the status of the process."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -92,7 +92,7 @@ def in_a_fork(paths: list[str]) -> tuple[list[str], int]:
 
 
 def write(path: Path, seed: int) -> None:
-    """Arrays of any type, shape and storage, with names or without, as `mx.nd.save` writes them."""
+    """Have `mx.nd.save` write arrays of any type, shape and storage, with names or without."""
     choose = random.Random(seed)  # noqa: S311 - the same file each time
     rng = np.random.default_rng(seed)
     arrays = [array_of(choose, rng) for _ in range(choose.randint(0, 3))]
@@ -101,7 +101,7 @@ def write(path: Path, seed: int) -> None:
 
 
 def array_of(choose: random.Random, rng: np.random.Generator) -> Any:  # noqa: ANN401 - mxnet has no type hints
-    """One array."""
+    """Make an array."""
     kind = choose.choice(["dense"] * 5 + ["row_sparse", "csr"])
     rank = 2 if kind == "csr" else choose.randint(1, 4)
     shape = tuple(choose.randint(1, 4) for _ in range(rank))

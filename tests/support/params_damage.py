@@ -1,4 +1,4 @@
-"""List files of random arrays, cut into their fields, and the same with one thing wrong."""
+"""Make list files of random arrays, field by field, and damage one field."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from random import Random
 
-Field: TypeAlias = tuple[str, bytes]  # what it is, and its bytes
+Field: TypeAlias = tuple[str, bytes]  # its kind, and its bytes
 
 SIZES = {0: 4, 1: 8, 2: 2, 3: 1, 4: 4, 5: 1, 6: 8, 7: 1, 12: 2}  # bytes of a value by type flag, for MXNet 1.9.1
 BOOL = 7
 NAMES = ("w", "arg:fc1_weight", "encoder.0.bias", "größe", "a b/c", "中", "", "x" * 300)
 NUMBERS = {1: "b", 4: "i", 8: "q"}
-# What a number is changed to, besides its neighbours.
+# Numbers that replace a number, besides its neighbours.
 ODD = (0, 1, 2, 7, 8, 12, 13, 33, 99, 255, 2**16, 2**31 - 1, 2**32, 2**61, 2**63 - 1, -1, -3, -(2**31), -(2**63))
 
 
 def random_fields(random: Random) -> list[Field]:
-    """A list file that MXNet 1.9.1 reads: up to three arrays of any version, type and storage."""
+    """Make a list file that MXNet 1.9.1 reads: up to three arrays of any version, type and storage."""
     count = random.randint(1, 3)
     fields = [("magic", u64(0x112)), ("reserved", u64(0)), ("count", u64(count))]
     for _ in range(count):
@@ -35,30 +35,30 @@ def random_fields(random: Random) -> list[Field]:
 
 
 def damaged(fields: list[Field], random: Random) -> bytes:
-    """The bytes of a file with one field changed, doubled or left out, a bit flipped, or its end cut off or moved."""
+    """Change, double or leave out one field of a file, flip a bit, cut its end off, or add bytes."""
     data = b"".join(value for _, value in fields)
-    kind = random.randrange(10)
-    if kind == 0:
+    damage = random.randrange(10)
+    if damage == 0:
         return data[: random.randrange(len(data))]
-    if kind == 1:
+    if damage == 1:
         return data + random.randbytes(random.randint(1, 40))
-    if kind == 2:
+    if damage == 2:
         return _flipped(data, random)
-    # A kind of field first: there are many more dimensions than counts.
-    chosen = random.choice(sorted({what for what, _ in fields}))
-    at = random.choice([number for number, (what, _) in enumerate(fields) if what == chosen])
-    what, value = fields[at]
-    if kind == 3:
+    # Choose a kind of field first: there are many more dimensions than counts.
+    chosen = random.choice(sorted({kind for kind, _ in fields}))
+    at = random.choice([number for number, (kind, _) in enumerate(fields) if kind == chosen])
+    kind, value = fields[at]
+    if damage == 3:
         new = value * random.choice((0, 2))
-    elif len(value) in NUMBERS and what != "name":
+    elif len(value) in NUMBERS and kind != "name":
         new = _number(value, random)
     else:
         new = _flipped(value, random) if value else b"\0"
-    return b"".join(value for _, value in (*fields[:at], (what, new), *fields[at + 1 :]))
+    return b"".join(value for _, value in (*fields[:at], (kind, new), *fields[at + 1 :]))
 
 
 def whole(data: bytes) -> list[Field]:
-    """A file that nothing is known about, as one field."""
+    """Give a file whose fields are not known as one field."""
     return [("file", data)]
 
 

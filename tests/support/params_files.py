@@ -1,4 +1,4 @@
-"""Small `.params` files, spelled out byte by byte, and the words to build damaged ones from."""
+"""Small `.params` files, written out byte by byte, and functions that build whole and damaged ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def record(
     storage: int = 0,
     context: tuple[int, int] = (1, 0),
 ) -> bytes:
-    """A dense record of version 2 or 3."""
+    """Make a dense record of version 2 or 3."""
     return u32(magic) + i32(storage) + dims(*shape) + i32(*context, flag) + payload
 
 
@@ -83,9 +83,9 @@ def names(*texts: str | bytes) -> bytes:
 
 
 def list_file(*records: bytes, table: bytes | None = None, count: int | None = None) -> bytes:
-    """A list file; without a table its arrays are called a, b, c, ..."""
-    called = names(*"abcdefgh"[: len(records)]) if table is None else table
-    return u64(0x112, 0, len(records) if count is None else count) + b"".join(records) + called
+    """Make a list file; without a table of names its arrays are called a, b, c, ..."""
+    end = names(*"abcdefgh"[: len(records)]) if table is None else table
+    return u64(0x112, 0, len(records) if count is None else count) + b"".join(records) + end
 
 
 def npy(
@@ -104,7 +104,7 @@ def npy(
 
 @dataclass
 class Zipped:
-    """A member of an archive, with every field that a damaged one may have wrong."""
+    """A member of an archive; `local` and `central` replace fields of its two headers."""
 
     name: str
     data: bytes
@@ -167,11 +167,11 @@ def _central(
 BROKEN = "{{'descr': '|s10{{'descr': '<i8', 'fortran_order': False, 'shape': (), }}        \n"
 
 
-def sparse(folder: str, letters: str, data: bytes, shape: Shape, **indices: tuple[int, ...]) -> list[Zipped]:
-    """A sparse array as MXNet 2 writes it, with its `format.npy` that no reader of .npy understands."""
+def sparse(folder: str, storage: str, data: bytes, shape: Shape, **indices: tuple[int, ...]) -> list[Zipped]:
+    """Make the members of a sparse array as MXNet 2 writes them; the header of `format.npy` does not parse."""
     members = {"data": data, "shape": npy(i64(*shape), f"({len(shape)},)", "'<i8'")}
     members |= {name: npy(i64(*values), f"({len(values)},)", "'<i8'") for name, values in indices.items()}
-    members["format"] = npy(letters.encode(), text=BROKEN)
+    members["format"] = npy(storage.encode(), text=BROKEN)
     return [Zipped(f"{folder}/{name}.npy", member) for name, member in members.items()]
 
 
@@ -181,11 +181,11 @@ def zip64(packed: int, size: int) -> dict[str, Any]:
 
 
 def _bytes(text: str) -> bytes:
-    """Bytes from hex digits; what follows a # on a line is for the reader."""
+    """Parse hex digits; the text behind a # on a line is a comment."""
     return bytes.fromhex("".join(line.partition("#")[0] for line in text.splitlines()))
 
 
-# One file of each kind, by hand. {name: (bytes, {array: expected})}
+# One file of each kind, written by hand: name -> bytes, and expected arrays by name.
 GOLDEN: dict[str, tuple[bytes, dict[str, Array]]] = {
     "v0": (
         _bytes("""
