@@ -24,7 +24,7 @@ from bort_convert import cli
 ROOT = Path(__file__).parent.parent
 README, GUIDE, FORMAT, FAMILY = PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-family")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model")),
 ]
 # What a reader runs to get here; `make` is what runs this test.
 SET_UP = ("git ", "cd ", "pip ", "make ")
@@ -98,7 +98,7 @@ def heading_anchors(page: Path) -> set[str]:
     [
         pytest.param(README, marks=(pytest.mark.mxnet, pytest.mark.torch), id="README.md"),
         pytest.param(GUIDE, marks=(pytest.mark.mxnet, pytest.mark.torch), id="guide.md"),
-        pytest.param(FAMILY, id="adding-a-family.md"),
+        pytest.param(FAMILY, id="adding-a-model.md"),
     ],
 )
 def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
