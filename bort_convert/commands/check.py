@@ -10,7 +10,7 @@ from bort_convert.errors import FormatError, printable
 from bort_convert.files.streams import FileRange, sha256_of
 from bort_convert.model_dir.assemble import WEIGHTS_SUFFIX, file_digest
 from bort_convert.model_dir.manifest import FILE_NAME, Manifest, is_intact
-from bort_convert.model_dir.read import parse_manifest, read_manifest_text, read_model_dir
+from bort_convert.model_dir.read import ModelDir, parse_manifest, read_manifest_text, read_model_dir
 from bort_convert.safetensors import open_tensors
 from bort_convert.verification.reference import fit_as_converted
 from bort_convert.verification.static_checks import bits
@@ -68,7 +68,7 @@ def check(
     digests = _tensor_digests(folder, progress)
     problems += _tensor_problems(digests, manifest, has_source=source is not None)
     if source is not None:
-        problems += _source_problems(folder, Path(source), manifest)
+        problems += _source_problems(read_model_dir(folder, manifest_text=text), Path(source))
     return Check(len(manifest.files) + 1, len(digests), tuple(problems))
 
 
@@ -113,19 +113,15 @@ def _tensor_problems(digests: dict[str, str], manifest: Manifest, *, has_source:
         if expected and digests.get(name, expected) != expected:
             yield f"{name}: has the sha256 {digests[name]}, expected {expected}"
     if not has_source and any(not tensor.sha256 for tensor in listed.values()):
-        yield (
-            f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`"
-        )
+        yield f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`"
 
 
-def _source_problems(folder: Path, source: Path, manifest: Manifest) -> Iterator[str]:
+def _source_problems(directory: ModelDir, source: Path) -> Iterator[str]:
     """Compare the tensors with a checkpoint, which must be the one that was converted."""
-    fit = fit_as_converted(source, manifest)
-    if (size := source.stat().st_size) != manifest.source.size:
-        yield (
-            f"{source.name}: has {size:,} bytes, expected {manifest.source.size:,}: "
-            "it is not the file that was converted"
-        )
-    outcome = bits(read_model_dir(folder, manifest=manifest), source, fit)
+    fit = fit_as_converted(source, directory.conversion)
+    expected, size = directory.conversion.source.size, source.stat().st_size
+    if size != expected:
+        yield f"{source.name}: has {size:,} bytes, expected {expected:,}: it is not the file that was converted"
+    outcome = bits(directory, source, fit)
     if not outcome.passed:
         yield from outcome.detail.split("\n")

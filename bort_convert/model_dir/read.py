@@ -41,6 +41,7 @@ class ModelDir:
         manifest: content of conversion.json; None if the directory was not converted.
         header: name -> dtype and shape of every tensor.
         weight_files: the safetensors files with the tensors: one, or the shards that the index names.
+        manifest_text: text of conversion.json; None if the directory was not converted.
     """
 
     path: Path
@@ -48,6 +49,7 @@ class ModelDir:
     manifest: Manifest | None
     header: Mapping[str, TensorSpec]
     weight_files: tuple[Path, ...]
+    manifest_text: str | None = None
 
     @property
     def conversion(self) -> Manifest:
@@ -143,12 +145,12 @@ class StoredWeights(Mapping[str, "Array"]):
             identity.check(path)
 
 
-def read_model_dir(target: str | os.PathLike[str], *, manifest: Manifest | None = None) -> ModelDir:
+def read_model_dir(target: str | os.PathLike[str], *, manifest_text: str | None = None) -> ModelDir:
     """Read config, manifest and tensor header of a directory; values of tensors are not read.
 
     Args:
         target: the directory.
-        manifest: its manifest, if that was read before; by default conversion.json is read, if there is one.
+        manifest_text: text of conversion.json, if that was read before; else the file is read, if there is one.
 
     Raises:
         FormatError: there is no such directory, or one of its files is missing or damaged.
@@ -156,13 +158,14 @@ def read_model_dir(target: str | os.PathLike[str], *, manifest: Manifest | None 
     folder = Path(target)
     if not folder.is_dir():
         raise FormatError(f"{target}: is no directory; expected one that transformers loads")
-    if manifest is None and (folder / MANIFEST).exists():
-        manifest = read_manifest(folder)
+    if manifest_text is None and (folder / MANIFEST).exists():
+        manifest_text = read_manifest_text(folder)
+    manifest = None if manifest_text is None else parse_manifest(folder, manifest_text)
     config = read_json(folder / CONFIG)
     paths = _weight_files(folder)
     with _open_files(paths) as files:
         header = StoredWeights(files).header
-    return ModelDir(folder, config, manifest, header, paths)
+    return ModelDir(folder, config, manifest, header, paths, manifest_text)
 
 
 def read_manifest(target: str | os.PathLike[str]) -> Manifest:
@@ -182,7 +185,7 @@ def read_manifest_text(target: str | os.PathLike[str]) -> str:
     """
     path = Path(target) / MANIFEST
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode("utf-8")  # every byte counts; read_text would change line ends
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: cannot be read: {error}. Is {target} a converted directory?") from error
 

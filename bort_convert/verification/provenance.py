@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import os
@@ -34,8 +35,10 @@ def provenance_of(path: Path, fit: Fit) -> dict[str, str]:
 
 def digests_of_files(directory: ModelDir) -> dict[str, str]:
     """SHA-256 of the manifest and of each file of weights, by its name with the directory's before it."""
-    files = (*directory.weight_files, directory.path / FILE_NAME)
-    return {str(Path(directory.path.name, file.name)): sha256_of_file(file) for file in files if file.exists()}
+    digests = {file.name: sha256_of_file(file) for file in directory.weight_files}
+    if directory.manifest_text is not None:
+        digests[FILE_NAME] = hashlib.sha256(directory.manifest_text.encode()).hexdigest()
+    return {str(Path(directory.path.name, name)): digest for name, digest in digests.items()}
 
 
 def call_text(function: Callable[..., object], arguments: Mapping[str, object]) -> str:
