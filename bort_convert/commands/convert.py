@@ -13,6 +13,7 @@ from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokeniz
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.config import target_config
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
+from bort_convert.model_dir.ownership import reason_to_keep_directory
 from bort_convert.model_dir.shards import DEFAULT_SIZE, shard_bytes
 from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, open_params
@@ -95,7 +96,7 @@ def convert(
         checksums: hash the source and every tensor for the manifest.
         verify: True to run `bort_convert.verify` on the finished directory before it takes its place, or a function to
             call with the source and the directory instead. The outcome goes into manifest and model card.
-        force: replace a directory at `target`.
+        force: replace a directory at `target` that an earlier conversion wrote, and that holds nothing else.
         progress: called with the bytes written so far and the bytes in all.
 
     Returns:
@@ -132,7 +133,7 @@ def convert(
             max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
             license=license,
         )
-        with new_directory(target, source=source, force=force) as folder:
+        with new_directory(target, source=source, force=force, reason_to_keep=reason_to_keep_directory) as folder:
             manifest = convert_weights(
                 folder,
                 params,

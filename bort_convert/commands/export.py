@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
@@ -10,15 +11,16 @@ from bort_convert.arguments import NameStyle
 from bort_convert.dtypes import BFLOAT16
 from bort_convert.errors import FormatError, OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
+from bort_convert.files.places import named_path
 from bort_convert.mapping.fit_directory import FittedDirectory, fit_directory, unprefixed
 from bort_convert.mapping.source_names import prefixed_names
 from bort_convert.model_dir.manifest import FILE_NAME, Manifest, SourceFile, TensorEntry
+from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.models.registry import families, find_family
 from bort_convert.weights.to_checkpoint import check_left_out, export_weights
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping
 
     from bort_convert.arguments import FamilyName
@@ -45,7 +47,7 @@ def export(
         target: the `.params` file to write, outside of the directory.
         family: name of the model family, for a directory that fits two.
         names: "structural" for the names of `save_parameters`, "prefix" for those of `collect_params().save`.
-        force: replace a file at `target`.
+        force: replace a file at `target`, unless a converted directory holds it.
         progress: called with the bytes written so far and the bytes in all.
 
     Returns:
@@ -62,14 +64,14 @@ def export(
     folder = Path(source)
     if names not in get_args(NameStyle):
         raise OptionError("names", names, f"expected {' or '.join(map(repr, get_args(NameStyle)))}")
-    if Path(target).resolve().is_relative_to(folder.resolve()):
+    if Path(os.path.realpath(named_path(target))).is_relative_to(os.path.realpath(folder)):
         raise OutputError(f"{target} is inside {folder}, which is exported; expected a place beside it")
     directory = read_model_dir(folder)
     fitted = _fit(directory, family, prefixed=names == "prefix")
     with directory.open_weights() as stored:
         file_names = _file_names(fitted, directory.manifest, names)
         check_left_out(fitted, stored)
-        with new_file(target, force=force) as path:
+        with new_file(target, force=force, reason_to_keep=reason_to_keep_file) as path:
             digests = export_weights(path, fitted, stored, file_names, progress)
             stored.check_unchanged()
         exported = SourceFile(folder.resolve().name, stored.size)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import zipfile
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.dtypes import BFLOAT16, TensorSpec
 from bort_convert.errors import OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
+from bort_convert.files.places import named_path
 from bort_convert.files.streams import sha256_of
 from bort_convert.lazy_numpy import np
 from bort_convert.model_dir.manifest import Manifest, TensorEntry
+from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.weights.parallel_write import WrittenWeights, describe_source, values_of, write_weights
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 _MAX_NAME_BYTES: Final = 60_000  # a zip counts the bytes of a name in 16 bits
 
@@ -38,7 +40,7 @@ def extract(
     Args:
         source: a `.params` file, or an archive that holds one.
         target: the file to write; its name ends in `.safetensors` or `.npz`.
-        force: replace a file at `target`.
+        force: replace a file at `target`, unless a converted directory holds it.
         max_arrays: see `open_params`.
         progress: called with the bytes written so far and the bytes in all.
 
@@ -51,12 +53,12 @@ def extract(
         OutputError: the target cannot be written, or its format cannot hold an array.
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
-    suffix = Path(target).suffix
+    suffix = named_path(target).suffix
     if suffix not in writers:
         raise OptionError("target", target, f"expected a name that ends in {' or '.join(writers)}")
     with (
         open_params(source, max_arrays=max_arrays, mapped=False) as params,
-        new_file(target, source=source, force=force) as file,
+        new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as file,
     ):
         specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
         written = writers[suffix](file, params, specs, progress)

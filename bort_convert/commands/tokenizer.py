@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, OutputError, VariantError, printable
 from bort_convert.files.atomic import new_directory
+from bort_convert.files.places import check_place
 from bort_convert.model_dir import manifest, model_card
 from bort_convert.model_dir.assemble import file_digest, finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.read import read_manifest
@@ -38,7 +40,7 @@ def add_tokenizer(
     and so does every digest: `check` still finds earlier changes.
 
     Args:
-        target: a converted directory.
+        target: a converted directory, but not the current directory or one above it.
         tokenizer_options: see `convert`.
         vocab: see `convert`.
         bpe_ranks: see `convert`.
@@ -55,24 +57,34 @@ def add_tokenizer(
         VariantError: bort_convert makes no tokenizer for the family, or no file tells whether text is lower-cased.
         OutputError: the directory cannot be written.
     """
+    check_place(target)
     before = read_manifest(target)
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
     made = _make_tokenizer(_family(target, before), before, options)
-    if folders := [path.name for path in Path(target).iterdir() if path.is_dir()]:
+    entries = list(Path(target).iterdir())
+    if folders := [path.name for path in entries if path.is_dir()]:
         raise OutputError(
             f"{target} holds the folder {printable(folders[0])}; expected files alone. Move it away first"
         )
-    with new_directory(target, force=True) as folder:
+    if foreign := sorted({path.name for path in entries} & made.files.keys() - before.files.keys()):
+        raise OutputError(f"{target} holds {foreign[0]}, which no conversion wrote. Move it away first")
+    with new_directory(target, force=True, reason_to_keep=partial(_reason_to_keep, before=set(entries))) as folder:
         replaced = {manifest.FILE_NAME, *made.files, *(FILES & before.files.keys())}
         card = Path(target) / model_card.FILE_NAME
         if card.exists() and file_digest(card) == before.files.get(model_card.FILE_NAME):
             replaced.add(model_card.FILE_NAME)
-        for path in Path(target).iterdir():
+        for path in entries:
             if path.name not in replaced:
                 _link(path, folder / path.name)
         write_tokenizer(folder, made)
         return finish(folder, _with_tokenizer(before, made, options), made.files)
+
+
+def _reason_to_keep(folder: Path, *, before: set[Path]) -> str:
+    """Say why a directory may not be replaced: a file appeared in it, which would not be in the new one."""
+    added = sorted(path.name for path in set(folder.iterdir()) - before)
+    return f"holds {printable(added[0])}, which was not there before. Try again" if added else ""
 
 
 def _family(target: str | os.PathLike[str], before: Manifest) -> Family:

@@ -22,9 +22,10 @@ from bort_convert.files.leftovers import (
     name_beside,
     partial_directory,
 )
+from bort_convert.files.places import check_place, check_source, named_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
@@ -35,28 +36,40 @@ _HINTS: Final = {
     errno.EFBIG: ". A limit on the size of files is in force (see `ulimit -f`)",
     errno.EROFS: ". Choose a place that can be written to",
     errno.EACCES: ". Choose a place that can be written to",
+    errno.ENAMETOOLONG: ". Choose a shorter name; the name under which an output is written is 26 bytes longer",
 }
+
+
+def _never(_path: Path) -> str:
+    return "is not empty, and nothing tells who wrote it. Empty it by hand, or choose another name"
 
 
 @contextlib.contextmanager
 def new_directory(
-    target: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, force: bool = False
+    target: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    reason_to_keep: Callable[[Path], str] = _never,
 ) -> Iterator[Path]:
     """Give an empty directory to fill; when the block ends without an error, it stands at `target`.
 
     Args:
         target: absent or an empty directory, unless `force` is true.
         source: file or directory that the output is made from, which the output must not replace.
-        force: replace the directory at `target`.
+        force: replace the directory at `target`, unless `check_place` or `reason_to_keep` speaks against it.
+        reason_to_keep: says why a directory that is not empty may not be replaced; "" if it may be.
 
     Raises:
         OutputError: something else stands at `target`, or the system refuses to write.
     """
-    path = _named(target)
+    path = named_path(target)
     with _system_errors(path):
-        _check_source(path, source)
+        check_source(path, source)
+        if force:
+            check_place(target)
         clear_leftovers(path)
-        _check_directory(path, force=force)
+        _check_directory(path, force=force, reason_to_keep=reason_to_keep)
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial_directory(path) as partial:
             yield partial
@@ -64,43 +77,43 @@ def new_directory(
             for file in filter(Path.is_file, partial.iterdir()):
                 sync(file)
             sync(partial)
-            _put_directory(partial, path, force=force)
+            _put_directory(partial, path, force=force, reason_to_keep=reason_to_keep)
             sync(path.parent)
             delete(partial)  # the name of the old directory now, if there was one
 
 
 @contextlib.contextmanager
 def new_file(
-    target: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None, force: bool = False
+    target: str | os.PathLike[str],
+    *,
+    source: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    reason_to_keep: Callable[[Path], str] = lambda _path: "",
 ) -> Iterator[Path]:
     """Give the name of a file to write; when the block ends without an error, the file stands at `target`.
 
     Args:
         target: absent, unless `force` is true.
         source: file or directory that the output is made from, which the output must not replace.
-        force: replace the file at `target`.
+        force: replace the file at `target`, unless `reason_to_keep` speaks against it.
+        reason_to_keep: says why a file may not be replaced; "" if it may be.
 
     Raises:
-        OutputError: something stands at `target` and `force` is false, or the system refuses to write.
+        OutputError: something stands at `target` and `force` is false, it is no file or may not be replaced, or the
+            system refuses to write.
     """
-    path = _named(target)
+    path = named_path(target)
     with _system_errors(path):
-        _check_source(path, source)
+        check_source(path, source)
         clear_leftovers(path)
-        _check_file(path, force=force)
+        _check_file(path, force=force, reason_to_keep=reason_to_keep)
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial_directory(path) as folder:
             partial = folder / path.name
             yield partial
             sync(partial)
-            _put_file(partial, path, force=force)
+            _put_file(partial, path, force=force, reason_to_keep=reason_to_keep)
             sync(path.parent)
-
-
-def _named(target: str | os.PathLike[str]) -> Path:
-    """Give the target as a path that ends in a name, which `.` and `..` do not."""
-    path = Path(target)
-    return path if path.name not in {"", ".."} else path.resolve()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -108,32 +121,37 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _check_source(path: Path, source: str | os.PathLike[str] | None) -> None:
-    if source is not None and Path(source).resolve().is_relative_to(path.resolve()):
-        raise OutputError(f"{path} holds the source, {source}; expected a place beside it. Choose another name")
-
-
-def _check_directory(path: Path, *, force: bool) -> None:
+def _check_directory(path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
     if path.is_symlink():
         raise OutputError(f"{path} is a link; expected a directory, or nothing. Give the name that it points to")
     if path.exists() and not path.is_dir():
         raise OutputError(f"{path} is a file; expected a directory, or nothing. Choose another name")
-    if path.is_mount():
+    if os.path.ismount(path):  # Path.is_mount needs Python 3.12 on Windows
         raise OutputError(f"{path} is where a file system is mounted, and cannot be replaced. Give a name inside it")
-    if path.is_dir() and any(path.iterdir()) and not force:
+    if not path.is_dir() or not any(path.iterdir()):
+        return
+    if not force:
         raise OutputError(
             f"{path} is not empty; expected an empty directory, or nothing. Pass `force=True` to replace it"
         )
+    if reason := reason_to_keep(path):
+        raise OutputError(f"{path} {reason}")
 
 
-def _check_file(path: Path, *, force: bool) -> None:
+def _check_file(path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a directory; expected a file, or nothing. Choose another name")
-    if path.exists() and not force:
+    if not os.path.lexists(path):
+        return
+    if not force:
         raise OutputError(f"{path} is there already; expected nothing. Pass `force=True` to replace it")
+    if path.exists() and not path.is_file():
+        raise OutputError(f"{path} is a device or a pipe; expected a file, or nothing. Choose another name")
+    if reason := reason_to_keep(path):
+        raise OutputError(f"{path} {reason}")
 
 
-def _put_directory(partial: Path, path: Path, *, force: bool) -> None:
+def _put_directory(partial: Path, path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
     """Rename into place; with `force`, an old directory takes the name of the partial one."""
     if os.name == "nt":  # Windows renames onto an empty directory no more than onto a full one
         with contextlib.suppress(OSError):
@@ -142,7 +160,7 @@ def _put_directory(partial: Path, path: Path, *, force: bool) -> None:
         # The system lets it replace nothing but an empty directory, in one step.
         partial.rename(path)
     except OSError:
-        _check_directory(path, force=force)
+        _check_directory(path, force=force, reason_to_keep=reason_to_keep)
         if not (force and path.is_dir()):
             raise
         if not _exchange(partial, path):
@@ -174,15 +192,16 @@ def _replace(partial: Path, path: Path) -> None:
         aside.rename(partial)
 
 
-def _put_file(partial: Path, path: Path, *, force: bool) -> None:
+def _put_file(partial: Path, path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
     """Give a file its name; without `force`, never take the name from another file."""
     if force:
+        _check_file(path, force=True, reason_to_keep=reason_to_keep)
         partial.replace(path)
         return
     try:
         path.hardlink_to(partial)
     except OSError:
-        _check_file(path, force=False)
+        _check_file(path, force=False, reason_to_keep=reason_to_keep)
         partial.rename(path)  # a file system without hard links
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bort_convert.arguments import version_argument
 from bort_convert.errors import OptionError
 from bort_convert.files.atomic import new_file
+from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
 from bort_convert.verification.trace import BOTH, RunDtype, Trace, dtypes_of, sampled
@@ -69,7 +70,7 @@ def record(
         mxnet_python: see `ReferenceOptions`.
         gluonnlp: see `ReferenceOptions`.
         timeout: see `ReferenceOptions`.
-        force: replace a file at `target`.
+        force: replace a file at `target`, unless a converted directory holds it.
         progress: called with each line of progress.
 
     Returns:
@@ -87,7 +88,7 @@ def record(
     version = version_argument(gluonnlp_version, producer)
     fit = fit_checkpoint(source, family=family, variant=variant, heads=heads, gluonnlp_version=version)
     _check_selection(fit, layers, sample)
-    with new_file(target, source=source, force=force) as partial_file:
+    with new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as partial_file:
         inputs = inputs_for(fit, seed=seed, batch=batch, masked=masked)
         reference = LiveReference(Path(source), fit, options, progress)
         trace = run_reference(reference, inputs, dtypes=dtypes, attentions=attentions)

@@ -14,8 +14,13 @@ from bort_convert.files.atomic import new_directory, new_file
 SOURCE = Path("somewhere") / "else.params"
 
 
+def nothing(_: Path) -> str:
+    """No reason to keep what stands at the target."""
+    return ""
+
+
 def build(target: Path, text: str = "new", *, force: bool = False) -> None:
-    with new_directory(target, source=SOURCE, force=force) as folder:
+    with new_directory(target, source=SOURCE, force=force, reason_to_keep=nothing) as folder:
         (folder / "file").write_text(text)
 
 
@@ -181,7 +186,7 @@ def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("replacement")
 def test_of_two_that_replace_a_directory_at_once_the_last_one_stands(tmp_path: Path) -> None:
     build(tmp_path / "out", "first")
-    with new_directory(tmp_path / "out", force=True) as folder:
+    with new_directory(tmp_path / "out", force=True, reason_to_keep=nothing) as folder:
         (folder / "file").write_text("mine")
         build(tmp_path / "out", "theirs", force=True)
         assert (tmp_path / "out" / "file").read_text() == "theirs"
