@@ -1,11 +1,12 @@
 """Prove every family at full size: GluonNLP writes each checkpoint, it is converted, and both frameworks run it.
 
-    python tests/verify/zoo.py [NAME ... | --page]
+    python tests/support/zoo.py [NAME ... | --page]
 
-NAME is a checkpoint that fixtures/make_full_size.py can write, a pattern of such names ('bert_24*'), or a family in all
-its published sizes; `small` is every family in small, which takes seconds each. Without a name it is all published
-sizes, which takes half an hour or more. Each row is printed as soon as it is known; those of published sizes are kept
-in docs/parity.json, from which docs/parity.md is written, with --page alone. The exit status is 1 if a bar is missed.
+NAME is a checkpoint that fixtures/make_full_size.py can write, a pattern of such names ('bert_24*'), a family in all
+its published sizes, or `small` for a small model of every family, which takes seconds each. The default is every
+published size, which takes half an hour or more. Each row is printed when it is known; docs/parity.json keeps those of
+published sizes, and docs/parity.md is written from it; --page does that without a run. The exit status is 1 if a bar is
+missed.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
     from make_full_size import Checkpoint
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT / "fixtures"))  # where pytest finds it by itself
-HYPERPARAMETERS: Final = ROOT / "docs" / "parity.json"
-PAGE: Final = HYPERPARAMETERS.with_suffix(".md")
+sys.path.append(str(ROOT / "fixtures"))  # as in pytest's path
+RESULTS: Final = ROOT / "docs" / "parity.json"
+PAGE: Final = RESULTS.with_suffix(".md")
 BUILD: Final = ROOT / "build"
 MAKER: Final = ROOT / "fixtures" / "make_full_size.py"
 SMALL: Final = "small"
@@ -58,13 +59,13 @@ TITLES: Final = (
 INTRODUCTION: Final = """\
 # Parity at full size
 
-Written by `make zoo` (`tests/verify/zoo.py`) from what it measured, kept in `parity.json`. For each row real GluonNLP
+Written by `make zoo` (`tests/support/zoo.py`) from its figures in `parity.json`. For each row real GluonNLP
 wrote a checkpoint of a published size, every parameter random, biases and LayerNorms too; `bort-convert` converted it
 without an option; `bort-convert verify` ran GluonNLP on MXNet and transformers on torch, in float64 and in float32, and
 compared the embeddings, every layer and every head.
 
-GPT-2 and XLNet stood among GluonNLP's scripts and are in no package of it: their networks here are ours, written from
-the scripts on the layers of MXNet and GluonNLP."""
+GPT-2 and XLNet are among GluonNLP's scripts and not in its package: their networks here are rebuilt from the scripts
+with layers of MXNet and GluonNLP."""
 READING: Final = f"""\
 - *float64, relative* is the largest difference of any output, in units of that output's largest absolute value; the
   bar is {FLOAT64_RELATIVE:.0e}.
@@ -74,30 +75,31 @@ READING: Final = f"""\
   their largest value.
 - A row passes when these bars are met, all three checks of `verify` passed (names and shapes, bits, behaviour), and the
   published size was recognised.
-- *lengths* are the tokens of each row of the batch. `verify` takes {ROWS} rows unless told otherwise; files above
-  {LARGE_MB} MB got {ROWS_IF_LARGE}: every position, and a single token.
-- *converted in* and *verified in* are of one run, with other programs beside it; [performance](performance.md) has
-  figures that were measured with care."""
+- *lengths* are the tokens of each row of the batch: {ROWS} rows, the default of `verify`; for files above {LARGE_MB} MB
+  {ROWS_IF_LARGE}, one with every position and one with a single token.
+- *converted in* and *verified in* are of one run on a busy machine; [performance](performance.md) has careful
+  measurements."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one checkpoint showed; what was not reached stands at its default.
+    """Figures of one checkpoint; a step that was not reached leaves its defaults.
 
     Attributes:
+        name: of the checkpoint.
         becomes: the target class.
-        heads: the outputs behind the last layer that were compared.
+        heads: outputs after the last layer that were compared.
         parameters: in the checkpoint, a tied matrix once.
         megabytes: of the checkpoint, in 10**6 bytes.
-        seconds: that the conversion took.
-        verified: seconds that the verification took.
+        seconds: duration of the conversion.
+        verified: duration of the verification, in seconds.
         lengths: tokens in each row of the batch.
         largest: absolute value of the embeddings and layers.
         float64: the largest difference of any output, relative to the output's largest value.
         float32_hidden: the largest absolute difference of embeddings and layers.
         float32_heads: of the heads.
-        problems: what is not as it should be.
-        versions: what ran.
+        problems: a line for each bar that was missed.
+        versions: of the programs that ran.
     """
 
     name: str
@@ -121,14 +123,14 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
 
     Args:
         arguments: the names.
-        after_conversion: is given each converted folder, for tests that have to spoil it.
+        after_conversion: called with each converted folder, for tests that damage it.
     """
     if arguments == ["--page"]:
-        write_page(all_known())
+        write_page(known_checkpoints())
         return 0
-    known = all_known()
-    chosen = [checkpoint for checkpoint in known.values() if is_meant(checkpoint, arguments)]
-    if unknown := [name for name in arguments if not any(is_meant(each, [name]) for each in chosen)]:
+    known = known_checkpoints()
+    chosen = [checkpoint for checkpoint in known.values() if is_selected(checkpoint, arguments)]
+    if unknown := [name for name in arguments if not any(is_selected(each, [name]) for each in chosen)]:
         sys.stderr.write(f"{', '.join(unknown)}: not known. Known are {SMALL}, {', '.join(known)}\n")
         return 2
     results = []
@@ -145,15 +147,15 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
     return int(any(result.problems for result in results))
 
 
-def all_known() -> dict[str, Checkpoint]:
+def known_checkpoints() -> dict[str, Checkpoint]:
     """Every checkpoint that can be written, by name."""
     from make_full_size import checkpoints  # noqa: PLC0415 - MXNet is loaded when it is needed
 
     return checkpoints()
 
 
-def is_meant(checkpoint: Checkpoint, names: Collection[str]) -> bool:
-    """Whether a command line with these names means it."""
+def is_selected(checkpoint: Checkpoint, names: Collection[str]) -> bool:
+    """True if a command line with these names selects the checkpoint."""
     if not names:
         return bool(checkpoint.variant)
     group = checkpoint.family if checkpoint.variant else SMALL
@@ -165,25 +167,25 @@ def examine(checkpoint: Checkpoint, folder: Path, after_conversion: Callable[[Pa
     source, out = folder / f"{checkpoint.name}.params", folder / "out"
     subprocess.run([sys.executable, "-W", "ignore", str(MAKER), str(source)], check=True)
     megabytes = source.stat().st_size / 1e6
-    # A published size is recognised; of any other it has to be said what no shape shows.
+    # A published size is recognised; any other needs the options that no shape shows.
     options = (
         [] if checkpoint.variant else ["--family", checkpoint.family, "--heads", str(checkpoint.size.attention_heads)]
     )
     start = time.perf_counter()
-    manifest = said("convert", str(source), str(out), *options)
+    manifest = json_of("convert", str(source), str(out), *options)
     seconds = time.perf_counter() - start
     if "error" in manifest:
         return Result(checkpoint.name, megabytes=megabytes, problems=(manifest["error"]["message"],))
     after_conversion(out)
     rows = ROWS_IF_LARGE if megabytes > LARGE_MB else ROWS
-    report = said("verify", str(source), str(out), "--batch", str(rows), "--timeout", "3600")
+    report = json_of("verify", str(source), str(out), "--batch", str(rows), "--timeout", "3600")
     if "error" in report:
         return Result(checkpoint.name, megabytes=megabytes, problems=(report["error"]["message"],))
-    return judged(checkpoint, manifest, report, megabytes=megabytes, seconds=seconds)
+    return result_of(checkpoint, manifest, report, megabytes=megabytes, seconds=seconds)
 
 
-def said(command: str, *arguments: str) -> dict[str, Any]:
-    """The JSON document that a command of bort-convert prints, also where it ends with an error."""
+def json_of(command: str, *arguments: str) -> dict[str, Any]:
+    """The JSON document that a command of bort-convert prints, one of an error too."""
     line = [sys.executable, "-m", "bort_convert", command, *arguments, "--json"]
     process = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
     if not process.stdout:
@@ -192,10 +194,10 @@ def said(command: str, *arguments: str) -> dict[str, Any]:
     return document
 
 
-def judged(
+def result_of(
     checkpoint: Checkpoint, manifest: dict[str, Any], report: dict[str, Any], *, megabytes: float, seconds: float
 ) -> Result:
-    """The figures of a conversion and a verification, and whether they reach the bars."""
+    """Figures of a conversion and a verification, with the bars that they miss."""
     runs = {run["dtype"]: [each for each in run["layers"] if each["max_abs"] is not None] for run in report["runs"]}
     sharp, single = runs.get("float64", []), runs.get("float32", [])
     relative = max((each["max_abs"] / each["largest"] if each["max_abs"] else 0.0 for each in sharp), default=1.0)
@@ -231,35 +233,35 @@ def judged(
 
 
 def is_hidden(output: str) -> bool:
-    """Whether an output is the embeddings, a layer's or the last norm's, and no head's."""
+    """True for the output of the embeddings, a layer or the last norm; False for a head's."""
     return output in {"embeddings", "final_norm"} or output.startswith("layer.")
 
 
 def keep(result: Result, known: Mapping[str, Checkpoint]) -> None:
-    """Put a result among those of earlier runs, in the order of what is known, and write the page from all of them."""
-    found = {each.name: each for each in [*results_kept(), result]}
+    """Add a result to those of earlier runs, in the order of the known checkpoints, and write the page."""
+    found = {each.name: each for each in [*kept_results(), result]}
     ordered = [found[name] for name in known if name in found]
     text = json.dumps([asdict(each) for each in ordered], indent=1)
-    HYPERPARAMETERS.write_text(text + "\n", "utf-8", newline="\n")
+    RESULTS.write_text(text + "\n", "utf-8", newline="\n")
     write_page(known)
 
 
 def write_page(known: Mapping[str, Checkpoint]) -> None:
-    """Write docs/parity.md from the results that are kept; a published size that is not among them is named."""
-    results = results_kept()
+    """Write docs/parity.md from the kept results; it names every published size that has none."""
+    results = kept_results()
     found = {result.name for result in results}
     missing = [name for name, checkpoint in known.items() if checkpoint.variant and name not in found]
     PAGE.write_text(page_of(results, missing), "utf-8", newline="\n")
 
 
-def results_kept() -> list[Result]:
-    """Those of earlier runs."""
-    stored = json.loads(HYPERPARAMETERS.read_text("utf-8")) if HYPERPARAMETERS.exists() else []
+def kept_results() -> list[Result]:
+    """Results of earlier runs."""
+    stored = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else []
     return [Result(**each) for each in stored]
 
 
 def page_of(results: Sequence[Result], missing: Sequence[str] = ()) -> str:
-    """docs/parity.md; `missing` are the names of what was not run."""
+    """Text of docs/parity.md; `missing` are the names of checkpoints that were not run."""
     versions: dict[str, list[str]] = {}
     for result in results:
         for name, version in result.versions.items():
@@ -278,13 +280,13 @@ def page_of(results: Sequence[Result], missing: Sequence[str] = ()) -> str:
 
 
 def tally(results: Collection[Result]) -> str:
-    """How many there are, and how many failed."""
+    """Number of checkpoints and of failures, in words."""
     failed = sum(bool(result.problems) for result in results)
     return f"{len(results)} checkpoint{'s' * (len(results) != 1)}, {failed} failed"
 
 
 def table(results: Iterable[Result]) -> list[str]:
-    """A Markdown table, wide enough for any row."""
+    """Lines of a Markdown table of results."""
     rows = [
         (
             *(f"`{each.name}`", f"`{each.becomes}`", ", ".join(each.heads) or "-", f"{each.parameters:,}"),

@@ -3,7 +3,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from mutants import EVERY, MARGIN, SOURCE, Bench, Mutant, mutants, row_pairs
+from conversion_errors import ERRORS, SOURCE, Mutant, bort_mutants, row_pairs
+from mutants import MARGIN, Bench
 
 from bort_convert.verification.report import BEHAVIOUR
 
@@ -34,32 +35,32 @@ def bench(
 
 @pytest.mark.parametrize(
     ("bench", "mutant"),
-    [(source, mutant) for source, errors in EVERY.items() for mutant in errors()],
+    [(source, mutant) for source, errors in ERRORS.items() for mutant in errors()],
     indirect=["bench"],
     ids=named,
 )
-def test_each_error_is_caught_by_the_rungs_that_should_see_it(bench: Bench, mutant: Mutant) -> None:
+def test_each_error_is_caught_by_the_checks_that_should_see_it(bench: Bench, mutant: Mutant) -> None:
     outcome = bench.try_out(mutant)
     assert outcome.caught_by >= mutant.caught_by
     if BEHAVIOUR in mutant.caught_by:
         assert outcome.margin >= MARGIN
 
 
-@pytest.mark.parametrize("bench", EVERY, indirect=True, ids=named)
+@pytest.mark.parametrize("bench", ERRORS, indirect=True, ids=named)
 def test_the_unmutated_model_passes_twenty_seeds_in_a_row(bench: Bench) -> None:
-    outcome = bench.climb(bench.clean, bench.run(*range(20)))
+    outcome = bench.check(bench.clean, bench.run(*range(20)))
     assert not outcome.caught_by
     assert outcome.margin < 0.2
 
 
 def test_all_pairs_of_rows_with_one_shape_are_swapped() -> None:
-    # In a layer 6 matrices and 10 vectors, outside 2 gammas, 2 betas and the head's bias: 15 + 45 + 10.
+    # 6 matrices and 10 vectors in a layer; 2 gammas, 2 betas and the head's bias outside: 15 + 45 + 10.
     assert len(list(row_pairs())) == 70
 
 
 @pytest.mark.parametrize("bench", [SOURCE], indirect=True)
-def test_what_no_hidden_state_shows_is_seen_by_the_bits_alone(bench: Bench) -> None:
-    (mutant,) = (mutant for mutant in mutants() if mutant.name == "key bias changed")
+def test_an_error_that_no_hidden_state_shows_is_caught_by_the_bits_alone(bench: Bench) -> None:
+    (mutant,) = (mutant for mutant in bort_mutants() if mutant.name == "key bias changed")
     outcome = bench.try_out(mutant)
     assert outcome.margin < 1
     assert outcome.details["bits"].startswith(

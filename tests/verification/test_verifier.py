@@ -224,7 +224,7 @@ def test_tolerances_can_be_given(recorded: Path, copy: Path) -> None:
 def test_a_trace_without_the_precision_is_refused(bort: Path, converted: Path, tmp_path: Path) -> None:
     record(bort, tmp_path / "t", family="bort", heads=4, dtype="float64")
     assert [run.dtype for run in verify(tmp_path / "t", converted).runs] == ["float64"]
-    with pytest.raises(OptionError, match="`dtype='float32'`: t: the trace has float64 alone. Choose that, or record"):
+    with pytest.raises(OptionError, match=r"`dtype='float32'`: t: the trace has float64 alone. Choose that, or record"):
         verify(tmp_path / "t", converted, dtype="float32")
 
 
@@ -261,7 +261,7 @@ def test_options_of_the_reference_are_used_in_either_form(bort: Path, converted:
 def test_the_old_name_of_the_gluonnlp_version_stays_for_record(bort: Path, tmp_path: Path) -> None:
     trace = record(bort, tmp_path / "t", family="bort", heads=4, dtype="float64", producer="0.9.1", sample=1)
     assert trace.hyperparameters["embedding_layer_norm_eps"] == 1e-12
-    with pytest.raises(OptionError, match="`producer='0.8'`: is the old name of `gluonnlp_version`"):
+    with pytest.raises(OptionError, match=r"`producer='0\.8'`: is the old name of `gluonnlp_version`"):
         record(bort, tmp_path / "u", family="bort", heads=4, producer="0.8", gluonnlp_version="0.8")
 
 
@@ -303,8 +303,13 @@ def test_an_option_that_does_not_go_with_the_files_is_refused(
         record(bort, tmp_path / "t", family="bort", heads=4, sample=0)
     with pytest.raises(FormatError, match="cannot be read: No such file or directory"):
         verify(tmp_path / "nowhere", converted)
-    with pytest.raises(FormatError, match=r"conversion.json: cannot be read"):
+    with pytest.raises(FormatError, match=r"config.json: cannot be read"):
         verify(bort, tmp_path)
+    shutil.copy(converted / "config.json", tmp_path)
+    shutil.copy(converted / "model.safetensors", tmp_path)
+    for reference in (bort, recorded):
+        with pytest.raises(FormatError, match=r"has no conversion.json. Is it a converted directory?"):
+            verify(reference, tmp_path)
     assert not (tmp_path / "t").exists()
 
 

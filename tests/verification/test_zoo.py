@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import zoo
-from mutants import Converted
+from converted_dir import Converted
 
 from bort_convert import families
 
@@ -24,8 +24,8 @@ def output(name: str, max_abs: float) -> dict[str, Any]:
     return {"name": name, "max_abs": max_abs, "largest": 8.0}
 
 
-def judged(manifest: dict[str, Any] = MANIFEST, **differences: float) -> zoo.Result:
-    """What is made of a verification that passed, with these differences; `float32_layer` is that of `layer.0`."""
+def result_of(manifest: dict[str, Any] = MANIFEST, **differences: float) -> zoo.Result:
+    """Result of a verification that passed, with these differences; `float32_layer` is that of `layer.0`."""
     found = {"float64_head": 1e-14, "float64_layer": 1e-14, "float32_head": 5e-5, "float32_layer": 1e-5} | differences
     runs = [
         {
@@ -42,22 +42,22 @@ def judged(manifest: dict[str, Any] = MANIFEST, **differences: float) -> zoo.Res
         "seconds": 9.0,
         "versions": {"x": "1"},
     }
-    return zoo.judged(zoo.all_known()[NAME], manifest, report, megabytes=510.7, seconds=0.7)
+    return zoo.result_of(zoo.known_checkpoints()[NAME], manifest, report, megabytes=510.7, seconds=0.7)
 
 
-def one_value_off(converted: Converted) -> None:
+def change_one_value(converted: Converted) -> None:
     converted.tensors["bert.encoder.layer.1.output.dense.weight"][0, 0] += 1e-3
 
 
-def wrong_epsilon(converted: Converted) -> None:
-    converted.both("hyperparameters", "layer_norm_eps", "layer_norm_eps", 1e-12)
+def change_epsilon(converted: Converted) -> None:
+    converted.set_hyperparameter("layer_norm_eps", 1e-12)
 
 
-def test_a_small_checkpoint_is_proved_and_nothing_is_left(
+def test_a_small_checkpoint_is_verified_and_leaves_no_files(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(zoo, "BUILD", tmp_path)
-    kept = zoo.HYPERPARAMETERS.read_bytes()
+    kept = zoo.RESULTS.read_bytes()
     assert zoo.main(["bort_small-classifier3"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
@@ -65,80 +65,80 @@ def test_a_small_checkpoint_is_proved_and_nothing_is_left(
     assert lines[2].endswith(" PASS |")
     assert lines[3] == "1 checkpoint, 0 failed"
     assert not list(tmp_path.iterdir())
-    assert zoo.HYPERPARAMETERS.read_bytes() == kept
+    assert zoo.RESULTS.read_bytes() == kept
 
 
 @pytest.mark.parametrize(
-    ("spoil", "problem"),
+    ("damage", "problem"),
     [
-        (one_value_off, "FAIL layer 1: max |d| "),
-        (wrong_epsilon, "FAIL names and shapes: config.json: layer_norm_eps is 1e-12, expected 1e-05"),
+        (change_one_value, "FAIL layer 1: max |d| "),
+        (change_epsilon, "FAIL names and shapes: config.json: layer_norm_eps is 1e-12, expected 1e-05"),
     ],
 )
-def test_a_conversion_that_was_spoiled_fails(
-    capsys: pytest.CaptureFixture[str], spoil: Callable[[Converted], None], problem: str
+def test_a_damaged_conversion_fails(
+    capsys: pytest.CaptureFixture[str], damage: Callable[[Converted], None], problem: str
 ) -> None:
     def after_conversion(folder: Path) -> None:
         converted = Converted(folder)
-        spoil(converted)
+        damage(converted)
         converted.write()
 
     assert zoo.main(["bort_small"], after_conversion) == 1
-    told = capsys.readouterr().out
-    assert problem in told
-    assert told.endswith("1 checkpoint, 1 failed\n")
+    printed = capsys.readouterr().out
+    assert problem in printed
+    assert printed.endswith("1 checkpoint, 1 failed\n")
 
 
-def test_what_cannot_be_verified_fails_with_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_verification_gives_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
     assert zoo.main(["bort_small"], shutil.rmtree) == 1
     assert "out" in capsys.readouterr().out
 
 
 def test_figures_within_the_bars_pass_and_every_bar_can_be_missed() -> None:
-    assert judged() == replace(judged(), problems=(), heads=("mlm_logits",), float64=1e-14 / 8, largest=8.0)
+    assert result_of() == replace(result_of(), problems=(), heads=("mlm_logits",), float64=1e-14 / 8, largest=8.0)
     for differences, problem in (
         ({"float64_layer": 9e-12}, "FAIL float64: 1.1e-12 relative, the bar is 1e-12"),
         ({"float64_head": 9e-12}, "FAIL float64: 1.1e-12 relative, the bar is 1e-12"),
         ({"float32_layer": 3.1e-5}, "FAIL float32: layer.0 is 3.1e-05 off, the bar is 3e-05"),
     ):
-        assert judged(**differences).problems == (problem,)
-    (problem,) = judged({**MANIFEST, "variant": None}).problems
+        assert result_of(**differences).problems == (problem,)
+    (problem,) = result_of({**MANIFEST, "variant": None}).problems
     assert problem == f"FAIL the size was taken for None, expected {NAME}"
 
 
 def test_a_run_that_compared_nothing_fails() -> None:
     report = {"passed": True, "headline": "", "runs": [], "lengths": [], "seconds": 1.0, "versions": {}}
-    found = zoo.judged(zoo.all_known()[NAME], MANIFEST, report, megabytes=1.0, seconds=1.0)
+    found = zoo.result_of(zoo.known_checkpoints()[NAME], MANIFEST, report, megabytes=1.0, seconds=1.0)
     assert len(found.problems) == 2
 
 
-def test_names_choose_one_checkpoint_or_some_a_family_or_all_in_small(capsys: pytest.CaptureFixture[str]) -> None:
-    def meant(*names: str) -> set[str]:
-        return {name for name, checkpoint in zoo.all_known().items() if zoo.is_meant(checkpoint, names)}
+def test_names_select_a_checkpoint_a_pattern_a_family_or_the_small_models(capsys: pytest.CaptureFixture[str]) -> None:
+    def selected(*names: str) -> set[str]:
+        return {name for name, checkpoint in zoo.known_checkpoints().items() if zoo.is_selected(checkpoint, names)}
 
-    assert meant(NAME) == {NAME}
-    assert meant(f"{NAME}*") == {NAME, f"{NAME}-classifier3", f"{NAME}-regression"}
-    assert meant(f"{NAME}-regression", "roberta_small") == {f"{NAME}-regression", "roberta_small"}
-    assert meant("bort") == {name for name in meant() if name.startswith("bort_")}
-    assert {name.partition("-")[0] for name in meant("small")} == {f"{name}_small" for name in families()}
-    assert meant().isdisjoint(meant("small"))
+    assert selected(NAME) == {NAME}
+    assert selected(f"{NAME}*") == {NAME, f"{NAME}-classifier3", f"{NAME}-regression"}
+    assert selected(f"{NAME}-regression", "roberta_small") == {f"{NAME}-regression", "roberta_small"}
+    assert selected("bort") == {name for name in selected() if name.startswith("bort_")}
+    assert {name.partition("-")[0] for name in selected("small")} == {f"{name}_small" for name in families()}
+    assert selected().isdisjoint(selected("small"))
     assert zoo.main(["small", "bort_9"]) == 2
     assert capsys.readouterr().err.startswith("bort_9: not known. Known are small, bert_12_768_12, ")
 
 
 def test_every_published_size_of_every_family_can_be_written() -> None:
     sizes = {variant.name for family in families().values() for variant in family.variants}
-    assert sizes == {checkpoint.variant for checkpoint in zoo.all_known().values()} - {""}
+    assert sizes == {checkpoint.variant for checkpoint in zoo.known_checkpoints().values()} - {""}
 
 
 def test_a_result_takes_the_place_of_an_older_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zoo, "HYPERPARAMETERS", tmp_path / "parity.json")
+    monkeypatch.setattr(zoo, "RESULTS", tmp_path / "parity.json")
     monkeypatch.setattr(zoo, "PAGE", tmp_path / "parity.md")
-    known = zoo.all_known()
+    known = zoo.known_checkpoints()
     first, second, *_ = known
     for name, parameters in ((second, 2), ("gone", 0), (first, 1), (second, 22)):
         zoo.keep(zoo.Result(name, parameters=parameters), {**known, "gone": known[first]} if name == "gone" else known)
-    assert [(each.name, each.parameters) for each in zoo.results_kept()] == [(first, 1), (second, 22)]
+    assert [(each.name, each.parameters) for each in zoo.kept_results()] == [(first, 1), (second, 22)]
     page = zoo.PAGE.read_text("utf-8")
     missing = page.split("Not run yet: ")[1].split(".\n")[0].split(", ")
     assert missing == [f"`{name}`" for name, checkpoint in known.items() if checkpoint.variant][2:]
@@ -147,10 +147,10 @@ def test_a_result_takes_the_place_of_an_older_one(tmp_path: Path, monkeypatch: p
     assert zoo.PAGE.read_text("utf-8") == page
 
 
-def test_the_page_shows_what_is_kept_and_a_failure_stands_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    results, page = zoo.results_kept(), zoo.PAGE.read_text("utf-8")
+def test_the_page_shows_the_kept_results_and_marks_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results, page = zoo.kept_results(), zoo.PAGE.read_text("utf-8")
     monkeypatch.setattr(zoo, "PAGE", tmp_path / "parity.md")
-    zoo.write_page(zoo.all_known())
+    zoo.write_page(zoo.known_checkpoints())
     assert zoo.PAGE.read_text("utf-8") == page, "make readme"
     page = zoo.page_of([results[0], replace(results[1], problems=("FAIL layer 3",))])
     assert "2 checkpoints, 1 failed.\n\n- " in page
