@@ -157,7 +157,7 @@ class Family:
             trained.
         gluonnlp_name: name in gluonnlp, where it differs from `name`: its class names begin with it, and a fine-tuned
             model holds the backbone under it.
-        pooler: True if the class of the backbone has a pooler unless it is told otherwise.
+        pooler: True if the class of the backbone has a pooler by default.
         aliases: names that transformers may write for tied tensors: end of the alias -> end of the original.
     """
 

@@ -121,7 +121,8 @@ def fit(
     if not fits and (len(errors) == 1 or isinstance(errors[0], OptionError)):
         raise errors[0]
     names = [found.family.name for found in fits or fitting]
-    raise several_families("names and sizes fit", names, missing=() if fits else ("heads",))
+    missing = [name for error in errors if isinstance(error, VariantError) for name in error.missing]
+    raise several_families("names and sizes fit", names, [] if fits else missing)
 
 
 def _compare(specs: Mapping[str, TensorSpec | None], family: Family, table: Table) -> Candidate:
@@ -217,19 +218,19 @@ def no_table_fits(candidates: Sequence[Candidate], what: str) -> MappingError:
     )
 
 
-def several_families(what: str, names: Iterable[str], missing: Sequence[str] = ()) -> VariantError:
+def several_families(what: str, names: Iterable[str], missing: Iterable[str] = ()) -> VariantError:
     """The error for tensors that fit tables of several families.
 
     Args:
         what: subject and verb of the message, such as "the directory fits".
-        names: names of the families.
-        missing: further arguments that have to be given.
+        names: names of the families, any number of times.
+        missing: further arguments that have to be given, any number of times.
     """
-    families = tuple(dict.fromkeys(names))
-    also = "".join(f", and `{name}=N`" for name in missing)
+    families, arguments = tuple(dict.fromkeys(names)), tuple(dict.fromkeys(missing))
+    also = "".join(f", and `{argument}=N`" for argument in arguments)
     return VariantError(
         f"{what} more than one family: {', '.join(families)}. Pass `family=NAME` with one of them{also}",
-        missing=("family", *missing),
+        missing=("family", *arguments),
         candidates=families,
     )
 

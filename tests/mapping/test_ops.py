@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import bort_convert
 from bort_convert.errors import MappingError
 from bort_convert.mapping import model_ops, ops
 from bort_convert.mapping.axes import shape_of
@@ -131,14 +134,25 @@ def test_initialised_values_are_counted_in_a_target_that_has_a_source() -> None:
     assert [op.initialised((5, 3)) for op in (Copy(), Pad(2), Fill("5 3", 0.0))] == [0, 6, 0]
 
 
+OPERATIONS = [
+    member
+    for module in (ops, model_ops)
+    for _, member in inspect.getmembers(module, inspect.isclass)
+    if issubclass(member, Op) and member is not Op and member.__module__ == module.__name__
+]
+
+
+def test_no_module_but_rows_imports_an_operation_so_none_asks_for_its_class() -> None:
+    names, importing = {op.__name__ for op in OPERATIONS}, set()
+    for path in Path(bort_convert.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module in {ops.__name__, model_ops.__name__}:
+                importing |= {path.stem for alias in node.names if alias.name in names}
+    assert importing == {"rows"}
+
+
 def test_every_operation_has_the_name_that_stands_in_conversion_json() -> None:
-    classes = [
-        member
-        for module in (ops, model_ops)
-        for _, member in inspect.getmembers(module, inspect.isclass)
-        if issubclass(member, Op) and member is not Op and member.__module__ == module.__name__
-    ]
-    assert sorted(op.name for op in classes) == [
+    assert sorted(op.name for op in OPERATIONS) == [
         "copy",
         "drop",
         "fill",
