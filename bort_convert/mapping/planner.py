@@ -71,6 +71,7 @@ class _Planner:
         }
 
     def plan(self) -> Plan:
+        """Take the sources of every row; make the steps if nothing disagrees."""
         taken = [(row, self._take(row)) for row in self.rows]
         dims = {name: size for name, (size, _) in self.sizes.items()}
         dims |= {f"{placeholder}s": len(numbers) for placeholder, numbers in self.numbers.items()}
@@ -181,9 +182,9 @@ class _Planner:
             return f"axis '{text}' is {size}, expected a multiple of {axis.factor}{plus}"
         bound, by = self.sizes.setdefault(axis.name, ((size - axis.offset) // axis.factor, name))
         expected = axis.size({axis.name: bound})
-        return (
-            "" if size == expected else f"axis '{text}' is {size}, expected {expected} ({axis.name}={bound} from {by})"
-        )
+        if size == expected:
+            return ""
+        return f"axis '{text}' is {size}, expected {expected} ({axis.name}={bound} from {by})"
 
     def _shown(self, name: str) -> str:
         """A structural name for a message, with the name in the file where that differs."""
@@ -193,7 +194,7 @@ class _Planner:
     # The steps
 
     def _step(self, row: Row, specs: list[TensorSpec], dims: Mapping[str, int], default_dtype: str) -> Step | None:
-        """Fill the sizes into a row; None for an alias, and where the operation cannot take the sources."""
+        """Fill the sizes into a row; None for an alias, or if the operation cannot take the sources."""
         if row.tied_to:
             return None
         dtype = specs[0].dtype if specs else default_dtype
