@@ -11,7 +11,7 @@ from bort_convert.cli.command import Command
 from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, QUIET, SOURCE, fit_options
 from bort_convert.cli.output import complain, progress_lines, show
 from bort_convert.errors import ParityError
-from bort_convert.verification.render import text_blocks, to_dict, write_report
+from bort_convert.verification.render import form_of, text_blocks, to_dict, write_report
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,11 +71,13 @@ def verify(
     if len(paths) != (1 if published else 2):
         raise click.UsageError("expected OUT alone with --published" if published else "expected SOURCE and OUT")
     chosen = {name: value for name, value in options.items() if value is not None}
+    if report is not None:
+        form_of(report)  # refuses a bad place before anything runs
     if published:
         result = bort_convert.verify_published(paths[0])
     else:
         result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
-    if report:
+    if report is not None:
         write_report(result, report)
     show(lambda: to_dict(result), lambda: text_blocks(result), as_json=as_json, quiet=quiet)
     if not result:

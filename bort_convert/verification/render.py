@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import BackendError, OptionError
 from bort_convert.files.atomic import new_file
+from bort_convert.files.places import named_path
 from bort_convert.plain_table import TextTable, plain_text
 from bort_convert.verification.compare import position_text
 from bort_convert.verification.headline import label
+from bort_convert.verification.report_file import check_report_path, reason_to_keep
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:
@@ -145,14 +147,18 @@ FORMS: Final[dict[str, Callable[[Report], str]]] = {
 
 
 def form_of(path: str | os.PathLike[str]) -> Callable[[Report], str]:
-    """The function that renders a report for a file of this name.
+    """The function that renders a report for a file of this name, which may be absent or an older report.
 
     Raises:
         OptionError: the name ends in none of .html, .json, .md and .txt.
+        OutputError: the name is empty, or no report may be written there.
     """
-    if form := FORMS.get(Path(path).suffix.lower()):
-        return form
-    raise OptionError("report", str(path), f"a report ends in {', '.join(FORMS)}; choose one of them")
+    file = named_path(path)
+    form = FORMS.get(file.suffix.lower())
+    if form is None:
+        raise OptionError("report", str(path), f"a report ends in {', '.join(FORMS)}; choose one of them")
+    check_report_path(file)
+    return form
 
 
 def write_report(report: Report, path: str | os.PathLike[str]) -> None:
@@ -161,10 +167,10 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> None:
     Raises:
         OptionError: the name ends in none of .html, .json, .md and .txt.
         BackendError: an HTML report is asked for and jinja2 is missing.
-        OutputError: the file cannot be written.
+        OutputError: the file cannot be written, or something else than a report stands there.
     """
     content = form_of(path)(report)
-    with new_file(path, force=True) as file:
+    with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
         file.write_text(content, encoding="utf-8", newline="\n")
 
 
