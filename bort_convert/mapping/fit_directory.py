@@ -225,7 +225,7 @@ def _heads_key(candidate: Candidate) -> str:
 
 
 def _heads_in(config: Config, candidate: Candidate) -> Any:  # noqa: ANN401 - any JSON value
-    """The attention heads in config.json; None where nothing else is needed to know them."""
+    """The attention heads in config.json; None where a published size or the shapes give their number."""
     key = _heads_key(candidate)
     return config.get(key) if key else None
 
