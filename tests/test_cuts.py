@@ -21,6 +21,8 @@ from params_files import GOLDEN, Zipped, archive, csr, f32, list_file, npy, reco
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+pytestmark = pytest.mark.long
+
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SCRIPT = Path(__file__).parent / "support" / "damage.py"
 EVERY_PLACE = os.environ.get("BORT_CONVERT_EVERY_PLACE") == "1"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from bort_convert.verification.trace import Trace
 
+pytestmark = pytest.mark.long
+
 SEEDS = {target: list(seeds(target).values()) for target in targets.TARGETS}
 DAMAGED = {"reader": 3000, "names": 300, "trace": 2000}  # inputs; fitting the header of a whole model is slow
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)

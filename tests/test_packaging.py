@@ -1,4 +1,4 @@
-"""What the project says of itself in more than one place is the same everywhere."""
+"""Facts that stand in more than one file of the project are the same everywhere."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-OWN_VERSIONS = {"numpy", "ml_dtypes"}  # those that differ between numpy 1 and numpy 2
+PYPROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
+OWN_VERSIONS = {"numpy", "ml_dtypes"}  # they differ between numpy 1 and numpy 2
 MXNET_ALONE = {"charset-normalizer", "gluonnlp", "graphviz", "mxnet", "requests", "urllib3"}
 
 
 def pins_of(name: str) -> dict[str, list[str]]:
-    """The lines of a constraint file by package."""
+    """Lines of a constraint file by package; names in lower case."""
     pins: dict[str, list[str]] = {}
     for line in (ROOT / name).read_text("utf-8").splitlines():
         if line and not line.startswith("#"):
             assert re.fullmatch(r'[\w.-]+==[\w.]+(; python_version (<|>=) "3\.\d+")?', line), line
-            pins.setdefault(line.partition("==")[0], []).append(line)
+            pins.setdefault(line.partition("==")[0].lower(), []).append(line)
     return pins
 
 
@@ -37,7 +38,27 @@ def test_every_dependency_is_pinned_and_has_its_decision_page() -> None:
     for requirement in requirements:
         name = re.split(r"[^\w-]", requirement)[0]
         assert name in pins_of("constraints.txt"), name
-        assert re.search(rf"\b{name}\b", pages), name
+        assert re.search(rf"\b{name}\b", pages, re.IGNORECASE), name
+
+
+def test_a_package_that_nothing_needs_any_more_is_not_pinned() -> None:
+    assert "click-default-group" not in {*pins_of("constraints.txt"), *pins_of("constraints-oldest.txt")}
+
+
+def test_data_files_of_the_package_are_in_the_wheel() -> None:
+    package = ROOT / "bort_convert"
+    patterns = re.findall(r'"([^"]+)"', re.findall(r"^bort_convert = \[(.*)\]$", PYPROJECT, re.MULTILINE)[0])
+    packed = {path for pattern in patterns for path in package.glob(pattern)}
+    data = {path for path in package.rglob("*") if path.is_file() and path.suffix not in {".py", ".pyc"}}
+    assert data - packed == set()
+    assert all(any(package.glob(pattern)) for pattern in patterns)
+
+
+def test_the_extra_for_mxnet_asks_for_nothing_where_there_is_no_mxnet() -> None:
+    requirements = metadata("bort-convert").get_all("Requires-Dist") or []
+    mxnet = [line for line in requirements if 'extra == "mxnet"' in line]
+    assert len(mxnet) == 4
+    assert all('python_version < "3.13"' in line for line in mxnet)
 
 
 @pytest.mark.parametrize("name", ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", ".ci/run"])

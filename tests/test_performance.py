@@ -20,6 +20,8 @@ from bort_convert import convert, inspect, open_params
 from bort_convert.files import streams
 from bort_convert.safetensors import open_tensors
 
+pytestmark = pytest.mark.long
+
 GENERATE = Path(__file__).parent.parent / "benchmarks" / "generate.py"
 MB = 10**6
 SIZES = (60, 210)

@@ -11,7 +11,7 @@ import bort_convert
 from bort_convert.arguments import NameStyle
 from bort_convert.cli import text
 from bort_convert.cli.command import Command
-from bort_convert.cli.options import FAMILY, FILE, FORCE, JSON, OUT, QUIET, tokenizer_options
+from bort_convert.cli.options import FAMILY, FILE, FORCE, JSON, OUT, OUTPUT, QUIET, tokenizer_options
 from bort_convert.cli.output import complain, progress, show
 from bort_convert.errors import ParityError
 
@@ -42,7 +42,7 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
 
 @click.command(cls=Command, short_help="Write a directory of transformers as a .params file.")
 @OUT
-@click.argument("back", metavar="BACK.params", type=FILE)
+@click.argument("back", metavar="BACK.params", type=OUTPUT)
 @click.option(
     "--names",
     type=click.Choice(get_args(NameStyle)),

@@ -96,7 +96,7 @@ def _step_table(fit: Fit) -> TextTable:
         rows.append((names, shape, dtype, targets, f"{operation}: {step.why}" if step.why else operation))
     for name, original in fit.plan.aliases:
         rows.append((printable(fit.names[name]), "", "", f"tied to {printable(fit.names[original])}", "written once"))
-    return TextTable(("CHECKPOINT", "SHAPE", "DTYPE", "BECOMES", "HOW"), rows, optional=("DTYPE", "SHAPE"))
+    return TextTable(("CHECKPOINT", "SHAPE", "DTYPE", "BECOMES", "HOW"), rows)
 
 
 def _value_table(survey: Mapping[str, Statistics]) -> TextTable:

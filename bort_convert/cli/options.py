@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -14,13 +14,25 @@ if TYPE_CHECKING:
 
     Function = TypeVar("Function", bound=Callable[..., object])
 
+
+class OutputPath(click.Path):
+    """Path of an output; an empty text stays one, for the library to refuse: `Path("")` is the current directory."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
+        """Convert a word of the command line to a path."""
+        return value if value == "" else super().convert(value, param, ctx)  # noqa: PLC1901 - None is no text
+
+
 FILE = click.Path(path_type=Path)
+OUTPUT = OutputPath(path_type=Path)
 
 SOURCE = click.argument("source", type=FILE)
-OUT = click.argument("out", type=FILE)
+OUT = click.argument("out", type=OUTPUT)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document; everything else goes to stderr.")
 QUIET = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-FORCE = click.option("--force", is_flag=True, help="Replace an output that exists.")
+FORCE = click.option(
+    "--force", is_flag=True, help="Replace a file that exists, or a directory that holds a conversion and nothing else."
+)
 MXNET_PYTHON = click.option(
     "--mxnet-python", metavar="PATH", help="Python interpreter with mxnet and gluonnlp; by default this one."
 )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 from rich import box
 from rich.cells import cell_len, chop_cells
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
@@ -19,14 +18,14 @@ from bort_convert.plain_table import TextTable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rich.console import ConsoleOptions, RenderResult
-
 _FOLD_POINTS: Final = (
     re.compile(r"(?<= )(?!x )(?<! x )"),  # between words, but not within a shape such as `2 x 3`
     re.compile(r"(?<=[./])(?=[^\W\d]|\d+[./])"),  # in a name or path, but not within a number
     re.compile(r"(?<=[_-])(?=[^\W\d])"),
 )
 """Places where a cell may be folded, the better ones first."""
+_GAP: Final = 2
+"""Cells between two columns."""
 _STYLES: Final = {"PASS": "green", "FAIL": "bold red"}
 
 
@@ -46,79 +45,89 @@ def progress_bar() -> Progress:
     return Progress(*columns, console=Console(stderr=True), transient=True)
 
 
-def fold(text: str, width: int) -> list[str]:
-    """Lines of at most `width` cells, cut at the best fold points."""
+def fold(text: str, width: int, *, chop: bool = True) -> list[str]:
+    """Cut text into lines of at most `width` cells, at the best fold points.
+
+    Args:
+        text: a cell of a table.
+        width: cells of a line.
+        chop: cut a part without a fold point too, if a line cannot hold the part.
+    """
     lines = [""]
     for part in _parts(text, width, _FOLD_POINTS):
         if lines[-1] and cell_len(lines[-1]) + cell_len(part.rstrip()) > width:
             lines.append("")
         lines[-1] += part
-    return [line.rstrip() for line in lines]
+    return [
+        piece for line in lines for piece in (chop_cells(line.rstrip(), width) if chop and line else [line.rstrip()])
+    ]
 
 
 def _parts(text: str, width: int, points: Sequence[re.Pattern[str]]) -> Iterator[str]:
     """The text cut at the first kind of fold point, and parts that are too wide for a line at the next kinds."""
     for part in points[0].split(text):
-        if cell_len(part.rstrip()) <= width:
-            yield part
-        elif points[1:]:
+        if points[1:] and cell_len(part.rstrip()) > width:
             yield from _parts(part, width, points[1:])
         else:
-            yield from chop_cells(part, width)
-
-
-class _Cell:
-    """Text that rich may narrow down to its longest part without a fold point."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        parts = [text]
-        for point in _FOLD_POINTS:
-            parts = [finer for part in parts for finer in point.split(part)]
-        self._narrowest = max(cell_len(part.rstrip()) for part in parts)
-        self.folds = self._narrowest < cell_len(text)
-
-    def __rich_measure__(self, _console: Console, options: ConsoleOptions) -> Measurement:
-        widest = max(map(cell_len, fold(self._text, options.max_width)))
-        return Measurement(min(self._narrowest, widest), widest)
-
-    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = fold(self._text, options.max_width)
-        yield Text("\n".join(lines), style=_STYLES.get(self._text.partition(" ")[0], ""), no_wrap=True)
+            yield part
 
 
 def _draw_table(console: Console, table: TextTable) -> None:
-    drawn, left_out = _rich_table(table), []
-    while table.optional and _measured(console, drawn).minimum > console.width:
+    left_out = []
+    while table.optional and sum(_widest(table)) + _gaps(table) > console.width:
         left_out.append(table.optional[0])
         table = table.without(table.optional[0])
-        drawn = _rich_table(table)
-    if _measured(console, drawn).maximum > console.width:
-        drawn.row_styles = ["", "dim"]  # tells folded rows apart
-    console.print(drawn, soft_wrap=False)
+    console.print(_rich_table(table, console.width), soft_wrap=False)
     if left_out:
-        console.print(_wrapped(f"columns left out at this width: {', '.join(left_out)}", console.width))
+        note = f"columns left out at this width: {', '.join(left_out)} (--json has all)"
+        console.print(_wrapped(note, console.width))
 
 
-def _rich_table(table: TextTable) -> Table:
-    titled = bool(table.titles)
+def _rich_table(table: TextTable, width: int) -> Table:
+    widest = _widest(table)
+    widths = _narrowed(widest, _narrowest(table), width - _gaps(table))
     drawn = Table(
-        box=box.SIMPLE_HEAD if titled else None,  # its columns are one cell apart
-        show_header=titled,
+        box=box.SIMPLE_HEAD if table.titles else None,
+        show_header=bool(table.titles),
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1 if titled else 2, 0, 0),
+        padding=(0, 1 if table.titles else _GAP, 0, 0),  # the box puts one more cell between columns
+        row_styles=["", "dim"] if widths != widest else None,  # tells folded rows apart
     )
-    rows = [list(map(_Cell, row)) for row in ([table.titles] if titled else []) + list(table.rows)]
-    for column in zip(*rows, strict=True):
-        drawn.add_column(column[0] if titled else "", no_wrap=not any(cell.folds for cell in column))
-    for row in rows[titled:]:
-        drawn.add_row(*row)
+    for title, column in zip(table.titles or widths, widths, strict=True):
+        drawn.add_column("\n".join(fold(f"{title}", column)) if table.titles else "", width=column, no_wrap=True)
+    for row in table.rows:
+        cells = ("\n".join(fold(cell, column)) for cell, column in zip(row, widths, strict=True))
+        drawn.add_row(*(Text(cell, style=_STYLES.get(cell.partition(" ")[0], "")) for cell in cells))
     return drawn
 
 
-def _measured(console: Console, drawn: Table) -> Measurement:
-    return Measurement.get(console, console.options.update(max_width=10_000), drawn)
+def _columns(table: TextTable) -> Iterator[tuple[str, ...]]:
+    return zip(*filter(None, [table.titles]), *table.rows, strict=True)
+
+
+def _gaps(table: TextTable) -> int:
+    """Cells between the columns."""
+    return _GAP * (len(list(_columns(table))) - 1)
+
+
+def _widest(table: TextTable) -> list[int]:
+    """Width of each column that is not folded."""
+    return [max(map(cell_len, column)) for column in _columns(table)]
+
+
+def _narrowest(table: TextTable) -> list[int]:
+    """Width of each column that is folded wherever it can be."""
+    return [max(cell_len(line) for cell in column for line in fold(cell, 1, chop=False)) for column in _columns(table)]
+
+
+def _narrowed(widest: Sequence[int], narrowest: Sequence[int], available: int) -> list[int]:
+    """Take width from the widest columns that can be folded, and only then from any, until all fit."""
+    widths = list(widest)
+    for limits in (narrowest, [1] * len(widths)):
+        while sum(widths) > available and (above := [at for at, width in enumerate(widths) if width > limits[at]]):
+            widths[max(above, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def _wrapped(line: str, width: int) -> str:

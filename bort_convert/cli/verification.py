@@ -8,7 +8,7 @@ import click
 
 import bort_convert
 from bort_convert.cli.command import Command
-from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, QUIET, SOURCE, fit_options
+from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, OUTPUT, QUIET, SOURCE, fit_options
 from bort_convert.cli.output import complain, progress_lines, show
 from bort_convert.errors import ParityError
 from bort_convert.verification.render import form_of, text_blocks, to_dict, write_report
@@ -48,7 +48,7 @@ TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True),
 @MXNET_PYTHON
 @GLUONNLP
 @TIMEOUT
-@click.option("--report", type=FILE, help="Write a report too, as .html, .json, .md or .txt.")
+@click.option("--report", type=OUTPUT, help="Write a report too, as .html, .json, .md or .txt.")
 @JSON
 @QUIET
 @click.pass_context
@@ -88,7 +88,7 @@ def verify(
 
 @click.command(cls=Command, short_help="Keep the outputs of GluonNLP on MXNet for later verifications.")
 @SOURCE
-@click.argument("ref", type=FILE)
+@click.argument("ref", type=OUTPUT)
 @fit_options
 @DTYPE
 @SEED

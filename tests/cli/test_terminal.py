@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bort_convert.cli.terminal import fold
+from bort_convert.cli.terminal import draw, fold
 from bort_convert.plain_table import TextTable, plain_text
 
 if TYPE_CHECKING:
@@ -99,12 +99,54 @@ def test_on_a_terminal_columns_fold_and_no_word_is_broken(columns: int, fixtures
     assert set(words) <= drawn_words
 
 
-@posix
-def test_a_narrow_terminal_leaves_optional_columns_out_and_says_so(fixtures: Path) -> None:
-    _, drawn = on_a_terminal(50, "inspect", fixtures / "bort_4_8_24_32.params", "--family", "bort", "--heads", 8)
-    text = CONTROL.sub("", drawn)
-    assert "float32" not in text
-    assert text.rstrip().endswith("columns left out at this width: DTYPE")
+REPORT = TextTable(
+    ("output", "max |d|", "mean |d|", "cosine", ""),
+    [("embeddings", "4.8e-07", "5.1e-08", "1.000000000000", "PASS"), ("mlm_logits", "1.5e-05", "-", "-", "FAIL")],
+    optional=("mean |d|", "cosine"),
+)
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines", "note"),
+    [
+        (80, ["output      max |d|  mean |d|  cosine", "embeddings  4.8e-07  5.1e-08   1.000000000000  PASS"], ""),
+        (
+            50,
+            ["output      max |d|  cosine", "embeddings  4.8e-07  1.000000000000  PASS"],
+            "columns left out at this width: mean |d| (--json\n  has all)",
+        ),
+        (
+            30,
+            ["output      max |d|", "embeddings  4.8e-07  PASS"],
+            "columns left out at this\n  width: mean |d|, cosine\n  (--json has all)",
+        ),
+    ],
+)
+def test_a_narrow_terminal_leaves_optional_columns_out_and_says_so(
+    columns: int,
+    lines: list[str],
+    note: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    draw(["first", REPORT])
+    first, title, rule, *rows = (line.rstrip() for line in capsys.readouterr().out.splitlines())
+    assert (first, set(rule)) == ("first", {"─"})
+    assert [title, rows[0]] == lines
+    assert "\n".join(rows[2:]) == note
+
+
+def test_only_columns_that_fold_become_narrow(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "44")
+    draw([TextTable((), [("PASS", "bits", "42 tensors are equal", "indivisible"), ("", "", "a.long.name", "x")])])
+    assert [line.rstrip() for line in capsys.readouterr().out.splitlines()] == [
+        "PASS  bits  42 tensors are       indivisible",
+        "            equal",
+        "            a.long.name          x",
+    ]
 
 
 @posix
