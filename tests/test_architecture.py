@@ -69,7 +69,7 @@ FOREIGN = {
     "rich": "cli.terminal",
 }
 FOR_TYPES = {"typing_extensions", "_typeshed"}  # under `if TYPE_CHECKING:` alone
-# A script for any interpreter that has MXNet, and the networks that it loads.
+# A script for any interpreter with MXNet, and the networks that it loads; it says which packages are missing there.
 STANDALONE = "verification.mxnet_process"
 DELAYS_NUMPY = "lazy_numpy"
 MODULE_LINES, FUNCTION_LINES, FAMILY_LINES = 400, 40, 100
@@ -147,7 +147,7 @@ def import_faults(module: str, tree: ast.Module) -> Iterator[str]:
             if not is_inside(module, FOREIGN[top]):
                 yield f"{module} may not import {top}; {FOREIGN[top]} may"
         elif top == "numpy":
-            if in_function and module != DELAYS_NUMPY:
+            if in_function and not is_inside(module, f"{DELAYS_NUMPY} {STANDALONE}"):
                 yield f"{module} imports numpy in a function; take `np` from lazy_numpy, or import it at the top"
         elif not (top in sys.stdlib_module_names or (top in FOR_TYPES and for_types)):
             yield f"{module} imports {top}, a dependency that no rule knows"
