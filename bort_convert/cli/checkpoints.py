@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 import bort_convert
+from bort_convert.arguments import ProblemType
 from bort_convert.cli import listings, text
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import (
@@ -24,7 +25,6 @@ from bort_convert.cli.options import (
     tokenizer_options,
 )
 from bort_convert.cli.output import progress, progress_lines, show
-from bort_convert.model_dir.config import PROBLEM_TYPES
 from bort_convert.model_dir.shards import DEFAULT_SIZE
 from bort_convert.weights.statistics import check_finite
 
@@ -39,7 +39,7 @@ from bort_convert.weights.statistics import check_finite
 )
 @click.option(
     "--problem-type",
-    type=click.Choice(PROBLEM_TYPES),
+    type=click.Choice(get_args(ProblemType)),
     help="Task of a classifier; by default regression for one output, else a single label.",
 )
 @click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Precision of all tensors.")

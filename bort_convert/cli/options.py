@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
-import bort_convert
+from bort_convert import params
+from bort_convert.arguments import FamilyName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ class OutputPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
         """Convert a word of the command line to a path."""
-        return value if value == "" else super().convert(value, param, ctx)  # noqa: PLC1901 - None is no text
+        return value if value == "" else super().convert(value, param, ctx)
 
 
 FILE = click.Path(path_type=Path)
@@ -42,13 +43,13 @@ GLUONNLP = click.option(
 MAX_ARRAYS = click.option(
     "--max-arrays",
     type=click.IntRange(min=1),
-    default=bort_convert.MAX_ARRAYS,
+    default=params.MAX_ARRAYS,
     show_default=True,
     help="Refuse a file with more arrays.",
 )
 FAMILY = click.option(
     "--family",
-    type=click.Choice(list(bort_convert.families())),
+    type=click.Choice(get_args(FamilyName)),
     help="Model family; needed where a file fits more than one.",
 )
 
