@@ -89,7 +89,7 @@ def check_behaviour(
         except ParityError as error:
             return BehaviourResult(CheckResult(BEHAVIOUR, passed=False, detail=f"not run: {error}"))
         if per_layer is None and is_whole(trace, dtype) and not _compare_one(trace, outputs, dtype, limits).passed:
-            progress(f"torch: every layer on the reference's input, in {dtype}")
+            progress(f"torch: per-layer comparison in {dtype}")
             fed = torch_run.run_model(model, trace.inputs, attentions=attentions, feed=trace.outputs[dtype])
             per_layer = _compare_one(trace, {dtype: fed}, dtype, limits)
         notes += stock_class.notes_on_stock_class(trace, model, overrides, dtype, outputs[dtype])

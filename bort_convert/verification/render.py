@@ -178,7 +178,8 @@ def tables(report: Report) -> list[tuple[str, Run]]:
     """Every comparison of a report with its title."""
     found = [(run.dtype, run) for run in report.runs]
     if report.per_layer:
-        found.append((f"{report.per_layer.dtype}, every layer on the reference's input", report.per_layer))
+        title = f"{report.per_layer.dtype}, per-layer comparison: every layer with the reference's input"
+        found.append((title, report.per_layer))
     return found
 
 
@@ -286,7 +287,7 @@ def _plot(runs: Sequence[Run]) -> str:
         for number, run in enumerate(runs):
             color, layers, names = f"C{number}", run.layers, [label(layer.name) for layer in run.layers]
             drawn = [layer.max_abs if layer.max_abs > 0 else math.nan for layer in layers]
-            axes.plot(names, drawn, "o-", color=color, label=f"{run.dtype} max |d|")
+            axes.plot(names, drawn, "o-", color=color, markersize=8 - 3 * number, label=f"{run.dtype} max |d|")
             axes.plot(
                 names, [layer.limit or math.nan for layer in layers], "--", color=color, label=f"{run.dtype} limit"
             )

@@ -60,7 +60,7 @@ def test_the_text_starts_with_the_verdict_and_shows_each_check() -> None:
         *("1.0e-05", "2.0e-05", "3.0e-05", "1.3e-05", "1,200", "PASS"),
     ]
     assert lines[9].endswith("FAIL the target has no such output")
-    assert "float32, every layer on the reference's input" in lines
+    assert "float32, per-layer comparison: every layer with the reference's input" in lines
     assert lines[-2] == "12.3 s, peak memory 2,316 MB; torch 2"
     assert to_text(PASSED).startswith("PASS out is a.params: bits\n\nPASS  bits  x\n")
 
