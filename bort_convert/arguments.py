@@ -17,6 +17,10 @@ ProblemType: TypeAlias = Literal["regression", "single_label_classification", "m
 """The task of a classifier, by transformers' name."""
 NameStyle: TypeAlias = Literal["structural", "prefix"]
 """Names in a `.params` file: those of `save_parameters`, or those of `collect_params().save`."""
+RunDtype: TypeAlias = Literal["float32", "float64", "both"]
+"""The precision of a verification's runs."""
+Device: TypeAlias = Literal["cpu", "cuda"]
+"""The device that torch runs on."""
 
 
 def version_argument(gluonnlp_version: str | None, producer: str | None) -> str | None:

@@ -13,14 +13,14 @@ from bort_convert.files.atomic import new_file
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
-from bort_convert.verification.trace import BOTH, RunDtype, Trace, dtypes_of, sampled
+from bort_convert.verification.trace import BOTH, Trace, dtypes_of, sampled
 from bort_convert.verification.trace_file import save_trace
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
-    from bort_convert.arguments import FamilyName
+    from bort_convert.arguments import FamilyName, RunDtype
     from bort_convert.mapping.fit import Fit
 
     PathLike = str | os.PathLike[str]

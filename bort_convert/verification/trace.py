@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     from bort_convert.dtypes import Array
 
-RunDtype: TypeAlias = Literal["float32", "float64", "both"]
-"""Precision of a run, as users choose it."""
 DTYPES: Final = ("float32", "float64")
 BOTH: Final = "both"
 POOLED: Final = "pooled"

@@ -6,8 +6,9 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, get_args
 
+from bort_convert.arguments import Device
 from bort_convert.errors import FormatError, InputError, OptionError
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
@@ -18,20 +19,20 @@ from bort_convert.verification.notes import cast_note, dtype_note, version_note
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
 from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report, peak_mb
-from bort_convert.verification.trace import BOTH, RunDtype, Trace, dtypes_of
+from bort_convert.verification.trace import BOTH, Trace, dtypes_of
 from bort_convert.verification.trace_file import is_trace, load_trace
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from bort_convert.arguments import RunDtype
     from bort_convert.dtypes import Array
     from bort_convert.mapping.fit import Fit
 
     PathLike = str | os.PathLike[str]
 
-Device: TypeAlias = Literal["cpu", "cuda"]
-DEVICES: Final = ("cpu", "cuda")
+DEVICES: Final = get_args(Device)
 _MAX_SENTENCES: Final = 64
 
 

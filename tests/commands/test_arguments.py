@@ -12,6 +12,7 @@ import bort_convert
 from bort_convert import TokenizerOptions, arguments, cli
 from bort_convert.dtypes import FLOATS
 from bort_convert.errors import OptionError, ParityError
+from bort_convert.verification.trace import BOTH, DTYPES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_literal_types_hold_every_value_that_is_accepted() -> None:
     assert list(get_args(arguments.FamilyName)) == sorted(bort_convert.families())
     assert get_args(arguments.FloatDtype) == FLOATS
+    assert get_args(arguments.RunDtype) == (*DTYPES, BOTH)
 
 
 # Wrong arguments
