@@ -1,4 +1,4 @@
-"""Notes for the reader of a report: facts that change the meaning of its numbers."""
+"""Notes of a report: circumstances that change the meaning of its numbers."""
 
 from __future__ import annotations
 

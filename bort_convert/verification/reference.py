@@ -43,7 +43,7 @@ _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
 
 @dataclass(frozen=True)
 class ReferenceOptions:
-    """How `verify` and `record` run GluonNLP on MXNet.
+    """Options of the process that runs GluonNLP on MXNet, for `verify` and `record`.
 
     Attributes:
         mxnet_python: an interpreter that has mxnet and gluonnlp; None for this one.

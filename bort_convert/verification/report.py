@@ -47,7 +47,7 @@ class Report:
         runs: one for each precision.
         per_layer: the per-layer comparison, in which every layer gets the reference's input; made after a failure,
             where the trace is whole; else None.
-        notes: facts that a reader of the numbers needs, a line each.
+        notes: what changes the meaning of the numbers, a line each.
         versions: of the frameworks that ran.
         lengths: tokens in each row of the inputs.
         seconds: wall time.

@@ -1,4 +1,4 @@
-"""The environment that a test gives a program of its own."""
+"""Environment of the programs that tests start."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import os
 
 
 def unmeasured() -> dict[str, str]:
-    """Ours, without what has coverage measure the program.
+    """Our environment without coverage's variables, so that a program runs without coverage.
 
-    It would take its time; and one that is stopped by a signal may find a lock of coverage's taken for ever.
+    Coverage takes time, and a program that a signal stops could leave a lock of coverage's taken forever.
     """
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}

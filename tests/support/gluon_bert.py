@@ -1,7 +1,7 @@
-"""Loads a BERT into GluonNLP's own model on MXNet and keeps its hidden states: `gluon_bert.py JOB.json`.
+"""Load a BERT into GluonNLP's own model on MXNet and keep its hidden states: `gluon_bert.py JOB.json`.
 
-The job names the checkpoint (`path`), its `size`, the inputs (an .npz with ids, types and lengths) and where the
-outputs go. Loading is strict: no parameter may be missing and none left over.
+The job has the checkpoint (`path`), its `size`, the inputs (an .npz with ids, types and lengths) and the file for the
+outputs (`out`). Loading is strict: no parameter may be missing or left over.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 
 
 def run(job: dict[str, Any], inputs: dict[str, np.ndarray], dtype: str) -> dict[str, np.ndarray]:
-    """The output of the embeddings, of each layer and of the pooler, by dtype and name."""
-    from gluon_models import Size, bert, mx, settle_bert  # noqa: PLC0415 - found through the path that is set below
+    """Outputs of the embeddings, each layer and the pooler, by dtype and name."""
+    from gluon_models import Size, bert, mx, settle_bert  # noqa: PLC0415 - found by the path that is set below
 
     net = bert(Size(*job["size"]), heads=False)
     settle_bert(net)
@@ -38,7 +38,7 @@ def run(job: dict[str, Any], inputs: dict[str, np.ndarray], dtype: str) -> dict[
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures"))
-    given = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    with np.load(given["inputs"]) as stored:
+    job = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    with np.load(job["inputs"]) as stored:
         arrays = dict(stored)
-    np.savez(given["out"], **run(given, arrays, "float32"), **run(given, arrays, "float64"))
+    np.savez(job["out"], **run(job, arrays, "float32"), **run(job, arrays, "float64"))

@@ -1,8 +1,8 @@
-"""Loads checkpoints into GluonNLP's own models on MXNet and keeps what they compute; a program of its own.
+"""Load checkpoints into GluonNLP's own models on MXNet and keep their outputs: `gluon_loading.py JOBS.json`.
 
-Its argument is a JSON file with a list of jobs: the checkpoint, its `size`, `kind` ("decoder", "encoder", "gpt2" or
-a number of labels), its `names` ("structural" or "prefix"), and where the outputs go. Loading is strict: no parameter
-may be missing and none left over.
+JOBS.json holds a list of jobs: the checkpoint (`path`), its `size`, `kind` ("decoder", "encoder", "gpt2" or a number of
+labels) and `names` ("structural" or "prefix"), and the file for the outputs (`out`). Loading is strict: no parameter
+may be missing or left over.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def inputs_of(vocab: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def run(job: dict[str, Any]) -> None:
-    """Build the model in a fresh scope, as a new process would name it, load the checkpoint and run it."""
+    """Build the model in a new scope, with the names of a new process; load the checkpoint and run it."""
     from gluon_models import BortClassifier, BortModel, Size, gpt2, mx, outputs_of  # noqa: PLC0415
 
     size, kind = Size(*job["size"]), job["kind"]
@@ -38,9 +38,11 @@ def run(job: dict[str, Any]) -> None:
     else:
         net.load_parameters(job["path"], cast_dtype=True)
     if other:
-        every = np.tile(np.arange(ids.shape[1]), (len(ids), 1))
+        all_positions = np.tile(np.arange(ids.shape[1]), (len(ids), 1))
         found = {
-            "lm_logits": other.forward({"input_ids": ids, "masked_positions": every}, "float32")["lm_logits"].asnumpy()
+            "lm_logits": other.forward({"input_ids": ids, "masked_positions": all_positions}, "float32")[
+                "lm_logits"
+            ].asnumpy()
         }
     elif kind == "decoder":
         found = outputs_of(net, ids, lengths, masked)
@@ -51,5 +53,5 @@ def run(job: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures"))
-    for each in json.loads(Path(sys.argv[1]).read_text("utf-8")):
-        run(each)
+    for job in json.loads(Path(sys.argv[1]).read_text("utf-8")):
+        run(job)
