@@ -1,4 +1,4 @@
-"""A process that runs the original Bort with GluonNLP on MXNet, hybridized; `inference.py` tells it when.
+"""Run the original Bort with GluonNLP on MXNet, hybridized, when `inference.py` asks for it.
 
     python benchmarks/infer_gluon.py SOURCE.params
 
@@ -23,7 +23,7 @@ from make_full_size import checkpoints
 
 
 def forward(net: gluon_models.BortModel, ids: mx.nd.NDArray, lengths: mx.nd.NDArray) -> None:
-    """One forward pass, to its end: MXNet computes behind the caller's back."""
+    """Run one forward pass to its end: MXNet returns before it has computed."""
     net(ids, lengths).wait_to_read()
 
 

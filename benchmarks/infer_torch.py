@@ -1,4 +1,4 @@
-"""A process that runs the converted Bort and two random BERTs in torch; `inference.py` tells it when.
+"""Run the converted Bort and two random BERTs in torch when `inference.py` asks for it.
 
     python benchmarks/infer_torch.py CONVERTED
 
@@ -35,7 +35,7 @@ BERTS: dict[str, dict[str, Any]] = {
 
 @cache
 def model_of(mode: str) -> Any:  # noqa: ANN401 - transformers has no types
-    """The model of a mode: encoder and embeddings, without a head."""
+    """Make the model of a mode: encoder and embeddings, without a head."""
     if mode in BERTS:
         random: Any = transformers.BertModel(transformers.BertConfig(**BERTS[mode]), add_pooling_layer=False)
         return random.eval()
@@ -47,15 +47,15 @@ def model_of(mode: str) -> Any:  # noqa: ANN401 - transformers has no types
 
 
 def answer(batch: int, length: int, modes: list[str]) -> dict[str, Any]:
-    """Forward passes in each mode: seconds of one, and a number that shows whether two models agree."""
+    """Time a forward pass in each mode, and compute a number by which two models can be compared."""
     ids = np.random.default_rng(length).integers(5, VOCAB, (batch, length))
     whole = torch.from_numpy(ids)
     few = whole % transformers.BertConfig().vocab_size  # BERT has a smaller vocabulary
     mask = torch.ones_like(whole)
     found: dict[str, Any] = {}
     for mode in modes:
-        model, given = model_of(mode), few if mode in BERTS else whole
-        found[mode] = timed(partial(model, given, attention_mask=mask))
+        model, inputs = model_of(mode), few if mode in BERTS else whole
+        found[mode] = timed(partial(model, inputs, attention_mask=mask))
     if "eager" in modes:
         first = model_of("eager")(whole, attention_mask=mask)[0][0, 0].double()
         found["sum"] = float(first @ torch.arange(len(first), dtype=torch.float64))

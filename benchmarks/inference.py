@@ -1,9 +1,9 @@
-"""What the conversion is for: the converted Bort in torch, the original in MXNet, and two BERTs, on the same inputs.
+"""Time a forward pass of the converted Bort in torch, of the original in MXNet, and of two BERTs, on the same inputs.
 
     python benchmarks/inference.py
 
-One forward pass of embeddings and encoder, no head, two threads, all positions valid. Either framework has a process of
-its own; they take turns, and wait while the other computes. A compiled model is compiled before it is measured.
+A pass runs embeddings and encoder without a head, on two threads, with all positions valid. The two frameworks run in
+two processes that take turns. A compiled model is compiled before it is measured.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ BERTS = ("bert-base", "bert-large")
 MODES = ("gluon", *OURS, *BERTS)
 TITLES = ("MXNet", "torch eager", "compiled", "bfloat16", "BERT-base", "BERT-large")
 LONG = 4.0
-"""Seconds of a pass that is not made again."""
+"""Seconds of a pass from which on a disturbed one is not made again."""
 TOLERANCE = 1e-4
 CLAIMS = {"bert-base": 7.9, "bert-large": 20}
-"""How many times as fast Bort is on a CPU, by alexa/bort, README.md; neither batch nor length is said."""
+"""Factors by which Bort is faster on a CPU, by alexa/bort, README.md, without batch or length."""
 
 
 class Worker:
@@ -41,7 +41,7 @@ class Worker:
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
 
     def ask(self, *words: object) -> dict[str, Any]:
-        """The answer to a line."""
+        """Send a line, and give the answer."""
         if self.process.stdin is None or self.process.stdout is None:
             raise ValueError
         self.process.stdin.write(" ".join(map(str, words)) + "\n")
@@ -53,7 +53,7 @@ class Worker:
         return found
 
     def time(self, mode: str, *words: object) -> float:
-        """Seconds of a pass that others left alone, or of the one that they disturbed least."""
+        """Time a pass until one is undisturbed, and give the seconds of the least disturbed one."""
         best = (math.inf, math.inf)
         for _ in range(ATTEMPTS):
             wait_for_quiet()
@@ -64,14 +64,14 @@ class Worker:
         return best[1]
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         if self.process.stdin:
             self.process.stdin.close()
         self.process.wait()
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and keep the results."""
     source, out = full_size(), WORK / "out"
     fresh(out)()
     run([BORT_CONVERT, str(source), str(out), "--quiet"])
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def measure(gluon: Worker, torch: Worker, batch: int, length: int) -> dict[str, list[float]]:
-    """Seconds of every mode at one setting, in turn; more rounds where they are short."""
+    """Time every mode at one setting, in turn; in more rounds where they are short."""
     reference, ours = gluon.ask(batch, length), torch.ask(batch, length, *OURS)
     if not math.isclose(reference["sum"], ours["sum"], rel_tol=TOLERANCE, abs_tol=1):
         sys.exit(f"{batch} x {length}: MXNet gives {reference['sum']}, torch {ours['sum']}; they do not agree")
@@ -104,7 +104,7 @@ def measure(gluon: Worker, torch: Worker, batch: int, length: int) -> dict[str, 
 
 
 def tables(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[str]:
-    """Milliseconds, how many times as fast as MXNet, and how many times as fast as each BERT."""
+    """Make the tables: milliseconds, and the factors by which Bort is faster than MXNet and than each BERT."""
     names = {setting: f"{setting[0]} x {setting[1]}" for setting in times}
     milliseconds = [
         [names[setting], *(f"{1e3 * statistics.median(found[mode]):,.0f}" for mode in MODES)]
@@ -128,12 +128,12 @@ def tables(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[str]:
 
 
 def faster(found: dict[str, list[float]], mode: str, other: str) -> float:
-    """How many times as fast a mode is as another, round by round, and the median of that."""
+    """Give the median, over the rounds, of the factor by which a mode is faster than another."""
     return statistics.median(theirs / ours for ours, theirs in zip(found[mode], found[other], strict=False))
 
 
 def bars(times: dict[tuple[int, int], dict[str, list[float]]]) -> list[tuple[str, str, bool]]:
-    """What issue 6 asks of inference, and what the authors claim."""
+    """Judge the figures by the bar for inference and by the claims of Bort's authors."""
     eager = {setting: faster(found, "eager", "gluon") for setting, found in times.items()}
     slower = [f"{batch} x {length} ({eager[batch, length]:.2f})" for batch, length in eager if eager[batch, length] < 1]
     worst = f"{min(eager.values()):.2f} to {max(eager.values()):.2f} times as fast"

@@ -1,11 +1,12 @@
-"""Whole processes measured from outside, by the operating system's own accounting: what all benchmarks here share.
+"""Measure whole processes from outside, by the operating system's own accounting; shared by all benchmarks.
 
 Each figure is of a process from its start to its end: wall time by `time.perf_counter`, the rest by `os.wait4`. Cases
-that are compared run in turn, A B C A B C, and what is quoted is the median; a ratio is the median of the ratios within
+that are compared take turns, A B C A B C, and the median of each is quoted; a ratio is the median of the ratios within
 each round, so that a machine whose speed drifts slows both sides of it. A run waits a moment for other programs to be
-idle; if they were busy all the same it is made again, a few times at most, and the least disturbed one counts.
+idle. A run that they disturbed is made again, a few times at most, and the least disturbed run counts.
 
-This imports nothing but the standard library: a child's peak memory starts with that of the process that started it.
+This module imports the standard library only: the peak memory of a process begins with that of the process that starts
+it.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ BORT_CONVERT: Final = shutil.which("bort-convert", path=str(Path(sys.executable)
 BLOCK: Final = 512
 """Bytes in the blocks that `ru_inblock` counts."""
 DISTURBED: Final = 0.2
-"""Processors that others may use during a run that counts at once."""
+"""Processors that other programs may use during a run that is not made again."""
 MOMENT: Final = 0.25
-"""Seconds that short work is repeated for."""
+"""Seconds for which short work is repeated."""
 PATIENCE: Final = 2.0
-"""Seconds to wait for the others at most, before a run."""
+"""Seconds to wait for other programs at most, before a run."""
 ATTEMPTS: Final = 5
-"""How often a disturbed run is made at most."""
+"""Largest number of runs, of which the least disturbed counts."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class Run:
     Attributes:
         wall: seconds by the clock.
         cpu: seconds of all threads, user and system.
-        peak_mb: the largest resident memory (`ru_maxrss`) of the process or of one that it started, in 10**6 bytes.
-        read_mb: what was read from storage and not from the page cache, in 10**6 bytes.
+        peak_mb: peak resident memory (`ru_maxrss`) of the process or of one that it started, in 10**6 bytes.
+        read_mb: bytes read from storage, not from the page cache, in 10**6 bytes.
         others: processors that other programs kept busy meanwhile, on average.
     """
 
@@ -67,8 +68,10 @@ class Case:
     """A command to measure.
 
     Attributes:
-        before: what has to be done before each run, outside the measurement.
-        rounds: how many rounds it takes part in; 0 for all.
+        name: name in the tables.
+        command: the program and its arguments.
+        before: called before each run, outside the measurement.
+        rounds: number of rounds in which the command runs; 0 for all.
     """
 
     name: str
@@ -79,11 +82,11 @@ class Case:
 
 @dataclass
 class Result:
-    """What a benchmark found.
+    """Result of a benchmark.
 
     Attributes:
         tables: Markdown, ready for the page.
-        bars: what issue 6 asks for: the bar, the figure that was measured, and whether it is met.
+        bars: each bar as text, the figure measured, and True if the bar is met.
         raw: every single run.
     """
 
@@ -92,7 +95,7 @@ class Result:
     raw: dict[str, Any] = field(default_factory=dict)
 
     def save(self, name: str) -> None:
-        """Print the tables, and keep all of it as JSON for the page."""
+        """Print tables and bars, and keep the result as JSON for the page."""
         RESULTS.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"machine": machine(), **asdict(self)}, indent=1)
         (RESULTS / f"{name}.json").write_text(text + "\n", encoding="utf-8")
@@ -101,16 +104,16 @@ class Result:
 
 
 def environment() -> dict[str, str]:
-    """The children's environment: two threads, and compiled modules kept as an installed program has them."""
+    """Make the environment of the processes: two threads, and compiled modules kept, as of an installed program."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": str(BUILD / "pycache"), "OMP_NUM_THREADS": "2"}
 
 
 def run(command: Sequence[str]) -> Run:
-    """Run a program to its end; what it prints goes to a log.
+    """Run a program to its end, with its output in a log.
 
     Raises:
-        SystemExit: it failed: its name, its exit status and the end of what it printed.
+        SystemExit: the program failed; the message has its exit status and the end of its output.
     """
     WORK.mkdir(parents=True, exist_ok=True)
     path = WORK / "last.log"
@@ -141,7 +144,7 @@ def wait_for_quiet() -> None:
 
 
 def busy_seconds() -> float:
-    """Seconds that all processors have worked since the start of the system, for programs and for the kernel."""
+    """Give the seconds that all processors have worked since the start of the system, for programs and the kernel."""
     with Path("/proc/stat").open(encoding="ascii") as file:
         user, nice, system, _idle, _waiting, interrupts, soft, steal = map(int, file.readline().split()[1:9])
     ticks = user + nice + system + interrupts + soft + steal
@@ -151,7 +154,7 @@ def busy_seconds() -> float:
 def interleaved(
     cases: Sequence[Case], rounds: int, *, warm_up: bool = True, attempts: int = ATTEMPTS
 ) -> dict[str, list[Run]]:
-    """Every case once a round, after one round that does not count."""
+    """Run every case once a round, after one round that does not count."""
     runs: dict[str, list[Run]] = {case.name: [] for case in cases}
     for number in range(-warm_up, rounds):
         for case in cases:
@@ -164,7 +167,7 @@ def interleaved(
 
 
 def least_disturbed(case: Case, attempts: int) -> Run:
-    """A run that others left alone, or the one that they disturbed least."""
+    """Run a case until a run is undisturbed, and give the least disturbed run."""
     best: Run | None = None
     for _ in range(attempts):
         case.before()
@@ -180,9 +183,9 @@ def least_disturbed(case: Case, attempts: int) -> Run:
 
 
 def timed(work: Callable[[], object]) -> dict[str, float]:
-    """Seconds of a piece of work in this process, the median of as many turns as a moment holds, and who else was busy.
+    """Time short work in this process: the median seconds of many turns, and the processors that others kept busy.
 
-    The system counts processor time in hundredths of a second: of one short turn it could not tell.
+    The system counts processor time in hundredths of a second, which is too coarse for a single turn.
     """
     turns: list[float] = []
     busy, own = busy_seconds(), time.process_time()
@@ -195,28 +198,28 @@ def timed(work: Callable[[], object]) -> dict[str, float]:
 
 
 def middle(runs: Iterable[Run], attribute: str = "wall") -> float:
-    """The median of one figure."""
+    """Give the median of one figure."""
     return statistics.median(float(getattr(found, attribute)) for found in runs)
 
 
 def ratio(runs: Sequence[Run], base: Sequence[Run]) -> float:
-    """How many times as long as another case, round by round, and the median of that."""
+    """Give the median, over the rounds, of the ratio to another case."""
     return statistics.median(one.wall / other.wall for one, other in zip(runs, base, strict=False))
 
 
 def excess(runs: Sequence[Run], base: Sequence[Run], factor: float) -> float:
-    """Seconds beyond `factor` times another case, round by round, and the median of that."""
+    """Give the median, over the rounds, of the seconds beyond `factor` times another case."""
     return statistics.median(one.wall - factor * other.wall for one, other in zip(runs, base, strict=False))
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A Markdown table: the first column is text, the others are numbers."""
+    """Make a Markdown table whose first column is text, and whose other columns are numbers."""
     lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def fresh(*paths: Path) -> Callable[[], None]:
-    """Removes what a run will write, and lets the disk finish what earlier runs have left it to do."""
+    """Make a function that removes the outputs of a run, and waits for the disk to finish earlier writes."""
 
     def remove() -> None:
         for path in paths:
@@ -229,7 +232,7 @@ def fresh(*paths: Path) -> Callable[[], None]:
 
 
 def full_size() -> Path:
-    """A full-size Bort, 510 MB, written by GluonNLP; made if it is not there."""
+    """Give the full-size Bort, 510 MB, which GluonNLP writes if it is not there."""
     if not FULL_SIZE.exists():
         maker = ROOT / "fixtures" / "make_full_size.py"
         subprocess.run([sys.executable, str(maker), str(FULL_SIZE)], check=True)
@@ -237,9 +240,9 @@ def full_size() -> Path:
 
 
 def warm(path: Path) -> Path:
-    """Have the page cache hold a file as it does after reading it from the disk: in pieces of up to 2 MB.
+    """Have the page cache hold a file in blocks of up to 2 MB, as after reading it from the disk.
 
-    After writing it the pieces are small, and a process that maps the file has fewer bytes of it resident.
+    After a write the blocks are small, and a process that maps the file has fewer bytes of it resident.
     """
     cold(path)
     with path.open("rb", buffering=0) as file:
@@ -249,14 +252,14 @@ def warm(path: Path) -> Path:
 
 
 def cold(path: Path) -> None:
-    """Have the page cache forget a file."""
+    """Have the page cache drop a file."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def machine() -> dict[str, str]:
-    """What the figures were measured on."""
+    """Describe the machine."""
     information = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     fields = dict(line.split(":", 1) for line in information.splitlines() if ":" in line)
     names = {name.strip(): value.strip() for name, value in fields.items()}

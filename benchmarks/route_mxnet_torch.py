@@ -1,8 +1,8 @@
-"""The usual way, to compare with: MXNet loads the file, torch holds the tensors, transformers saves the model.
+"""Convert in the usual way, to compare with: MXNet loads the file, torch holds it, transformers saves the model.
 
     python benchmarks/route_mxnet_torch.py SOURCE.params OUT
 
-Names and config come from the plan of bort_convert, which reads headers only and costs next to nothing here.
+Names and config come from the plan of bort_convert, which reads headers only and takes next to no time.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def main() -> None:
         for step in fit.plan.steps
         if step.sources
     }
-    receiving = getattr(transformers, fit.architecture)
-    model = receiving(receiving.config_class(**fit.config))
+    target_class = getattr(transformers, fit.architecture)
+    model = target_class(target_class.config_class(**fit.config))
     model.load_state_dict(state, strict=False)
     model.save_pretrained(str(target))
 

@@ -1,9 +1,9 @@
-"""What a conversion costs against the size of its source: random Borts from 50 MB to 10 GB.
+"""Seconds and memory of a conversion by the size of its source: random Borts from 50 MB to 10 GB.
 
     python benchmarks/sizes.py [LARGEST_MB]
 
 Each file is generated, measured and deleted before the next. A size that would leave less than 5 GB of the disk free is
-left out, and the table says so.
+left out, and a line below the table says so.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 SIZES = {50: 5, 200: 5, 500: 5, 2_000: 3, 10_000: 1}
 """Megabytes -> rounds."""
 FEW = 3
-"""Rounds up to which a disturbed run is not made again: it takes too long."""
+"""Largest number of rounds at which a disturbed run is not made again: it takes too long."""
 NEEDED, SPARE = 2.2, 5e9
-"""Times the source's size that a measurement takes on the disk, and the bytes that stay free."""
-MEMORY_MB = 80
+"""Size of the source times this is the room that a measurement takes on the disk; and the bytes that stay free."""
+MEMORY_MB = 100
 CP, CHECKED, PLAIN, HALF = "`cp`", "default", "`--no-checksums`", "`--dtype float16`"
 CONVERSIONS = (CHECKED, PLAIN, HALF)
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and keep the results."""
     largest = float(sys.argv[1]) if sys.argv[1:] else max(SIZES)
     found, left_out = {}, []
     for size, rounds in SIZES.items():
@@ -57,14 +57,14 @@ def main() -> None:
     ]
     highest = max(max(figures) for figures in peaks.values())
     spread = max(max(column) - min(column) for column in zip(*peaks.values(), strict=True))
-    bar = f"peak resident memory within 80 MB from {min(found):,} MB to {max(found):,} MB"
+    bar = f"peak resident memory within {MEMORY_MB} MB from {min(found):,} MB to {max(found):,} MB"
     bars = [(bar, f"{highest:.0f} MB at most; {spread:.0f} MB between the sizes", highest <= MEMORY_MB)]
     raw = {str(size): {name: [vars(each) for each in runs[name]] for name in runs} for size, runs in found.items()}
     Result(tables, bars, raw).save("sizes")
 
 
 def measure(size: int, rounds: int) -> dict[str, list[Run]]:
-    """Every case at one size; what was written is deleted."""
+    """Run every case at one size, and delete the outputs."""
     source, copy, out = WORK / f"{size}.params", WORK / "copy", WORK / "out"
     try:
         source.unlink(missing_ok=True)

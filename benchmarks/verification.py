@@ -1,4 +1,4 @@
-"""Seconds and memory of `bort-convert verify` at full size: all three checks, both frameworks, both precisions.
+"""Time `bort-convert verify` at full size, with its memory: all three checks, both frameworks, both precisions.
 
 python benchmarks/verification.py
 """
@@ -14,7 +14,7 @@ ROUNDS = 3
 
 
 def main() -> None:
-    """Measure, print, keep."""
+    """Measure, print and keep the results."""
     source, out = full_size(), WORK / "out"
     fresh(out)()
     run([BORT_CONVERT, str(source), str(out), "--quiet"])
