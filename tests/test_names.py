@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 from params_files import Zipped, archive, f32, list_file, names, npy, record
 
-from bort_convert import cli, open_params
+from bort_convert import open_params
 from bort_convert.safetensors import open_tensors
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ NAMES = {
 NO_MEMBER = {"NUL", "parents", "root", "parents on Windows", "drive"}
 ONE = record(f32(1, 2), (2,))
 LONGEST = 500  # characters of a line
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def tame(text: str, folder: Path) -> None:

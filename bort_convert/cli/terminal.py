@@ -7,7 +7,7 @@ import textwrap
 from typing import TYPE_CHECKING, Final
 
 from rich import box
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
@@ -58,9 +58,16 @@ def fold(text: str, width: int, *, chop: bool = True) -> list[str]:
         if lines[-1] and cell_len(lines[-1]) + cell_len(part.rstrip()) > width:
             lines.append("")
         lines[-1] += part
-    return [
-        piece for line in lines for piece in (chop_cells(line.rstrip(), width) if chop and line else [line.rstrip()])
-    ]
+    lines = [line.rstrip() for line in lines]
+    return [piece for line in lines for piece in _chopped(line, width)] if chop else lines
+
+
+def _chopped(line: str, width: int) -> Iterator[str]:
+    while cell_len(line) > width:
+        cut = next((cut for cut in range(len(line), 1, -1) if cell_len(line[:cut]) <= width), 1)
+        yield line[:cut]
+        line = line[cut:]
+    yield line
 
 
 def _parts(text: str, width: int, points: Sequence[re.Pattern[str]]) -> Iterator[str]:
@@ -87,11 +94,11 @@ def _rich_table(table: TextTable, width: int) -> Table:
     widest = _widest(table)
     widths = _narrowed(widest, _narrowest(table), width - _gaps(table))
     drawn = Table(
-        box=box.SIMPLE_HEAD if table.titles else None,
+        box=box.SIMPLE_HEAD,
         show_header=bool(table.titles),
         show_edge=False,
         pad_edge=False,
-        padding=(0, 1 if table.titles else _GAP, 0, 0),  # the box puts one more cell between columns
+        padding=(0, _GAP - 1, 0, 0),  # the box puts one more cell between columns
         row_styles=["", "dim"] if widths != widest else None,  # tells folded rows apart
     )
     for title, column in zip(table.titles or widths, widths, strict=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 
 import bort_convert
 from bort_convert import cli
@@ -16,10 +16,6 @@ from bort_convert.params import save_params
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 @pytest.fixture

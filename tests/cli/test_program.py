@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
-from click.testing import CliRunner, Result
+from command_line import run
 
 from bort_convert import cli
 
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS = sorted(cli.COMMANDS)
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments], catch_exceptions=False)
 
 
 def command_of(name: str) -> click.Command:
