@@ -137,7 +137,7 @@ def families(*, as_json: bool) -> None:
 def _labels(value: str) -> list[str]:
     """Lines of the file of this name if there is one, else the parts between commas."""
     path = Path(value)
-    if not os.path.isfile(path):  # Path.is_file raises an error for labels that are too long for a name
+    if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises an error for a long text
         return [label.strip() for label in value.split(",")]
     try:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]

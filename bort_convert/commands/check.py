@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ from bort_convert.verification.reference import fit_as_converted
 from bort_convert.verification.static_checks import bits
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator
 
 
@@ -56,7 +56,7 @@ def check(
         FormatError: there is no such directory, or the source cannot be read.
     """
     folder = Path(target)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises an error for a long name
         raise FormatError(f"{target}: is no directory; expected one that was converted")
     try:
         text = read_manifest_text(folder)

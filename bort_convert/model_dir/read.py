@@ -156,7 +156,7 @@ def read_model_dir(target: str | os.PathLike[str], *, manifest_text: str | None 
         FormatError: there is no such directory, or one of its files is missing or damaged.
     """
     folder = Path(target)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises an error for a long name
         raise FormatError(f"{target}: is no directory; expected one that transformers loads")
     if manifest_text is None and (folder / MANIFEST).exists():
         manifest_text = read_manifest_text(folder)
