@@ -1,4 +1,4 @@
-"""Kills conversions at random moments, and looks at what stands there afterwards; `make kills` prints the tally."""
+"""Kill conversions at random moments, and check the target afterwards; `make kills` prints the tally."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Round:
         if self.status == 0 and self.left != "new":
             found.append(f"the exit code is 0, the target {self.left}")
         if wrong := [name for name in self.leftovers if not LEFTOVER.fullmatch(name)]:
-            found.append(f"leftovers have names that nobody knows: {wrong}")
+            found.append(f"leftovers have unknown names: {wrong}")
         if self.leftovers and self.status >= 0:
             found.append(f"the exit code is {self.status}, and {self.leftovers} were left")
         begun = not self.stderr.startswith("Fatal Python error: init")  # the interpreter was still starting
@@ -76,9 +76,9 @@ class Kills:
     """A folder in which conversions of one file are killed.
 
     Args:
-        folder: an empty one.
-        source: what is converted.
-        seed: of the moments.
+        folder: an empty folder.
+        source: the checkpoint to convert.
+        seed: seed of the moments.
     """
 
     def __init__(self, folder: Path, source: Path, seed: int) -> None:
@@ -91,7 +91,7 @@ class Kills:
         self._seconds = time.monotonic() - start
 
     def round(self, sent: signal.Signals, *, force: bool) -> Round:
-        """Start a conversion, send it a signal at some moment, and look; again if it was over by then."""
+        """Start a conversion, send it a signal at a random moment, and describe the target; again if it had ended."""
         while (process := self._killed(sent, force=force)) is None:
             pass
         try:
@@ -106,7 +106,7 @@ class Kills:
         if force:
             shutil.copytree(self._folder / "old", self._out, copy_function=os.link)
         moment = self._random.uniform(0, self._seconds)
-        # What runs in the background may have been told to ignore SIGINT; the conversion is not to inherit that.
+        # A background job of a shell ignores SIGINT, and the conversion would inherit that.
         process = subprocess.Popen(
             self._command(self._out, "--quiet", *(["--force"] if force else [])),
             env=unmeasured(),
@@ -123,7 +123,7 @@ class Kills:
         return None
 
     def next_run(self) -> list[str]:
-        """What is wrong after one more conversion, of a small file into the same target: nothing, it should be."""
+        """Convert a small file into the same target, and describe what went wrong: nothing, if all is well."""
         done = subprocess.run(
             [sys.executable, "-m", "bort_convert", SMALL, self._out, "--family", "bort", "--heads", "8", "--force"],
             check=False,
@@ -158,7 +158,7 @@ class Kills:
 
 
 def kill(folder: Path, source: Path, count: int, seed: int = 0) -> tuple[list[Round], list[str]]:
-    """That many conversions killed, each signal with and without `--force` in turn; and all that is wrong."""
+    """Kill `count` conversions, by each signal with and without `--force` in turn; give them, and all problems."""
     kills = Kills(folder, source, seed)
     rounds, problems = [], []
     for number in range(count):
@@ -172,7 +172,7 @@ def kill(folder: Path, source: Path, count: int, seed: int = 0) -> tuple[list[Ro
 
 
 def table(rounds: list[Round]) -> str:
-    """How often each thing came of each signal."""
+    """Count the outcomes of each signal."""
     lines = [f"{'SIGNAL':8}  {'TARGET':8}  {'EXIT':>5}  {'AFTERWARDS':10}  {'LEFTOVERS':9}  TIMES"]
     tally = Counter(
         (done.sent.name, "forced" if done.force else "absent", done.status, done.left, len(done.leftovers))
@@ -185,7 +185,7 @@ def table(rounds: list[Round]) -> str:
 
 
 def main() -> int:
-    """Kill, print the tally, and tell by the exit code whether anything was wrong."""
+    """Kill, print the tally and the problems, and return 1 if there are any, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, nargs="?", default=200)
     parser.add_argument("--seed", type=int, default=0)
