@@ -27,7 +27,7 @@ TEXTS = {
     "conversion": """\
 The source is in the page cache, the target is absent and the disk idle before each run. A Bort of 510 MB gives 305 MB
 of safetensors, because the matrix that the output layer is tied to stands in the source twice; `cp` writes all 510 MB.
-A conversion ends with its output on the disk (`fsync`), and `cp` does not: the second `cp` does what is comparable.""",
+A conversion ends with its output on the disk (`fsync`), and `cp` does not: the second `cp` is the comparable one.""",
     "sizes": """\
 Generated Borts: the layers are those of the published Bort, and the vocabulary makes up the size. The largest has
 tensors beyond 2 GB and offsets beyond 4 GB. From some GB on all programs, `cp` too, wait for the disk; the largest was

@@ -104,7 +104,7 @@ def test_every_command_ends_in_exit_3_and_one_line(
         assert [found.name for found in tmp_path.iterdir()] == [bad.name]
         path.unlink()
         lines.append(f"{bad.name}\n    rule:  {bad.rule}\n    {message.replace(f'{path}: ', '')}")
-    add_table(f"{len(BAD_FILES)} bad files, and what inspect, extract, convert and verify say of them", lines)
+    add_table(f"{len(BAD_FILES)} bad files, and the messages of inspect, extract, convert and verify", lines)
 
 
 def failed(result: Result, *, expected: str) -> str:
@@ -154,7 +154,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], int]] = {
 
 
 @pytest.mark.long
-@pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux counts of a process")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the counts that Linux keeps of a process")
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_file_takes_5_seconds_and_300_mb_at_most(case: str, tmp_path: Path) -> None:
     build, status = HOSTILE[case]

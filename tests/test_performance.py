@@ -124,7 +124,7 @@ def test_bytes_are_written_once_and_read_no_more_often_than_needed(
     moved = bytes_moved() - before
     values, size = value_bytes(source), source.stat().st_size
     hashed = {"default": size + values, "no checksums": 0, "float16": size + bytes_read_back(out)}[mode]
-    # Each value to copy or cast it, the tied tensor twice to compare its copies, and what is hashed.
+    # Each value is read to copy or cast it, the tied tensor twice to compare its copies, and hashed bytes once more.
     assert moved["rchar"] <= values + 2 * tied_bytes(source) + hashed + MB // 2
     assert moved["wchar"] == pytest.approx(sum(path.stat().st_size for path in out.iterdir()), abs=1000)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BORT = Path(__file__).parents[1] / "fixtures" / "bort_4_8_24_32.params"
 
-# Takes away what the first argument lists, then runs the functions that the others name.
+# Takes away the modules and calls of the first argument, then runs the functions that the other arguments name.
 PROGRAM = """
 import json, os, sys, threading
 

@@ -85,13 +85,13 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
 def read_by_both(folder: Path) -> Iterator[tuple[str, Path, dict[str, Any], dict[str, Any]]]:
     """Give each file with its description, the result of MXNet and the result of bort_convert."""
     written = []
-    for number, (what, data) in enumerate(files(folder)):
+    for number, (description, data) in enumerate(files(folder)):
         path = folder / f"{number:05}.bin"
         path.write_bytes(data)
-        written.append((what, path))
+        written.append((description, path))
     lines = mxnet("read", text="".join(f"{path}\n" for _, path in written)).splitlines()
-    for (what, path), line in zip(written, lines, strict=True):
-        yield what, path, json.loads(line), ours(path)
+    for (description, path), line in zip(written, lines, strict=True):
+        yield description, path, json.loads(line), ours(path)
 
 
 def table(counts: Counter[tuple[str, str, str]]) -> list[str]:
@@ -108,14 +108,14 @@ def test_files_read_as_in_mxnet_or_a_row_of_the_table_says_why(
     tmp_path: Path, add_table: Callable[[str, Sequence[str]], None]
 ) -> None:
     counts: Counter[tuple[str, str, str]] = Counter()
-    for what, path, theirs, own in read_by_both(tmp_path):
+    for description, path, theirs, own in read_by_both(tmp_path):
         why = reason(theirs, own)
         assert why is not None, f"{path}: no row of tests/support/differences.py says why\n{evidence(theirs, own)}"
-        if what == "whole":
+        if description == "whole":
             assert outcomes(theirs, own) == (READS, READS), evidence(theirs, own)
-        if any(row.what == what for row in DIFFERENCES):
-            assert why == what, evidence(theirs, own)
-        if what == FATAL:
+        if any(row.what == description for row in DIFFERENCES):
+            assert why == description, evidence(theirs, own)
+        if description == FATAL:
             assert outcomes(theirs, own) == (DIES, REFUSES)
         counts[(*outcomes(theirs, own), why)] += 1
     add_table(f"{counts.total():,} files read by MXNet 1.9.1 and by bort_convert", table(counts))
