@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -336,3 +337,45 @@ def test_what_the_rules_allow_passes() -> None:
     assert faults_of("verification.reference", "from bort_convert.verification import trace") == []
     assert faults_of("cli.options", "import click\nimport bort_convert") == []
     assert faults_of("models.registry", "def families(): ...") == []
+
+
+PAGE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+SMALL = {"errors", "version", "arguments", "plain_table", "lazy_numpy", "dtypes", "__init__", "__main__"}
+
+
+def without_detours(arrows: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Arrows without those to a room that another arrow leads to."""
+
+    def reached(room: str) -> set[str]:
+        return arrows.get(room, set()).union(*(reached(target) for target in arrows.get(room, ())))
+
+    return {room: targets - set().union(*map(reached, targets)) for room, targets in arrows.items()}
+
+
+def test_the_picture_has_the_rooms_and_the_arrows_of_the_code() -> None:
+    arrows: dict[str, set[str]] = {room: set() for room in ROOMS if room not in SMALL}
+    for module, targets in module_arrows(with_types=True).items():
+        if room_of(module) not in SMALL:
+            arrows[room_of(module)] |= {room_of(target) for target in targets} - {room_of(module), *SMALL}
+    drawn: dict[str, set[str]] = {room: set() for room in re.findall(r'^ +(\w+)\["', PAGE, re.MULTILINE)}
+    for room, target in re.findall(r"^ +(\w+) --> (\w+)$", PAGE, re.MULTILINE):
+        drawn[room].add(target)
+    assert drawn == without_detours(arrows)
+
+
+def test_the_page_names_modules_and_small_modules_that_exist() -> None:
+    named = set(re.findall(r"`(?:bort_convert\.)?([a-z_]+\.[a-z_]+)`", PAGE))
+    assert len(named) > 30
+    assert named <= {*MODULES, "bort_convert.params"}
+    below = PAGE[PAGE.index("Below all of them") :].partition("\n\n")[0]
+    assert set(re.findall(r"`(\w+)`", below)) == SMALL - {"__init__", "__main__"}
+
+
+def test_links_of_the_page_lead_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)", PAGE)
+    assert links
+    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+
+
+def test_a_detour_is_left_out() -> None:
+    assert without_detours({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
