@@ -115,6 +115,7 @@ def test_markdown_escapes_what_would_break_a_table() -> None:
     assert "| SHA-256 of out/model.safetensors | ff00 |\n| call | bort_convert.verify('a.params', 'out') |" in text
 
 
+@pytest.mark.report
 def test_html_is_one_file_with_a_plot() -> None:
     page = to_html(REPORT)
     assert page.startswith("<!DOCTYPE html>")
@@ -129,11 +130,13 @@ def test_html_is_one_file_with_a_plot() -> None:
     assert "<svg" not in to_html(PASSED)
 
 
+@pytest.mark.report
 def test_zeros_and_nans_can_be_drawn() -> None:
     layers = (Difference("layer.0", "float64", count=1, max_abs=0.0), Difference("layer.1", "float64", problem="x"))
     assert "<svg" in to_html(Report("a", "b", PASSED.checks, (Run("float64", layers),)))
 
 
+@pytest.mark.report
 def test_html_has_the_provenance() -> None:
     page = re.sub(r"\s+", " ", to_html(REPORT))
     for name, text in (
@@ -148,12 +151,14 @@ def test_html_has_the_provenance() -> None:
         assert f"<dt>{name}</dt> <dd>{text}</dd>" in page
 
 
+@pytest.mark.report
 def test_an_output_that_was_not_compared_has_its_problem_in_html() -> None:
     page = to_html(REPORT)
     assert 'class="FAIL">✗ mlm_logits</th>' in page
     assert '<td class="problem FAIL" colspan="9">the target has no such output</td>' in page
 
 
+@pytest.mark.report
 def test_the_plot_takes_the_colour_of_the_page() -> None:
     drawing = to_html(REPORT).partition("<svg")[2].partition("</svg>")[0]
     assert "currentColor" in drawing
@@ -161,6 +166,7 @@ def test_the_plot_takes_the_colour_of_the_page() -> None:
     assert not re.search(r"fill: ?#ffffff", drawing)
 
 
+@pytest.mark.report
 def test_html_without_matplotlib_has_no_plot_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     page = to_html(REPORT)
@@ -176,7 +182,10 @@ def test_html_without_jinja2_says_what_to_install(monkeypatch: pytest.MonkeyPatc
         to_html(REPORT)
 
 
-@pytest.mark.parametrize(("suffix", "start"), [("html", "<!DOCTYPE"), ("json", "{"), ("md", "**FAIL"), ("txt", "FAIL")])
+@pytest.mark.parametrize(
+    ("suffix", "start"),
+    [pytest.param("html", "<!DOCTYPE", marks=pytest.mark.report), ("json", "{"), ("md", "**FAIL"), ("txt", "FAIL")],
+)
 def test_the_ending_chooses_the_form(tmp_path: Path, suffix: str, start: str) -> None:
     path = tmp_path / f"report.{suffix}"
     for _ in range(2):
