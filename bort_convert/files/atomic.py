@@ -36,6 +36,7 @@ _HINTS: Final = {
     errno.EFBIG: ". A limit on the size of files is in force (see `ulimit -f`)",
     errno.EROFS: ". Choose a place that can be written to",
     errno.EACCES: ". Choose a place that can be written to",
+    errno.EEXIST: ". Its folder is a file, or a link that leads nowhere",
     errno.ENAMETOOLONG: ". Choose a shorter name; the name under which an output is written is 26 bytes longer",
 }
 
@@ -65,9 +66,9 @@ def new_directory(
     """
     path = named_path(target)
     with _system_errors(path):
-        check_source(path, source)
         if force:
             check_place(target)
+        check_source(path, source)
         clear_leftovers(path)
         _check_directory(path, force=force, reason_to_keep=reason_to_keep)
         path.parent.mkdir(parents=True, exist_ok=True)

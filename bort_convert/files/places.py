@@ -26,12 +26,18 @@ def named_path(target: PathLike) -> Path:
     """Give a target as a path that ends in a name, which `.` and `..` do not.
 
     Raises:
-        OutputError: the target is an empty text. `Path("")` is no longer one: it is the current directory.
+        OutputError: the target is an empty text, or relative to a directory that was deleted. `Path("")` is no empty
+            text: it is the current directory.
     """
     if not os.fspath(target):
         raise OutputError("the name of the output is empty; expected a path. Is a shell variable not set?")
     path = Path(target)
-    return path if path.name not in {"", ".."} else Path(os.path.realpath(path))
+    if path.name not in {"", ".."}:
+        return path
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError as error:
+        raise OutputError(f"{target}: the current directory was deleted. Change to another one") from error
 
 
 def check_place(target: PathLike) -> None:

@@ -183,6 +183,100 @@ def test_a_target_that_fills_up_meanwhile_is_refused(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+def test_a_directory_is_kept_with_force_where_nothing_says_who_wrote_it(tmp_path: Path) -> None:
+    build(tmp_path / "out", "first")
+    with (
+        pytest.raises(OutputError, match=r"out is not empty, and nothing tells who wrote it. Empty it by hand, or"),
+        new_directory(tmp_path / "out", force=True),
+    ):
+        pass
+    assert (tmp_path / "out" / "file").read_text() == "first"
+
+
+@pytest.mark.usefixtures("replacement")
+def test_a_reason_to_keep_is_asked_for_again_right_before_the_replacement(tmp_path: Path) -> None:
+    build(tmp_path / "out", "first")
+    reasons = iter(["", "holds a thesis"])
+
+    def replace() -> None:
+        with new_directory(tmp_path / "out", force=True, reason_to_keep=lambda _: next(reasons)) as folder:
+            (folder / "file").write_text("second")
+
+    with pytest.raises(OutputError, match=r"out holds a thesis$"):
+        replace()
+    assert (tmp_path / "out" / "file").read_text() == "first"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_reason_to_keep_a_file_is_asked_for_again_right_before_the_replacement(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("first")
+    reasons = iter(["", "is a thesis"])
+
+    def replace() -> None:
+        with new_file(tmp_path / "file", force=True, reason_to_keep=lambda _: next(reasons)) as partial:
+            partial.write_text("second")
+
+    with pytest.raises(OutputError, match=r"file is a thesis$"):
+        replace()
+    assert (tmp_path / "file").read_text() == "first"
+
+
+@pytest.mark.parametrize("kind", ["directory", "file"])
+@pytest.mark.parametrize("force", [True, False])
+def test_an_empty_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, *, force: bool) -> None:
+    monkeypatch.chdir(tmp_path)
+    make = new_directory if kind == "directory" else new_file
+    with pytest.raises(OutputError, match="the name of the output is empty"), make("", force=force):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", [".", "..", "sub/..", "here", "../here", "../link"])
+def test_the_current_directory_is_not_replaced_even_if_it_is_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    (tmp_path / "here" / "sub").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("here", target_is_directory=True)
+    monkeypatch.chdir(tmp_path / "here")
+    name = str(tmp_path / target) if target == "here" else target
+    inode = Path(name).stat().st_ino
+    with pytest.raises(OutputError), new_directory(name, force=True, reason_to_keep=nothing):
+        pass
+    assert Path(name).stat().st_ino == inode
+
+
+def test_a_link_that_leads_nowhere_is_no_free_name_for_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").symlink_to("nowhere")
+    with pytest.raises(OutputError, match="is there already"), new_file(tmp_path / "file"):
+        pass
+    assert (tmp_path / "file").is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a device")
+@pytest.mark.parametrize("force", [True, False])
+def test_a_device_is_never_replaced(*, force: bool) -> None:
+    with (
+        pytest.raises(OutputError, match=r"is a device or a pipe|is there already"),
+        new_file("/dev/null", force=force),
+    ):
+        pass
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_directory_can_be_replaced_where_the_current_directory_was_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "out", "first")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with new_directory(tmp_path / "out", force=True, reason_to_keep=nothing):
+        pass
+    assert list((tmp_path / "out").iterdir()) == []
+    with pytest.raises(OutputError, match=r"\.: the current directory was deleted"), new_directory("."):
+        pass
+
+
 @pytest.mark.usefixtures("replacement")
 def test_of_two_that_replace_a_directory_at_once_the_last_one_stands(tmp_path: Path) -> None:
     build(tmp_path / "out", "first")
