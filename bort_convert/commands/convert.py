@@ -118,7 +118,7 @@ def convert(
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         fit = fit_source(params.specs, family=family, variant=variant, heads=heads, gluonnlp_version=version)
         config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
-        words = tokenizer_for(fit.family, fit.plan.dims, tokenizer_options)
+        new_tokenizer = tokenizer_for(fit.family, fit.plan.dims, tokenizer_options)
         if strict:
             check_finite(statistics_of_arrays(params))
         options = _specified(
@@ -145,9 +145,9 @@ def convert(
                 progress=progress,
             )
             write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
-            if words:
-                write_tokenizer(folder, words)
-                manifest = replace(manifest, tokenizer=words.sources, notes=words.notes)
+            if new_tokenizer:
+                write_tokenizer(folder, new_tokenizer)
+                manifest = replace(manifest, tokenizer=new_tokenizer.sources, notes=new_tokenizer.notes)
             names = [path.name for path in folder.iterdir()]
             manifest = finish(folder, replace(manifest, options=options), names)
             params.check_unchanged()

@@ -177,7 +177,7 @@ def _notes(fitted: FittedDirectory, digests: ExportDigests, manifest: Manifest |
         if cast is not None:
             yield f"the conversion cast every tensor to {cast}: these are not the bits of {source}"
         elif not any(expected.values()):
-            yield f"{FILE_NAME} has no digests: whether these are the bits of {source} cannot be told"
+            yield f"{FILE_NAME} has no digests that would show whether these are the bits of {source}"
         elif changed:
             yield f"{len(changed):,} of {len(digests.tensors):,} tensors are no longer those of {source}"
         else:

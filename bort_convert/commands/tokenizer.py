@@ -61,24 +61,24 @@ def add_tokenizer(
     before = read_manifest(target)
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
-    made = _make_tokenizer(_family(target, before), before, options)
+    new_tokenizer = _make_tokenizer(_family(target, before), before, options)
     entries = list(Path(target).iterdir())
     if folders := [path.name for path in entries if path.is_dir()]:
         raise OutputError(
             f"{target} holds the folder {printable(folders[0])}; expected files alone. Move it away first"
         )
-    if foreign := sorted({path.name for path in entries} & made.files.keys() - before.files.keys()):
+    if foreign := sorted({path.name for path in entries} & new_tokenizer.files.keys() - before.files.keys()):
         raise OutputError(f"{target} holds {foreign[0]}, which no conversion wrote. Move it away first")
     with new_directory(target, force=True, reason_to_keep=partial(_reason_to_keep, before=set(entries))) as folder:
-        replaced = {manifest.FILE_NAME, *made.files, *(FILES & before.files.keys())}
+        replaced = {manifest.FILE_NAME, *new_tokenizer.files, *(FILES & before.files.keys())}
         card = Path(target) / model_card.FILE_NAME
         if card.exists() and file_digest(card) == before.files.get(model_card.FILE_NAME):
             replaced.add(model_card.FILE_NAME)
         for path in entries:
             if path.name not in replaced:
                 _link(path, folder / path.name)
-        write_tokenizer(folder, made)
-        return finish(folder, _with_tokenizer(before, made, options), made.files)
+        write_tokenizer(folder, new_tokenizer)
+        return finish(folder, _with_tokenizer(before, new_tokenizer, options), new_tokenizer.files)
 
 
 def _reason_to_keep(folder: Path, *, before: set[Path]) -> str:
@@ -99,15 +99,15 @@ def _family(target: str | os.PathLike[str], before: Manifest) -> Family:
 
 def _make_tokenizer(family: Family, before: Manifest, options: TokenizerOptions) -> Tokenizer:
     reasons: list[str] = []
-    made = tokenizer_for(family, before.dims, options, absent=reasons.append)
-    if made is None and not family.tokenizer:
-        raise VariantError(f"no tokenizer of {family.title}'s kind can be made yet")
-    if made is None:
+    new_tokenizer = tokenizer_for(family, before.dims, options, absent=reasons.append)
+    if new_tokenizer is None and not family.tokenizer:
+        raise VariantError(f"no tokenizer of {family.title}'s kind can be new_tokenizer yet")
+    if new_tokenizer is None:
         raise FormatError(f"no vocabulary was given: {reasons[0]}")
-    return made
+    return new_tokenizer
 
 
-def _with_tokenizer(before: Manifest, made: Tokenizer, options: TokenizerOptions) -> Manifest:
+def _with_tokenizer(before: Manifest, new_tokenizer: Tokenizer, options: TokenizerOptions) -> Manifest:
     """Put the new tokenizer's sources and settings into the manifest, in place of the old one's."""
     names = {field.name for field in fields(TokenizerOptions)}
     kept = {name: value for name, value in before.options.items() if name not in names}
@@ -115,8 +115,8 @@ def _with_tokenizer(before: Manifest, made: Tokenizer, options: TokenizerOptions
         before,
         files={name: digest for name, digest in before.files.items() if name not in FILES},
         options={**kept, **options.settings},
-        tokenizer=made.sources,
-        notes=made.notes,
+        tokenizer=new_tokenizer.sources,
+        notes=new_tokenizer.notes,
     )
 
 

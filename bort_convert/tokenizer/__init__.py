@@ -1,8 +1,9 @@
 """Write GluonNLP's tokenizers as files that transformers' AutoTokenizer loads.
 
 A module for each kind: `roberta` and `gpt2` write byte-level BPEs, `wordpiece` BERT's tokenizer, which hands
-SentencePiece models on to `sentencepiece`. Token ids are GluonNLP's. What differs from GluonNLP stands in
-docs/decisions/0022-tokenizer.md, 0025-wordpiece.md and 0030-more-tokenizers.md. Only the standard library is needed.
+SentencePiece models on to `sentencepiece`. Token ids are GluonNLP's. For the differences
+from GluonNLP, see docs/decisions/0022-tokenizer.md, 0025-wordpiece.md and 0030-more-tokenizers.md. Only the standard
+library is needed.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def vocab(ranks: Path, tmp_path: Path) -> Path:
     return path
 
 
-def made(size: int = SIZE, **options: Any) -> Tokenizer:  # noqa: ANN401 - fields of TokenizerOptions
+def make(size: int = SIZE, **options: Any) -> Tokenizer:  # noqa: ANN401 - fields of TokenizerOptions
     tokenizer = find_tokenizer("GPT-2", TokenizerOptions(**options), ModelLimits(size, 24))
     assert tokenizer is not None
     return tokenizer
@@ -53,7 +53,7 @@ def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa:
 
 
 def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path, ranks: Path) -> None:
-    tokenizer = made(vocab=vocab, bpe_ranks=ranks)
+    tokenizer = make(vocab=vocab, bpe_ranks=ranks)
     assert set(tokenizer.files) == NAMES <= FILES
     assert tokenizer.sources == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (vocab, ranks)}
     ids = json.loads(vocab.read_text("utf-8"))["token_to_idx"]
@@ -69,7 +69,7 @@ def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path, ranks: Path) -> No
 
 
 def test_a_text_gets_no_special_tokens_and_no_space_before_it(vocab: Path, ranks: Path) -> None:
-    content = json_of(made(vocab=vocab, bpe_ranks=ranks))
+    content = json_of(make(vocab=vocab, bpe_ranks=ranks))
     for name in ("normalizer", "post_processor", "truncation", "padding"):
         assert content[name] is None
     for name in ("pre_tokenizer", "decoder"):
@@ -77,7 +77,7 @@ def test_a_text_gets_no_special_tokens_and_no_space_before_it(vocab: Path, ranks
 
 
 def test_the_end_of_a_text_is_the_only_special_token(vocab: Path, ranks: Path) -> None:
-    tokenizer = made(vocab=vocab, bpe_ranks=ranks)
+    tokenizer = make(vocab=vocab, bpe_ranks=ranks)
     (added,) = json_of(tokenizer)["added_tokens"]
     assert (added["id"], added["content"], added["special"], added["lstrip"]) == (SIZE - 1, END, True, False)
     roles = {"bos_token": END, "eos_token": END, "unk_token": END}
@@ -95,17 +95,17 @@ def test_the_end_of_a_text_is_the_only_special_token(vocab: Path, ranks: Path) -
 def test_a_vocabulary_may_have_its_own_token_for_the_end_of_a_text(vocab: Path, ranks: Path) -> None:
     end = "<eos>"
     vocab.write_text(vocab.read_text("utf-8").replace(END, end), "utf-8")
-    assert json_of(made(vocab=vocab, bpe_ranks=ranks), "special_tokens_map.json")["eos_token"] == end
+    assert json_of(make(vocab=vocab, bpe_ranks=ranks), "special_tokens_map.json")["eos_token"] == end
 
 
 @pytest.mark.parametrize("names", [{"vocab.json", "merges.txt"}, {"tokenizer.json"}])
 def test_a_tokenizer_of_transformers_gives_the_same_files(
     vocab: Path, ranks: Path, tmp_path: Path, names: set[str]
 ) -> None:
-    original = made(vocab=vocab, bpe_ranks=ranks)
+    original = make(vocab=vocab, bpe_ranks=ranks)
     for name in names:
         (tmp_path / name).write_text(original.files[name], "utf-8")
-    again = made(tokenizer=tmp_path)
+    again = make(tokenizer=tmp_path)
     assert again.files == original.files
     assert set(again.sources) == names
 
@@ -121,17 +121,17 @@ def test_a_byte_without_a_token_is_refused(vocab: Path, ranks: Path, character: 
     with pytest.raises(
         FormatError, match=f"no token is '{character}', which stands for a byte, and GPT-2 has no unknown"
     ):
-        made(SIZE - 1, vocab=without(vocab, character), bpe_ranks=ranks)
+        make(SIZE - 1, vocab=without(vocab, character), bpe_ranks=ranks)
 
 
 def test_a_vocabulary_without_an_end_of_text_token_is_refused(vocab: Path, ranks: Path) -> None:
     with pytest.raises(FormatError, match=r"eos_token is '<\|endoftext\|>', expected one of the tokens"):
-        made(SIZE - 1, vocab=without(vocab, END), bpe_ranks=ranks)
+        make(SIZE - 1, vocab=without(vocab, END), bpe_ranks=ranks)
 
 
 def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(vocab: Path, ranks: Path) -> None:
     with pytest.raises(FormatError, match="277 tokens, expected 50,257, the rows of the word embedding"):
-        made(50257, vocab=vocab, bpe_ranks=ranks)
+        make(50257, vocab=vocab, bpe_ranks=ranks)
 
 
 @pytest.mark.parametrize("options", [{"roberta_pairs": True}, {"lower_case": False}])
@@ -139,7 +139,7 @@ def test_an_option_for_another_kind_of_tokenizer_is_refused(vocab: Path, options
     with pytest.raises(
         OptionError, match=r"this model has a GPT-2 tokenizer, which takes no such option\. Leave it out"
     ):
-        made(vocab=vocab, **options)
+        make(vocab=vocab, **options)
 
 
 def test_the_gpt2_family_has_this_kind_of_tokenizer() -> None:
@@ -161,7 +161,7 @@ def test_the_published_vocabulary_is_found_in_the_model_cache(shared: Path, empt
     empty_cache.mkdir(parents=True)
     (empty_cache / gpt2.VOCABULARY.name).write_text(text, "utf-8")
     (empty_cache / RANKS.name).symlink_to(folder / "gluonnlp" / RANKS.name)
-    tokenizer = made(50257)
+    tokenizer = make(50257)
     assert set(tokenizer.sources) == {gpt2.VOCABULARY.name, RANKS.name}
     assert json_of(tokenizer, "vocab.json") == ids
     assert tokenizer.files["merges.txt"] == (folder / "gpt2" / "vocab.bpe").read_text("utf-8")

@@ -53,9 +53,9 @@ def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         here = request.getfixturevalue("shared") / "data" / "roberta-bpe"
         ranks = here / "gluonnlp" / RANKS.name
         vocab.write_text(vocabulary_text(json.loads((here / "gpt2" / "encoder.json").read_text("utf-8"))), "utf-8")
-    made = Sides(vocab, ranks)
-    yield made
-    made.gluon.close()
+    both = Sides(vocab, ranks)
+    yield both
+    both.gluon.close()
 
 
 full = pytest.mark.parametrize("sides", [pytest.param("full", marks=pytest.mark.shared)], indirect=True)

@@ -43,7 +43,7 @@ TRIE = struct.pack("<I", 8) + bytes(8) + b"a\0"
 NFKC = block(1, b"nmt_nfkc")
 
 
-def made(path: Path, size: int = SIZE, types: int = 2, **options: Any) -> Tokenizer:  # noqa: ANN401 - TokenizerOptions
+def make(path: Path, size: int = SIZE, types: int = 2, **options: Any) -> Tokenizer:  # noqa: ANN401 - TokenizerOptions
     tokenizer = find_tokenizer("WordPiece", TokenizerOptions(vocab=path, **options), ModelLimits(size, 12, types))
     assert tokenizer is not None
     return tokenizer
@@ -99,7 +99,7 @@ def test_a_model_is_recognised_by_its_beginning(tmp_path: Path, data: bytes, *, 
 
 def test_the_files_are_those_of_a_fast_tokenizer(tmp_path: Path) -> None:
     path = write(tmp_path, model())
-    tokenizer = made(path)
+    tokenizer = make(path)
     assert tokenizer.files.keys() <= FILES
     assert set(tokenizer.files) == {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"}
     assert tokenizer.sources == {"x.spiece": hashlib.sha256(path.read_bytes()).hexdigest()}
@@ -117,7 +117,7 @@ def test_the_files_are_those_of_a_fast_tokenizer(tmp_path: Path) -> None:
     assert added == [(number, text) for number, (text, _, _) in enumerate(SPECIAL)]
     assert json_of(tokenizer, "tokenizer_config.json")["model_input_names"][1] == "token_type_ids"
     assert "token_type_ids" not in tokenizer.files["tokenizer.json"]
-    assert "token_type_ids" not in made(path, types=1).files["tokenizer_config.json"]
+    assert "token_type_ids" not in make(path, types=1).files["tokenizer_config.json"]
     template = content["post_processor"]["pair"]
     assert [next(iter(part.values()))["type_id"] for part in template] == [0, 0, 0, 1, 1]
 
@@ -125,26 +125,26 @@ def test_the_files_are_those_of_a_fast_tokenizer(tmp_path: Path) -> None:
 def test_the_table_of_the_model_is_kept_and_decomposed_characters_are_composed(tmp_path: Path) -> None:
     path = write(tmp_path, model(normalizer=NFKC + block(2, TRIE)))
     for lower in (False, True):
-        steps = json_of(made(path, lower_case=lower))["normalizer"]["normalizers"]
+        steps = json_of(make(path, lower_case=lower))["normalizer"]["normalizers"]
         kinds = [step["type"] for step in steps]
         assert ("NFC" in kinds) == lower
         table = steps[kinds.index("Precompiled")]["precompiled_charsmap"]
         assert base64.b64decode(table) == TRIE
         assert steps[0]["lowercase"] is lower
-    plain = json_of(made(write(tmp_path, model()), lower_case=True))["normalizer"]["normalizers"]
+    plain = json_of(make(write(tmp_path, model()), lower_case=True))["normalizer"]["normalizers"]
     assert not {"NFC", "Precompiled"} & {step["type"] for step in plain}
 
 
 @pytest.mark.parametrize("type_", [CONTROL, NORMAL])
 def test_the_padding_piece_is_the_models_own_if_it_is_a_control_piece(tmp_path: Path, type_: int) -> None:
     pieces = (*SPECIAL, ("<pad>", 0.0, type_), *WORDS)
-    tokenizer = made(write(tmp_path, model(pieces)), SIZE + 1)
+    tokenizer = make(write(tmp_path, model(pieces)), SIZE + 1)
     expected = "<pad>" if type_ == CONTROL else "[PAD]"
     assert json_of(tokenizer, "special_tokens_map.json")["pad_token"] == expected
 
 
 def test_text_is_lower_cased_for_pieces_without_capital_letters(tmp_path: Path) -> None:
-    tokenizer = made(write(tmp_path, model((*SPECIAL, ("▁the", -1.0, NORMAL)))), 6)
+    tokenizer = make(write(tmp_path, model((*SPECIAL, ("▁the", -1.0, NORMAL)))), 6)
     assert json_of(tokenizer)["normalizer"]["normalizers"][0]["lowercase"]
     assert tokenizer.notes[0].endswith("no word in x.spiece has a capital letter")
 
@@ -153,9 +153,9 @@ def test_a_model_that_folds_capital_letters_does_not_tell(tmp_path: Path) -> Non
     path = write(tmp_path, model(normalizer=block(1, b"nmt_nfkc_cf") + block(2, TRIE)))
     message = r"folds capital letters \(nmt_nfkc_cf\), so .* Pass `lower_case=True` or `lower_case=False`"
     with pytest.raises(VariantError, match=message) as error:
-        made(path)
+        make(path)
     assert error.value.missing == ("lower_case",)
-    assert made(path, lower_case=False)
+    assert make(path, lower_case=False)
 
 
 def test_a_tokenizer_is_replaced_whole_by_one_of_another_kind(fixtures: Path, tmp_path: Path) -> None:
@@ -239,27 +239,27 @@ FAULTS = {
 def test_a_faulty_model_is_refused(tmp_path: Path, message: str) -> None:
     path = write(tmp_path, FAULTS[message])
     with pytest.raises(FormatError) as error:
-        made(path, len(re.findall(rb"\x15", FAULTS[message])))
+        make(path, len(re.findall(rb"\x15", FAULTS[message])))
     assert message in str(error.value)
     assert str(error.value).startswith(str(path))
 
 
 def test_a_model_of_another_size_is_refused_with_both_sizes(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="9 tokens, expected 8,002, the rows of the word embedding"):
-        made(write(tmp_path, model()), 8002)
+        make(write(tmp_path, model()), 8002)
 
 
 def test_a_message_of_too_many_fields_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protobuf, "MAX_FIELDS", 10)
     with pytest.raises(FormatError, match="model: more than 10 fields"):
-        made(write(tmp_path, model()))
+        make(write(tmp_path, model()))
 
 
 def test_a_model_cut_anywhere_is_refused(tmp_path: Path) -> None:
     data = model()
     for length in range(len(data)):
         with pytest.raises(FormatError):
-            made(write(tmp_path, data[:length]), lower_case=False)
+            make(write(tmp_path, data[:length]), lower_case=False)
 
 
 @given(position=st.integers(0, len(model()) - 1), bits=st.integers(1, 255), more=st.binary(max_size=8))
@@ -269,7 +269,7 @@ def test_a_damaged_model_is_refused_or_gives_valid_json(tmp_path: Path, position
     data[position] ^= bits
     data[position:position] = more
     try:
-        tokenizer = made(write(tmp_path, bytes(data)), lower_case=False)
+        tokenizer = make(write(tmp_path, bytes(data)), lower_case=False)
     except ConvertError:
         return
     assert json_of(tokenizer)["model"]["type"] == "Unigram"

@@ -85,13 +85,13 @@ def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         here = request.getfixturevalue("shared") / "data" / "text"
         names = ("kor", "eng", "deu_1996", "fra", "rus", "jpn", "hin")
         lines = [line for name in names for line in (here / f"udhr_{name}.txt").read_text("utf-8").split("\n")]
-        made = Sides(folder, lines, "nmt_nfkc", "user_defined_symbols", 2000)
+        both = Sides(folder, lines, "nmt_nfkc", "user_defined_symbols", 2000)
     else:
         book = request.getfixturevalue("fixtures") / "little_bort" / "text.txt"
         lines = [*book.read_text("utf-8").split("\n")[:400], *KOREAN * 4]
-        made = Sides(folder, lines, request.param, "control_symbols", 500)
-    yield made
-    made.gluon.close()
+        both = Sides(folder, lines, request.param, "control_symbols", 500)
+    yield both
+    both.gluon.close()
 
 
 tables = pytest.mark.parametrize("sides", ["nmt_nfkc"], indirect=True)

@@ -63,7 +63,7 @@ def published(monkeypatch: pytest.MonkeyPatch, empty_cache: Path, vocab: Path, r
     return empty_cache
 
 
-def made(*kind: str, **options: Any) -> Tokenizer:  # noqa: ANN401 - the options of find_tokenizer
+def make(*kind: str, **options: Any) -> Tokenizer:  # noqa: ANN401 - the options of find_tokenizer
     tokenizer = find(*kind, **options)
     assert tokenizer is not None
     return tokenizer
@@ -94,13 +94,13 @@ def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa:
 
 
 def test_the_files_are_those_of_a_fast_tokenizer(tables: dict[str, Path], vocab: Path, ranks: Path) -> None:
-    tokenizer = made(**tables)
+    tokenizer = make(**tables)
     assert set(tokenizer.files) == NAMES <= FILES
     assert tokenizer.sources == {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (vocab, ranks)}
 
 
 def test_the_model_holds_the_vocabulary_and_the_merges(vocab: Path, ranks: Path) -> None:
-    tokenizer = made(vocab=vocab, bpe_ranks=str(ranks))
+    tokenizer = make(vocab=vocab, bpe_ranks=str(ranks))
     model = json_of(tokenizer)["model"]
     assert model["vocab"] == json.loads(vocab.read_text("utf-8"))["token_to_idx"]
     assert list(model["vocab"].values()) == list(range(SIZE))
@@ -111,7 +111,7 @@ def test_the_model_holds_the_vocabulary_and_the_merges(vocab: Path, ranks: Path)
 
 
 def test_bytes_are_split_as_in_gpt2_and_no_space_is_added(tables: dict[str, Path]) -> None:
-    content = json_of(made(**tables))
+    content = json_of(make(**tables))
     for part in ("pre_tokenizer", "decoder"):
         assert content[part] | {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True} == content[part]
     assert content["normalizer"] is content["truncation"] is content["padding"] is None
@@ -124,7 +124,7 @@ def test_bytes_are_split_as_in_gpt2_and_no_space_is_added(tables: dict[str, Path
 def test_a_pair_has_one_separator_or_two_and_every_token_type_is_zero(
     tables: dict[str, Path], kind: str, between: int, *, roberta_pairs: bool
 ) -> None:
-    template = json_of(made(kind, **tables, roberta_pairs=roberta_pairs))["post_processor"]
+    template = json_of(make(kind, **tables, roberta_pairs=roberta_pairs))["post_processor"]
     bos, eos = ({"SpecialToken": {"id": token, "type_id": 0}} for token in ("<s>", "</s>"))
     first, second = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     assert template["single"] == [bos, first, eos]
@@ -133,7 +133,7 @@ def test_a_pair_has_one_separator_or_two_and_every_token_type_is_zero(
 
 
 def test_special_tokens_come_from_the_roles(tables: dict[str, Path]) -> None:
-    tokenizer = made(**tables)
+    tokenizer = make(**tables)
     added = json_of(tokenizer)["added_tokens"]
     assert [(token["id"], token["content"]) for token in added] == [
         (0, "<s>"),
@@ -168,7 +168,7 @@ def test_one_token_may_fill_two_roles(vocab: Path, ranks: Path, tmp_path: Path) 
     content = json.loads(vocab.read_text("utf-8"))
     content["identifiers_to_tokens"]["padding_token"] = "</s>"  # noqa: S105
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
-    tokenizer = made(vocab=tmp_path / "x", bpe_ranks=ranks)
+    tokenizer = make(vocab=tmp_path / "x", bpe_ranks=ranks)
     assert [token["id"] for token in json_of(tokenizer)["added_tokens"]] == [0, 2, 3, 119]
 
 
@@ -179,14 +179,14 @@ def test_the_json_of_old_releases_has_its_roles_at_the_top(
     for role in ("padding_token", "bos_token", "eos_token"):
         content[role] = content["identifiers_to_tokens"].pop(role)
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
-    assert made(vocab=tmp_path / "x", bpe_ranks=ranks).files == made(**tables).files
+    assert make(vocab=tmp_path / "x", bpe_ranks=ranks).files == make(**tables).files
 
 
 def test_ranks_with_other_line_ends_are_the_same_ranks(
     tables: dict[str, Path], vocab: Path, ranks: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "x").write_bytes(ranks.read_bytes().replace(b"\n", b"\r\n"))
-    assert made(vocab=vocab, bpe_ranks=tmp_path / "x").files == made(**tables).files
+    assert make(vocab=vocab, bpe_ranks=tmp_path / "x").files == make(**tables).files
 
 
 # Refusals
@@ -242,7 +242,7 @@ def test_a_faulty_vocabulary_is_refused(vocab: Path, ranks: Path, tmp_path: Path
     VOCABULARY_FAULTS[message](content)
     (tmp_path / "x.vocab").write_text(json.dumps(content), "utf-8")
     with pytest.raises(FormatError) as error:
-        made(vocab=tmp_path / "x.vocab", bpe_ranks=ranks)
+        make(vocab=tmp_path / "x.vocab", bpe_ranks=ranks)
     assert message in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "x.vocab"))
 
@@ -270,7 +270,7 @@ RANK_FAULTS = {
 def test_faulty_ranks_are_refused(vocab: Path, ranks: Path, tmp_path: Path, message: str) -> None:
     (tmp_path / "x.txt").write_text(RANK_FAULTS[message](ranks.read_text("utf-8")), "utf-8")
     with pytest.raises(FormatError) as error:
-        made(vocab=vocab, bpe_ranks=tmp_path / "x.txt")
+        make(vocab=vocab, bpe_ranks=tmp_path / "x.txt")
     assert message in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "x.txt"))
 
@@ -278,7 +278,7 @@ def test_faulty_ranks_are_refused(vocab: Path, ranks: Path, tmp_path: Path, mess
 def test_of_many_faults_a_few_are_named_and_all_are_counted(vocab: Path, ranks: Path, tmp_path: Path) -> None:
     (tmp_path / "x").write_text(ranks.read_text("utf-8") + "\n" * 1234, "utf-8")
     with pytest.raises(FormatError) as error:
-        made(vocab=vocab, bpe_ranks=tmp_path / "x")
+        make(vocab=vocab, bpe_ranks=tmp_path / "x")
     assert str(error.value).count("\n") == 6
     assert str(error.value).endswith("and 1,229 more")
 
@@ -299,21 +299,21 @@ JSON_FAULTS = {
 def test_a_vocabulary_that_is_no_json_object_is_refused(ranks: Path, tmp_path: Path, message: str) -> None:
     (tmp_path / "x").write_bytes(JSON_FAULTS[message])
     with pytest.raises(FormatError) as error:
-        made(vocab=tmp_path / "x", bpe_ranks=ranks)
+        make(vocab=tmp_path / "x", bpe_ranks=ranks)
     assert message in str(error.value)
 
 
 def test_ranks_that_are_not_utf8_are_refused(vocab: Path, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"#version: 0.2\nh \xe9\n")
     with pytest.raises(FormatError, match="byte 16 is 0xe9, expected UTF-8 text"):
-        made(vocab=vocab, bpe_ranks=tmp_path / "x")
+        make(vocab=vocab, bpe_ranks=tmp_path / "x")
 
 
 def test_a_huge_file_is_not_read_whole(ranks: Path, tmp_path: Path) -> None:
     with (tmp_path / "x").open("wb") as file:
         file.truncate(sources.MAX_BYTES + 1)
     with pytest.raises(FormatError, match="x: more than 67,108,864 bytes, expected a vocabulary or merges"):
-        made(vocab=tmp_path / "x", bpe_ranks=ranks)
+        make(vocab=tmp_path / "x", bpe_ranks=ranks)
 
 
 @pytest.mark.parametrize("path", ["absent", "nul\0byte", "x" * 5000, "."])
@@ -324,18 +324,18 @@ def test_a_path_that_cannot_be_read_is_a_format_error(
     monkeypatch.chdir(tmp_path)
     options = {option: path} if option == "tokenizer" else {**tables, option: path}
     with pytest.raises(FormatError):
-        made(**options)
+        make(**options)
 
 
 def test_a_vocabulary_of_another_size_is_refused_with_both_sizes(tables: dict[str, Path]) -> None:
     with pytest.raises(FormatError, match="120 tokens, expected 50,265, the rows of the word embedding"):
-        made(**tables, size=50265)
+        make(**tables, size=50265)
 
 
 @pytest.mark.parametrize("option", ["vocab", "bpe_ranks"])
 def test_a_tokenizer_beside_one_of_its_tables_is_an_option_error(vocab: Path, option: str) -> None:
     with pytest.raises(OptionError, match=r"`tokenizer='x'`: .* Pass it, or `vocab` and `bpe_ranks`") as error:
-        made(tokenizer="x", **{option: vocab})
+        make(tokenizer="x", **{option: vocab})
     assert (error.value.option, error.value.value) == ("tokenizer", "x")
 
 
@@ -352,7 +352,7 @@ def test_without_files_and_with_an_empty_cache_there_is_no_tokenizer(empty_cache
 
 
 def test_files_in_the_model_cache_are_found(published: Path, tables: dict[str, Path]) -> None:
-    assert made() == made(**tables)
+    assert make() == make(**tables)
     assert published.is_dir()
 
 
@@ -361,7 +361,7 @@ def test_the_file_that_is_not_specified_comes_from_the_model_cache(
     published: Path, tables: dict[str, Path], option: str
 ) -> None:
     (published / tables[option].name).unlink()
-    assert made(**{option: tables[option]}) == made(**tables)
+    assert make(**{option: tables[option]}) == make(**tables)
 
 
 @pytest.mark.parametrize(
@@ -373,7 +373,7 @@ def test_one_file_without_the_other_names_the_missing_option(
     with pytest.raises(
         FormatError, match=f"{missing.name}.*GluonNLP would keep it there; pass `{other}`, or `tokenizer`"
     ):
-        made(**{option: tables[option]})
+        make(**{option: tables[option]})
 
 
 def test_a_cached_file_with_another_hash_is_not_used(published: Path, vocab: Path, ranks: Path) -> None:
@@ -384,7 +384,7 @@ def test_a_cached_file_with_another_hash_is_not_used(published: Path, vocab: Pat
     assert "tiny_ranks.txt has the SHA-1 " in reasons[0]
     assert "damaged, and not used. Delete it" in reasons[0]
     with pytest.raises(FormatError, match="damaged, and not used"):
-        made(vocab=vocab)
+        make(vocab=vocab)
 
 
 def test_a_cached_vocabulary_of_another_size_is_not_used(published: Path) -> None:
@@ -411,20 +411,20 @@ def test_the_published_files_are_recognised_by_their_hashes(
     folder = shared / "data" / "roberta-bpe"
     (tmp_path / "models").symlink_to(folder / "gluonnlp")
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
-    tokenizer = made(size=50265, max_length=512)
+    tokenizer = make(size=50265, max_length=512)
     assert set(tokenizer.sources) == {VOCABULARY.name, RANKS.name}
     assert tokenizer.files["merges.txt"] == (folder / "gpt2" / "vocab.bpe").read_text("utf-8")
     assert json_of(tokenizer, "vocab.json") == json.loads((folder / "roberta-base" / "vocab.json").read_text("utf-8"))
-    assert made(size=50265, max_length=512, tokenizer=folder / "roberta-base").files == tokenizer.files
+    assert make(size=50265, max_length=512, tokenizer=folder / "roberta-base").files == tokenizer.files
 
 
 # RoBERTa tokenizers of transformers
 
 
 def test_a_directory_with_vocabulary_and_merges_is_enough(tables: dict[str, Path], tmp_path: Path) -> None:
-    original = made(**tables)
+    original = make(**tables)
     folder = write(tmp_path / "roberta", {name: original.files[name] for name in ("vocab.json", "merges.txt")})
-    again = made(tokenizer=folder)
+    again = make(tokenizer=folder)
     assert again.files == original.files
     assert set(again.sources) == {"vocab.json", "merges.txt"}
 
@@ -433,14 +433,14 @@ def test_a_directory_with_vocabulary_and_merges_is_enough(tables: dict[str, Path
 def test_a_directory_with_tokenizer_json_alone_is_enough(
     tables: dict[str, Path], tmp_path: Path, *, pairs: bool
 ) -> None:
-    original = made(**tables)
+    original = make(**tables)
     content = json_of(original)
     # Newer releases of tokenizers write merges as pairs, and special tokens apart.
     if pairs:
         content["model"]["merges"] = [merge.split(" ") for merge in content["model"]["merges"]]
         del content["model"]["vocab"]["<mask>"]
     folder = write(tmp_path / "roberta", {"tokenizer.json": json.dumps(content)})
-    again = made(tokenizer=str(folder))
+    again = make(tokenizer=str(folder))
     assert json_of(again) == json_of(original)
     assert set(again.sources) == {"tokenizer.json"}
 
@@ -478,11 +478,11 @@ TOKENIZER_FAULTS = {
 
 @pytest.mark.parametrize("message", TOKENIZER_FAULTS)
 def test_a_tokenizer_json_of_another_kind_is_refused(tables: dict[str, Path], tmp_path: Path, message: str) -> None:
-    content = copy.deepcopy(json_of(made(**tables)))
+    content = copy.deepcopy(json_of(make(**tables)))
     TOKENIZER_FAULTS[message](content)
     folder = write(tmp_path / "roberta", {"tokenizer.json": json.dumps(content)})
     with pytest.raises(FormatError) as error:
-        made(tokenizer=folder)
+        make(tokenizer=folder)
     assert message in str(error.value)
 
 
@@ -490,7 +490,7 @@ def test_a_tokenizer_json_of_another_kind_is_refused(tables: dict[str, Path], tm
 def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path, files: tuple[str, ...]) -> None:
     folder = write(tmp_path / "empty", dict.fromkeys(files, ""))
     with pytest.raises(FormatError, match=r"neither vocab.json with merges.txt nor tokenizer.json"):
-        made(tokenizer=folder)
+        make(tokenizer=folder)
 
 
 # The Hugging Face hub
@@ -521,7 +521,7 @@ def test_a_repository_is_read_from_the_cache_of_the_hub(tables: dict[str, Path],
     (repository / "snapshots").mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("f" * 40, "utf-8")
-    write(repository / "snapshots" / ("f" * 40), dict(made(**tables).files))
+    write(repository / "snapshots" / ("f" * 40), dict(make(**tables).files))
     process = from_hub("owner/name", tmp_path, OFFLINE)
     assert process.returncode == 0, process.stderr
     assert process.stdout.split() == ["merges.txt", "vocab.json"]
@@ -542,10 +542,10 @@ def test_a_name_that_no_repository_can_have_is_not_fetched(
 ) -> None:
     monkeypatch.chdir(write(tmp_path / "here", {}))
     with pytest.raises(ConvertError, match=r"no such directory, and not the OWNER/NAME|neither vocab.json"):
-        made(tokenizer=name)
+        make(tokenizer=name)
 
 
 def test_without_huggingface_hub_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(BackendError, match=r"fetching it needs huggingface_hub: pip install 'bort-convert\[torch\]'"):
-        made(tokenizer="owner/name")
+        make(tokenizer="owner/name")

@@ -52,12 +52,12 @@ def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     form, folder = request.param, tmp_path_factory.mktemp("tokenizer")
     if form == "tiny":
         here = request.getfixturevalue("fixtures")
-        made = Sides(here / "tiny.vocab", here / "tiny_ranks.txt", folder, form)
+        both = Sides(here / "tiny.vocab", here / "tiny_ranks.txt", folder, form)
     else:
         here = request.getfixturevalue("shared") / "data" / "roberta-bpe" / "gluonnlp"
-        made = Sides(here / gluon_files.VOCABULARY.name, here / gluon_files.RANKS.name, folder, form)
-    yield made
-    made.gluon.close()
+        both = Sides(here / gluon_files.VOCABULARY.name, here / gluon_files.RANKS.name, folder, form)
+    yield both
+    both.gluon.close()
 
 
 full = pytest.mark.parametrize("sides", [pytest.param("full", marks=pytest.mark.shared)], indirect=True)

@@ -34,16 +34,16 @@ def cased(fixtures: Path) -> Path:
     return fixtures / "tiny_bert_cased.vocab"
 
 
-def made(size: int, types: int = 2, **options: Any) -> Tokenizer:  # noqa: ANN401 - fields of TokenizerOptions
+def make(size: int, types: int = 2, **options: Any) -> Tokenizer:  # noqa: ANN401 - fields of TokenizerOptions
     tokenizer = find_tokenizer("WordPiece", TokenizerOptions(**options), ModelLimits(size, 12, types))
     assert tokenizer is not None
     return tokenizer
 
 
-def made_of(folder: Path, *words: str, **options: Any) -> Tokenizer:  # noqa: ANN401
+def make_of(folder: Path, *words: str, **options: Any) -> Tokenizer:  # noqa: ANN401
     """Make a tokenizer of the special tokens and these words."""
     (folder / "x.txt").write_text("".join(f"{token}\n" for token in (*SPECIAL, *words)), "utf-8")
-    return made(len(SPECIAL) + len(words), vocab=folder / "x.txt", **options)
+    return make(len(SPECIAL) + len(words), vocab=folder / "x.txt", **options)
 
 
 def json_of(tokenizer: Tokenizer, name: str = "tokenizer.json") -> Any:  # noqa: ANN401
@@ -62,7 +62,7 @@ def write(folder: Path, **contents: object) -> Path:
 
 
 def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path) -> None:
-    tokenizer = made(40, vocab=vocab)
+    tokenizer = make(40, vocab=vocab)
     assert set(tokenizer.files) == NAMES <= FILES
     assert tokenizer.sources == {vocab.name: hashlib.sha256(vocab.read_bytes()).hexdigest()}
     tokens = json.loads(vocab.read_text("utf-8"))["idx_to_token"]
@@ -78,7 +78,7 @@ def test_the_files_are_those_of_a_fast_tokenizer(vocab: Path) -> None:
 
 @pytest.mark.parametrize(("name", "size", "lower"), [("tiny_bert", 40, True), ("tiny_bert_cased", 20, False)])
 def test_text_is_normalized_as_in_bert(fixtures: Path, name: str, size: int, *, lower: bool) -> None:
-    content = json_of(made(size, vocab=fixtures / f"{name}.vocab"))
+    content = json_of(make(size, vocab=fixtures / f"{name}.vocab"))
     assert content["normalizer"] == {
         "type": "BertNormalizer",
         "clean_text": True,
@@ -93,7 +93,7 @@ def test_text_is_normalized_as_in_bert(fixtures: Path, name: str, size: int, *, 
 
 @pytest.mark.parametrize("types", [1, 2])
 def test_the_second_text_has_token_type_1_if_the_model_has_two(vocab: Path, types: int) -> None:
-    tokenizer = made(40, types, vocab=vocab)
+    tokenizer = make(40, types, vocab=vocab)
     template = json_of(tokenizer)["post_processor"]
     cls, sep, last_sep = (
         {"SpecialToken": {"id": token, "type_id": number}}
@@ -107,7 +107,7 @@ def test_the_second_text_has_token_type_1_if_the_model_has_two(vocab: Path, type
 
 
 def test_special_tokens_come_from_the_roles(vocab: Path) -> None:
-    tokenizer = made(40, vocab=vocab)
+    tokenizer = make(40, vocab=vocab)
     added = json_of(tokenizer)["added_tokens"]
     assert [(token["id"], token["content"]) for token in added] == list(enumerate(SPECIAL))
     assert all(token["special"] and not (token["normalized"] or token["lstrip"] or token["rstrip"]) for token in added)
@@ -125,12 +125,12 @@ def test_special_tokens_come_from_the_roles(vocab: Path) -> None:
 
 
 def test_a_text_file_gives_the_same_files_as_the_json_whatever_its_line_ends(vocab: Path, tmp_path: Path) -> None:
-    original = made(40, vocab=vocab)
+    original = make(40, vocab=vocab)
     for end in ("\n", "\r\n"):
         text = original.files["vocab.txt"].replace("\n", end)
         for content in (text, text.removesuffix(end)):
             (tmp_path / "vocab.txt").write_bytes(content.encode())
-            again = made(40, vocab=str(tmp_path / "vocab.txt"))
+            again = make(40, vocab=str(tmp_path / "vocab.txt"))
             assert again.files == original.files
             assert set(again.sources) == {"vocab.txt"}
 
@@ -140,12 +140,12 @@ def test_the_json_of_old_releases_has_its_roles_at_the_top(vocab: Path, tmp_path
     content |= content.pop("identifiers_to_tokens")
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
     assert content["bos_token"] is None
-    assert made(40, vocab=tmp_path / "x").files == made(40, vocab=vocab).files
+    assert make(40, vocab=tmp_path / "x").files == make(40, vocab=vocab).files
     # A null at the top does not count, even beside the same role in its new place.
     content["identifiers_to_tokens"] = {"mask_token": content["mask_token"]}
     content["mask_token"] = None
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
-    assert made(40, vocab=tmp_path / "x").files == made(40, vocab=vocab).files
+    assert make(40, vocab=tmp_path / "x").files == make(40, vocab=vocab).files
 
 
 @pytest.mark.parametrize("token", ["</s>", "SEP"])
@@ -153,7 +153,7 @@ def test_a_vocabulary_may_have_other_special_tokens_which_tell_nothing_of_casing
     vocab: Path, tmp_path: Path, token: str
 ) -> None:
     (tmp_path / "x").write_text(vocab.read_text("utf-8").replace("[SEP]", token), "utf-8")
-    tokenizer = made(40, vocab=tmp_path / "x")
+    tokenizer = make(40, vocab=tmp_path / "x")
     assert json_of(tokenizer, "special_tokens_map.json")["sep_token"] == token
     assert json_of(tokenizer)["post_processor"]["special_tokens"][token]["ids"] == [3]
     assert json_of(tokenizer)["normalizer"]["lowercase"]
@@ -178,7 +178,7 @@ def test_a_vocabulary_may_have_other_special_tokens_which_tell_nothing_of_casing
 def test_the_tokens_tell_whether_text_is_lower_cased(
     tmp_path: Path, words: list[str], reason: str, *, lower: bool
 ) -> None:
-    tokenizer = made_of(tmp_path, *words)
+    tokenizer = make_of(tmp_path, *words)
     assert json_of(tokenizer)["normalizer"]["lowercase"] is lower
     assert json_of(tokenizer, "tokenizer_config.json")["do_lower_case"] is lower
     assert tokenizer.notes == ((LOWER_CASED if lower else CASED) + reason,)
@@ -186,9 +186,9 @@ def test_the_tokens_tell_whether_text_is_lower_cased(
 
 @pytest.mark.parametrize("lower", [True, False])
 def test_a_request_overrides_files_and_tokens(vocab: Path, cased: Path, tmp_path: Path, *, lower: bool) -> None:
-    write(tmp_path / "a", tokenizer=json_of(made(40, vocab=vocab)), tokenizer_config={"do_lower_case": not lower})
+    write(tmp_path / "a", tokenizer=json_of(make(40, vocab=vocab)), tokenizer_config={"do_lower_case": not lower})
     for size, options in ((40, {"vocab": vocab}), (20, {"vocab": cased}), (40, {"tokenizer": tmp_path / "a"})):
-        tokenizer = made(size, lower_case=lower, **options)
+        tokenizer = make(size, lower_case=lower, **options)
         assert json_of(tokenizer)["normalizer"]["lowercase"] is lower
         assert tokenizer.notes == ((LOWER_CASED if lower else CASED) + "as requested",)
 
@@ -196,9 +196,9 @@ def test_a_request_overrides_files_and_tokens(vocab: Path, cased: Path, tmp_path
 def test_words_without_a_capital_form_do_not_tell(tmp_path: Path) -> None:
     message = r"x\.txt: no word in it .* lower-cased\. Pass `lower_case=True` or `lower_case=False`"
     with pytest.raises(VariantError, match=message) as error:
-        made_of(tmp_path, "日", "##本", "7", "[a]")
+        make_of(tmp_path, "日", "##本", "7", "[a]")
     assert error.value.missing == ("lower_case",)
-    assert not json_of(made_of(tmp_path, "日", "##本", lower_case=False))["normalizer"]["lowercase"]
+    assert not json_of(make_of(tmp_path, "日", "##本", lower_case=False))["normalizer"]["lowercase"]
 
 
 def test_lower_case_without_a_vocabulary_is_an_option_error() -> None:
@@ -210,13 +210,13 @@ def test_lower_case_without_a_vocabulary_is_an_option_error() -> None:
 
 
 def test_a_tokenizer_made_of_our_files_has_the_same_files(vocab: Path, tmp_path: Path) -> None:
-    original = made(40, vocab=vocab)
+    original = make(40, vocab=vocab)
     for names in (NAMES, {"tokenizer.json"}, {"vocab.txt"}, {"vocab.txt", "tokenizer_config.json"}):
         folder = tmp_path / "-".join(sorted(names))
         folder.mkdir()
         for name in names:
             (folder / name).write_text(original.files[name], "utf-8")
-        again = made(40, tokenizer=folder)
+        again = make(40, tokenizer=folder)
         assert again.files == original.files
         whole = {"tokenizer.json"} & names or {"vocab.txt"}
         assert set(again.sources) == whole | ({"tokenizer_config.json"} & names)
@@ -224,20 +224,20 @@ def test_a_tokenizer_made_of_our_files_has_the_same_files(vocab: Path, tmp_path:
 
 @pytest.mark.parametrize("config", [False, True])
 def test_a_statement_in_a_file_overrides_the_tokens(cased: Path, tmp_path: Path, *, config: bool) -> None:
-    original = made(20, vocab=cased, lower_case=True)
+    original = make(20, vocab=cased, lower_case=True)
     folder = write(tmp_path / "a", **({"tokenizer_config": {"do_lower_case": True}} if config else {}))
     name = "vocab.txt" if config else "tokenizer.json"
     (folder / name).write_text(original.files[name], "utf-8")
-    again = made(20, tokenizer=folder)
+    again = make(20, tokenizer=folder)
     assert again.files == original.files
     assert again.notes == (f"{LOWER_CASED}by {'tokenizer_config' if config else 'tokenizer'}.json",)
 
 
 def test_files_that_disagree_about_lower_casing_are_refused(vocab: Path, tmp_path: Path) -> None:
-    write(tmp_path / "a", tokenizer=json_of(made(40, vocab=vocab)), tokenizer_config={"do_lower_case": False})
+    write(tmp_path / "a", tokenizer=json_of(make(40, vocab=vocab)), tokenizer_config={"do_lower_case": False})
     message = r"tokenizer.json and tokenizer_config.json disagree .* Pass `lower_case=True` or"
     with pytest.raises(VariantError, match=message) as error:
-        made(40, tokenizer=tmp_path / "a")
+        make(40, tokenizer=tmp_path / "a")
     assert error.value.missing == ("lower_case",)
 
 
@@ -269,10 +269,10 @@ TOKENIZER_FAULTS = {
 
 @pytest.mark.parametrize("message", TOKENIZER_FAULTS)
 def test_a_tokenizer_json_of_another_kind_is_refused(vocab: Path, tmp_path: Path, message: str) -> None:
-    content = json_of(made(40, vocab=vocab))
+    content = json_of(make(40, vocab=vocab))
     TOKENIZER_FAULTS[message](content)
     with pytest.raises(FormatError) as error:
-        made(40, tokenizer=write(tmp_path / "a", tokenizer=content))
+        make(40, tokenizer=write(tmp_path / "a", tokenizer=content))
     assert message in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "a" / "tokenizer.json"))
 
@@ -289,15 +289,15 @@ def test_a_config_that_gluonnlp_cannot_follow_is_refused(
     vocab: Path, tmp_path: Path, config: dict[str, bool], message: str
 ) -> None:
     folder = write(tmp_path / "a", tokenizer_config=config)
-    (folder / "vocab.txt").write_text(made(40, vocab=vocab).files["vocab.txt"], "utf-8")
+    (folder / "vocab.txt").write_text(make(40, vocab=vocab).files["vocab.txt"], "utf-8")
     with pytest.raises(FormatError) as error:
-        made(40, tokenizer=folder)
+        make(40, tokenizer=folder)
     assert message in str(error.value)
 
 
 def test_a_directory_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"neither tokenizer.json nor vocab.txt, expected a BERT tokenizer"):
-        made(40, tokenizer=write(tmp_path / "a", vocab={}))
+        make(40, tokenizer=write(tmp_path / "a", vocab={}))
 
 
 # Refusals
@@ -332,7 +332,7 @@ def test_a_faulty_vocabulary_is_refused(tmp_path: Path, message: str) -> None:
     (tmp_path / "x").write_bytes(FAULTS[message])
     size = len(FAULTS[message].splitlines()) + ("expected 9" in message)
     with pytest.raises(FormatError) as error:
-        made(size, vocab=tmp_path / "x")
+        make(size, vocab=tmp_path / "x")
     assert message in str(error.value)
     assert str(error.value).startswith(str(tmp_path / "x"))
 
@@ -342,12 +342,12 @@ def test_a_token_with_a_line_end_is_refused(vocab: Path, tmp_path: Path, end: st
     content = json.loads(vocab.read_text("utf-8").replace('"rabbit"', json.dumps(f"rab{end}bit")))
     (tmp_path / "x").write_text(json.dumps(content), "utf-8")
     with pytest.raises(FormatError, match=r"token 8 is 'rab\\[nr]bit', and vocab\.txt has one token a line"):
-        made(40, vocab=tmp_path / "x")
+        make(40, vocab=tmp_path / "x")
 
 
 def test_a_tokenizer_beside_a_vocabulary_is_an_option_error(vocab: Path) -> None:
     with pytest.raises(OptionError, match=r"`tokenizer='x'`: stands for a vocabulary\. Pass it, or `vocab`"):
-        made(40, vocab=vocab, tokenizer="x")
+        make(40, vocab=vocab, tokenizer="x")
 
 
 @pytest.mark.parametrize(

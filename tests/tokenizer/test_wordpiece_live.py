@@ -150,8 +150,8 @@ def test_texts_have_gluonnlps_layout(sides: Sides, texts: list[str]) -> None:
 def test_a_text_is_cut_as_by_gluonnlp(sides: Sides, length: int) -> None:
     text = "a A a . , " * LENGTH
     ids, types = sides.gluon.ask(texts=[text], length=length)
-    found = sides.transformers(text, truncation=True, max_length=length)
-    assert (found["input_ids"], found["token_type_ids"]) == (ids, types)
+    encoded = sides.transformers(text, truncation=True, max_length=length)
+    assert (encoded["input_ids"], encoded["token_type_ids"]) == (ids, types)
     assert sides.transformers.model_max_length == LENGTH
     assert len(sides.transformers(text, truncation=True)["input_ids"]) == LENGTH
 
@@ -163,8 +163,8 @@ def test_a_text_is_cut_as_by_gluonnlp(sides: Sides, length: int) -> None:
 )
 def test_a_pair_is_cut_as_by_gluonnlp(sides: Sides, first: str, second: str, length: int) -> None:
     ids, types = sides.gluon.ask(texts=[first, second], length=length)
-    found = sides.transformers(first, second, truncation=True, max_length=length)
-    assert (found["input_ids"], found["token_type_ids"]) == (ids, types)
+    encoded = sides.transformers(first, second, truncation=True, max_length=length)
+    assert (encoded["input_ids"], encoded["token_type_ids"]) == (ids, types)
     assert len(ids) == length
 
 
@@ -282,9 +282,9 @@ def test_saving_and_loading_keep_the_ids_and_the_files_made_from_them(sides: Sid
     again = AutoTokenizer.from_pretrained(tmp_path)
     for text in ("The white [MASK] looked.", "É", "", "x" * 150):
         assert dict(again(text, text)) == dict(sides.transformers(text, text))
-    made = find_tokenizer("WordPiece", TokenizerOptions(tokenizer=tmp_path), sides.limits)
-    assert made is not None
-    assert made.files == {name: (sides.folder / name).read_text("utf-8") for name in made.files}
+    rewritten = find_tokenizer("WordPiece", TokenizerOptions(tokenizer=tmp_path), sides.limits)
+    assert rewritten is not None
+    assert rewritten.files == {name: (sides.folder / name).read_text("utf-8") for name in rewritten.files}
 
 
 @real
