@@ -30,6 +30,8 @@ LIMIT = 2e-5
 """Of a difference in float32, relative to the largest value of the output."""
 HEAD_LIMIT = 1e-4
 """The same for a masked-language-model head that has another epsilon in the stock class than in GluonNLP 0.8."""
+LONGEST = 300
+"""Characters of an error that are shown: its end."""
 OWN_EPSILON = {"bort", "roberta", "ernie"}
 HEADS = {
     "pretraining": {"mlm_logits", "next_sentence"},
@@ -54,6 +56,8 @@ def problems_of(case: Case, processes: Processes, folder: Path) -> list[str]:
         return [*checks[type(case)](case, processes, folder)]  # type: ignore[operator]
     except torch_side.Refused as error:
         return [f"refused: {error}"]
+    except Exception as error:  # noqa: BLE001 - a crash is a failure of this case, and the others run
+        return [f"{type(error).__name__}: {' '.join(str(error).split())[-LONGEST:]}"]
 
 
 # Conversions
