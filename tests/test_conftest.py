@@ -1,4 +1,4 @@
-"""What the tests themselves rest on."""
+"""The fixtures and hooks of tests/conftest.py."""
 
 from __future__ import annotations
 

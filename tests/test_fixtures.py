@@ -1,4 +1,4 @@
-"""The files in fixtures/ are what their script makes, all of them listed, and small."""
+"""The files in fixtures/ are those that their scripts write, are listed, and are small."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_making_the_fixtures_again_gives_the_same_bytes(fixtures: Path, releases
 
 
 def assert_same_outputs(one: Path, other: Path) -> None:
-    """Outputs are sums of floats: another processor may round them in another way."""
+    """Compare with a tolerance: outputs are sums of floats, which another processor may round in another way."""
     with np.load(one) as first, np.load(other) as second:
         assert first.files == second.files
         for key in first.files:

@@ -1,4 +1,4 @@
-"""Names from a file are printed escaped and short, and never become paths, whatever they are and in every command."""
+"""Names from a file are printed escaped and short, and never become paths, in every command."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ ONE = record(f32(1, 2), (2,))
 LONGEST = 500  # characters of a line
 
 
-def tame(text: str, folder: Path) -> None:
+def assert_tame(text: str, folder: Path) -> None:
+    """Every line is printable and short, but for the folder's own path."""
     assert all(line.isprintable() for line in text.split("\n"))
     assert max(len(line.replace(str(folder), "")) for line in text.split("\n")) < LONGEST
 
@@ -51,11 +52,11 @@ def test_a_name_is_printed_tame_and_is_no_path(case: str, tmp_path: Path) -> Non
     for command in (["inspect"], ["inspect", "--values"]):
         result = run(*command, path)
         assert result.exit_code == 0
-        tame(result.output, folder)
+        assert_tame(result.output, folder)
     for command in (["convert", path, folder / "out"], ["verify", path, folder], ["record", path, folder / "ref"]):
         result = run(*command)
         assert result.exit_code == 3
-        tame(result.output, folder)
+        assert_tame(result.output, folder)
     assert [found.relative_to(tmp_path).as_posix() for found in tmp_path.rglob("*") if found.is_file()] == [
         "some/where/x.params"
     ]
@@ -80,11 +81,11 @@ def test_extract_keeps_the_name_or_says_why_it_cannot(case: str, tmp_path: Path)
     path.write_bytes(list_file(ONE, table=names(name)))
     result = run("extract", path, folder / "x.safetensors")
     assert result.exit_code == 0
-    tame(result.output, folder)
+    assert_tame(result.output, folder)
     with open_tensors(folder / "x.safetensors") as tensors:
         assert list(tensors) == [name]
     result = run("extract", path, folder / "x.npz")
-    tame(result.output, folder)
+    assert_tame(result.output, folder)
     if case in NO_MEMBER:
         assert result.exit_code == 4
         assert "an archive that is unpacked would take this name for a path" in result.stderr
@@ -103,7 +104,7 @@ def test_a_member_keeps_its_name(case: str, tmp_path: Path) -> None:
         assert list(params) == [NAMES[case]]
     result = run("inspect", path)
     assert result.exit_code == 0
-    tame(result.output, tmp_path)
+    assert_tame(result.output, tmp_path)
 
 
 def test_a_wrapped_file_is_read_in_place_whatever_its_name_is(tmp_path: Path) -> None:
@@ -111,6 +112,6 @@ def test_a_wrapped_file_is_read_in_place_whatever_its_name_is(tmp_path: Path) ->
         path = tmp_path / "x.zip"
         path.write_bytes(archive(Zipped("\x1b[2J" + "n" * 10_000 + ".params", list_file(ONE), deflated)))
         result = run("inspect", path)
-        tame(result.output, tmp_path)
+        assert_tame(result.output, tmp_path)
         assert r"read from member '\x1b[2Jnnn" in result.output
     assert [found.name for found in tmp_path.iterdir()] == ["x.zip"]

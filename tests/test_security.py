@@ -1,4 +1,4 @@
-"""What SECURITY.md promises and a program can check."""
+"""Promises of SECURITY.md that a program can check."""
 
 from __future__ import annotations
 
@@ -31,9 +31,7 @@ NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "smtplib", "requests", "
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_METHODS = {"system", "popen", "spawnl", "spawnv", "execv", "execve", "getoutput", "getstatusoutput", "unpickle"}
 STARTS_A_PROGRAM = {"bort_convert/verification/reference.py"}
-FETCHES = {
-    "bort_convert/tokenizer/sources.py": {"huggingface_hub"}
-}  # where --tokenizer names a repository, and there alone
+FETCHES = {"bort_convert/tokenizer/sources.py": {"huggingface_hub"}}  # for a tokenizer of a repository on the Hub
 
 
 def faults(path: str, source: str) -> Iterator[str]:
@@ -49,9 +47,9 @@ def faults(path: str, source: str) -> Iterator[str]:
 
 
 def call_faults(node: ast.Call) -> Iterator[str]:
-    given = {keyword.arg: keyword.value for keyword in node.keywords}
+    keywords = {keyword.arg: keyword.value for keyword in node.keywords}
     for option in ("shell", "allow_pickle", "trust_remote_code"):
-        if option in given and not (isinstance(given[option], ast.Constant) and given[option].value is False):
+        if option in keywords and not (isinstance(keywords[option], ast.Constant) and keywords[option].value is False):
             yield f"calls with {option}"
     name = ast.unparse(node.func)
     if isinstance(node.func, ast.Name) and name in UNSAFE_CALLS:
@@ -60,12 +58,12 @@ def call_faults(node: ast.Call) -> Iterator[str]:
         yield f"calls {name}"
     if name in {"torch.load", "np.fromfile", "np.memmap"}:
         yield f"calls {name}"
-    if name in {"np.load", "numpy.load", "np.lib.format.write_array"} and "allow_pickle" not in given:
+    if name in {"np.load", "numpy.load", "np.lib.format.write_array"} and "allow_pickle" not in keywords:
         yield f"calls {name} and leaves pickles to NumPy's default"
 
 
 @pytest.mark.parametrize("path", SOURCES)
-def test_no_module_can_run_what_a_file_says(path: str) -> None:
+def test_no_module_can_run_code_from_a_file(path: str) -> None:
     assert list(faults(path, SOURCES[path])) == []
 
 
@@ -95,7 +93,7 @@ def test_what_the_rules_allow_passes() -> None:
 
 
 class Bait:
-    """Unpickled, it writes a file."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -104,7 +102,7 @@ class Bait:
         return (Path.write_text, (self.path, "caught"))
 
 
-def test_a_pickle_is_not_unpacked_wherever_it_is(tmp_path: Path) -> None:
+def test_a_pickle_is_never_unpacked(tmp_path: Path) -> None:
     bait = tmp_path / "caught"
     objects = np.array([Bait(bait)], object)
     (tmp_path / "a.params").write_bytes(pickle.dumps(Bait(bait)))

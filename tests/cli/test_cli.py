@@ -107,7 +107,7 @@ def test_inspect_shows_arrays_and_the_closest_family_where_none_fits(fixtures: P
     assert "MXNet list file" in result.stdout
 
 
-def test_names_with_control_characters_are_printed_escaped(tmp_path: Path) -> None:
+def test_control_characters_in_a_name_are_printed_escaped(tmp_path: Path) -> None:
     save_params(tmp_path / "x.params", {"a\x1b[31m\n": np.zeros(1, np.float32), "b" * 5000: np.zeros(1, np.float32)})
     output = run("inspect", tmp_path / "x.params").output
     assert r"a\x1b[31m\n" in output
@@ -130,13 +130,13 @@ def test_a_pooler_is_loaded_where_there_is_one_and_nowhere_else(
     source: str, heads: int, advice: str, fixtures: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    said = run(
+    printed = run(
         fixtures / f"{source}.params", out, "--family", source.split("_", maxsplit=1)[0], "--heads", heads
     ).stdout
-    assert said.endswith(f"transformers{advice.format(out=out)}\n")
+    assert printed.endswith(f"transformers{advice.format(out=out)}\n")
 
 
-def test_families_lists_each_form_with_its_class_and_each_size_with_what_it_goes_by() -> None:
+def test_families_lists_each_form_with_its_class_and_each_size_with_its_hyperparameters() -> None:
     lines = [re.split("  +", line) for line in run("families").stdout.splitlines()]
     heads = "pooler, next-sentence head, masked-language-model head"
     assert ["bert", "language model", heads, "BertForPreTraining"] in lines
@@ -145,7 +145,7 @@ def test_families_lists_each_form_with_its_class_and_each_size_with_what_it_goes
     assert ["bort", "bort_2_16_512_1024", sizes] in lines
 
 
-def test_families_as_json_have_every_form_and_what_loads_it() -> None:
+def test_families_as_json_have_every_form_and_the_class_that_loads_it() -> None:
     found = {family["name"]: family for family in json.loads(run("families", "--json").stdout)["families"]}
     assert {
         "checkpoint": "language model",

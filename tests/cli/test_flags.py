@@ -71,7 +71,7 @@ def literals_of(source: str) -> Iterator[str]:
 
 
 def messages_of(source: str) -> Iterator[str]:
-    """Every string that is no docstring; an f-string as one, with `...` for what is filled in."""
+    """Every string that is no docstring; an f-string as one, with `...` for each value in it."""
     tree = ast.parse(source)
     docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}

@@ -37,7 +37,7 @@ PROGRAM = (sys.executable, "-m", "bort_convert")
 KILLS = int(os.environ.get("BORT_CONVERT_KILLS", "30"))
 SHM = Path("/dev/shm")  # noqa: S108 - another file system, if anywhere
 
-# A command that has begun to write when it is told to stop, and again while it cleans up.
+# A command that gets a signal after it has begun to write, and another one while it cleans up.
 STOPPED = """
 import os, shutil, sys, time
 import click
@@ -67,7 +67,7 @@ def work(target, number):
 main()
 """
 
-# What a library's own map does to the process when its file is cut short.
+# A library's mapped file that is cut short ends the process.
 CUT = """
 import mmap, os, sys
 from bort_convert.cli.signals import interruptible
@@ -81,7 +81,7 @@ with interruptible(), open(sys.argv[1], "r+b") as file:
 
 @pytest.fixture
 def source(fixtures: Path, tmp_path: Path) -> Path:
-    """A small Bort of which the tests may do what they want; nobody wrote to it for a while."""
+    """A copy of a small Bort for the tests to damage; its last change lies years back."""
     path = tmp_path / "bort.params"
     shutil.copyfile(fixtures / "bort_4_8_24_32.params", path)
     os.utime(path, (10**9, 10**9))
@@ -110,7 +110,7 @@ def test_a_conversion_that_is_killed_at_any_moment_leaves_the_old_the_new_or_not
 def test_a_signal_to_stop_cleans_up_says_one_line_and_gives_the_status_of_shells(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    def heeded() -> None:  # what runs in the background may have been told to ignore it
+    def heeded() -> None:  # a job in the background may ignore SIGINT, and so would its children
         signal.signal(number, signal.SIG_DFL)
 
     done = run(sys.executable, "-c", STOPPED, "work", tmp_path / "out", int(number), first=heeded)
@@ -180,7 +180,7 @@ def test_a_signal_that_python_drops_is_heeded_when_it_is_sent_again(monkeypatch:
             signal.raise_signal(signal.SIGTERM)
 
 
-def test_a_library_that_maps_a_file_which_is_cut_short_does_not_end_without_a_word(tmp_path: Path) -> None:
+def test_a_crash_from_a_mapped_file_that_is_cut_short_prints_its_place(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"x")
     done = run(sys.executable, "-c", CUT, tmp_path / "x")
     assert done.returncode == -signal.SIGBUS
@@ -190,7 +190,7 @@ def test_a_library_that_maps_a_file_which_is_cut_short_does_not_end_without_a_wo
 def limited() -> None:
     import resource  # noqa: PLC0415 - Windows has none
 
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # what it measures could not be written either
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)  # its file could not be written either
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
 
@@ -209,7 +209,7 @@ def test_a_limit_on_the_size_of_files_is_an_output_that_cannot_be_written(
 
 
 def mounted(options: str, folder: Path, *command: object) -> subprocess.CompletedProcess[str]:
-    """Run a command where a small file system is mounted on a folder, and list what it left there."""
+    """Mount a small file system on a folder, run a command there, and list the files that it left."""
     script = 'mount -t tmpfs -o "$1" none "$2" && cd "$2" && shift 2 && { "$@"; status=$?; ls -A; exit $status; }'
     unshare = ("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh", options, folder)
     if shutil.which("unshare") is None or run(*unshare, "true").returncode:
@@ -230,7 +230,7 @@ def mounted(options: str, folder: Path, *command: object) -> subprocess.Complete
     ],
     ids=["full", "read-only", "mount point"],
 )
-def test_a_file_system_that_takes_no_output_is_told_and_left_as_it_was(
+def test_a_file_system_that_takes_no_output_is_named_and_left_as_it_was(
     source: Path, tmp_path: Path, options: str, name: str, message: str
 ) -> None:
     (tmp_path / "mount").mkdir()
@@ -276,7 +276,7 @@ def test_of_two_conversions_into_one_target_each_is_whole(source: Path, tmp_path
             "--dtype",
         ]
         both = [subprocess.Popen([*command, dtype], stderr=subprocess.PIPE, text=True) for dtype in dtypes]
-        said = [process.communicate()[1] for process in both]
+        errors = [process.communicate()[1] for process in both]
         assert sorted(process.returncode for process in both) == ([0, 0] if force else [0, 4])
         found = {path.name: path.read_bytes() for path in out.iterdir()}
         assert beside(out) == []
@@ -286,7 +286,8 @@ def test_of_two_conversions_into_one_target_each_is_whole(source: Path, tmp_path
             winner = [process.returncode for process in both].index(0)
             assert found == wholes[winner]
             assert (
-                "is not empty; expected an empty directory, or nothing. Pass --force to replace it" in said[1 - winner]
+                "is not empty; expected an empty directory, or nothing. Pass --force to replace it"
+                in errors[1 - winner]
             )
 
 
@@ -339,20 +340,20 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def disturbed(path: Path, fault: Fault) -> Progress:
-    """Does something to a file once, after the first tensor has been written."""
-    left = [fault]
+    """A progress function that damages a file once, after the first tensor has been written."""
+    faults = [fault]
 
     def disturb(_done: int, _total: int) -> None:
-        if left:
-            left.pop()(path)
+        if faults:
+            faults.pop()(path)
 
     return disturb
 
 
-def refused(source: Path, out: Path, convert_it: Callable[[Progress], object], fault: Fault) -> str:
-    """The message with which a source is refused that has a fault while it is read; nothing may be left of it."""
+def refused(source: Path, out: Path, command: Callable[[Progress], object], fault: Fault) -> str:
+    """Run a command on a source that is damaged meanwhile; return the message of its error. No output may be left."""
     with pytest.raises(FormatError) as caught:
-        convert_it(disturbed(source, fault))
+        command(disturbed(source, fault))
     assert caught.value.exit_code == 3
     assert not out.exists()
     assert beside(out) == []
@@ -363,7 +364,10 @@ def refused(source: Path, out: Path, convert_it: Callable[[Progress], object], f
 def test_a_source_that_is_cut_short_while_it_is_read_is_refused(source: Path, tmp_path: Path, way: str) -> None:
     out = tmp_path / "out"
     message = refused(
-        source, out, lambda told: convert(source, out, family="bort", heads=8, progress=told, **WAYS[way]), truncated
+        source,
+        out,
+        lambda progress: convert(source, out, family="bort", heads=8, progress=progress, **WAYS[way]),
+        truncated,
     )
     assert "the source ended at byte" in message
 
@@ -371,13 +375,13 @@ def test_a_source_that_is_cut_short_while_it_is_read_is_refused(source: Path, tm
 @pytest.mark.parametrize("suffix", [".npz", ".safetensors"])
 def test_an_extraction_reads_and_maps_nothing(source: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"x{suffix}"
-    message = refused(source, out, lambda told: extract(source, out, progress=told), truncated)
+    message = refused(source, out, lambda progress: extract(source, out, progress=progress), truncated)
     assert "ended at byte" in message
 
 
 def test_an_extraction_of_a_source_that_changes_is_refused(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "x.safetensors"
-    message = refused(source, out, lambda told: extract(source, out, progress=told), written_to)
+    message = refused(source, out, lambda progress: extract(source, out, progress=progress), written_to)
     assert "something wrote to it" in message
 
 
@@ -388,7 +392,9 @@ def test_an_archive_that_is_cut_short_while_it_is_read_is_refused(
     path, out = tmp_path / "bort.zip", tmp_path / "out"
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.write(source, "bort.params", compression)
-    message = refused(path, out, lambda told: convert(path, out, family="bort", heads=8, progress=told), truncated)
+    message = refused(
+        path, out, lambda progress: convert(path, out, family="bort", heads=8, progress=progress), truncated
+    )
     assert "ended at byte" in message or "changed while it was read" in message
 
 
@@ -399,9 +405,12 @@ def test_a_source_that_changes_while_it_is_read_is_refused(
 ) -> None:
     out = tmp_path / "out"
     message = refused(
-        source, out, lambda told: convert(source, out, family="bort", heads=8, progress=told, **WAYS[way]), fault
+        source,
+        out,
+        lambda progress: convert(source, out, family="bort", heads=8, progress=progress, **WAYS[way]),
+        fault,
     )
-    if "opened a second time" not in message:  # the hashing thread had not come to that yet
+    if "opened a second time" not in message:  # the thread that hashes opens the source again, maybe too late
         assert message.startswith(f"{source}: {FAULTS[fault]}")
 
 
@@ -426,7 +435,7 @@ def test_an_old_directory_outlives_a_new_one_that_fails(source: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("quiet", [True, False])
-def test_a_deleted_leftover_is_told_on_stderr_unless_the_program_is_to_be_quiet(
+def test_a_deleted_leftover_is_named_on_stderr_unless_quiet_is_asked_for(
     source: Path, tmp_path: Path, *, quiet: bool
 ) -> None:
     left = tmp_path / ".out.partial-0123456789abcdef"
@@ -459,12 +468,12 @@ def test_a_writer_that_fails_ends_the_hashing_of_the_source(
     assert sum(hashed) < source.stat().st_size
 
 
-def test_a_disk_that_fails_where_nothing_waits_for_it_is_told(
+def test_a_disk_that_fails_on_another_thread_is_an_output_that_cannot_be_written(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fsync = os.fsync
 
-    def fail(descriptor: int) -> None:  # the system tells it once: whoever asks again hears that all is well
+    def fail(descriptor: int) -> None:  # the system reports the error once; the next call succeeds
         if threading.current_thread() is not threading.main_thread():
             raise OSError(errno.EIO, "Input/output error")
         fsync(descriptor)

@@ -86,7 +86,7 @@ def test_on_a_terminal_columns_fold_and_no_word_is_broken(columns: int, fixtures
     assert status == 0
     assert max(map(len, lines)) <= columns
     assert any(set(line) == {"─"} for line in lines)
-    # What is drawn in columns, put together again, is what a pipe gets.
+    # No word of the plain text is broken by the columns.
     piped = subprocess.run(
         [sys.executable, "-m", "bort_convert", "inspect", source, "--family", "bort", "--heads", "8"],
         capture_output=True,
