@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bort_convert.arguments import FamilyName, FloatDtype, ProblemType
-    from bort_convert.mapping.family import Hyperparameter
+    from bort_convert.dtypes import Hyperparameter
     from bort_convert.model_dir.manifest import Manifest
+    from bort_convert.tokenizer import Tokenizer
     from bort_convert.verification import Report
 
     Verifier = Callable[[str | os.PathLike[str], Path], Report]
@@ -144,12 +145,7 @@ def convert(
                 checksums=checksums,
                 progress=progress,
             )
-            write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
-            if new_tokenizer:
-                write_tokenizer(folder, new_tokenizer)
-                manifest = replace(manifest, tokenizer=new_tokenizer.sources, notes=new_tokenizer.notes)
-            names = [path.name for path in folder.iterdir()]
-            manifest = finish(folder, replace(manifest, options=options), names)
+            manifest = _complete(folder, replace(manifest, options=options), config, new_tokenizer)
             params.check_unchanged()
             if not verify:
                 return manifest
@@ -160,6 +156,15 @@ def convert(
 def _specified(**options: Hyperparameter | None) -> dict[str, Hyperparameter]:
     """The options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_tokenizer: Tokenizer | None) -> Manifest:
+    """Write config, tokenizer, model card and manifest beside the weights."""
+    write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    if new_tokenizer:
+        write_tokenizer(folder, new_tokenizer)
+        manifest = replace(manifest, tokenizer=new_tokenizer.sources, notes=new_tokenizer.notes)
+    return finish(folder, manifest, [path.name for path in folder.iterdir()])
 
 
 def _verify(source: str | os.PathLike[str], folder: Path) -> Report:
