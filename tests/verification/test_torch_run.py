@@ -104,9 +104,9 @@ def test_a_backbone_that_has_a_pooler_comes_with_it(tmp_path: Path) -> None:
         load_pretrained(read_model_dir(out))
     (out / "conversion.json").unlink()
     assert load_pretrained(read_model_dir(out)).pooler is None
-    convert(source, out, family="bert", heads=2, force=True)
-    (out / "conversion.json").unlink()
-    assert load_pretrained(read_model_dir(out)).pooler is not None
+    convert(source, tmp_path / "whole", family="bert", heads=2)
+    (tmp_path / "whole" / "conversion.json").unlink()
+    assert load_pretrained(read_model_dir(tmp_path / "whole")).pooler is not None
 
 
 def test_missing_unexpected_and_misshapen_tensors_are_named(copy: Path) -> None:
