@@ -58,7 +58,8 @@ class Program(click.Group):
         own = {*self.modules, *(name for option in self.get_params(ctx) for name in option.opts)}
         with print_usage_errors_as_json(args):
             if args and self.default and args[0] not in own:
-                self._check_spelling(ctx, args[0])
+                if not ctx.resilient_parsing:  # as for shell completion
+                    self._check_spelling(ctx, args[0])
                 args = [self.default, *args]
             return super().parse_args(ctx, args)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from command_line import run
 
 from bort_convert import cli
@@ -77,6 +78,23 @@ def test_a_usage_error_is_json_where_json_was_asked_for(arguments: tuple[str, ..
     assert error["message"].startswith(message)
     without = run(*(argument for argument in arguments if argument != "--json")) if len(arguments) > 1 else None
     assert without is None or (without.exit_code, without.stdout) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "completions"),
+    [
+        ("ins", ["inspect"]),
+        ("--ver", ["--version"]),
+        ("inspect --val", ["--values"]),
+        ("x.params out --dry", ["--dry-run"]),
+        ("inspekt out --dry", ["--dry-run"]),
+        ("--family bo", ["bort"]),
+    ],
+)
+def test_a_shell_completes_commands_and_options(words: str, completions: list[str]) -> None:
+    *args, incomplete = words.split()
+    found = ShellComplete(cli.main, {}, "bort-convert", "_BORT_CONVERT_COMPLETE").get_completions(args, incomplete)
+    assert [completion.value for completion in found] == completions
 
 
 def test_json_behind_two_dashes_is_a_file(tmp_path: Path) -> None:
