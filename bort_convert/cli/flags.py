@@ -61,7 +61,8 @@ def _flag(option: click.Option, value: str | None) -> str:
         off = option.secondary_opts[0] if option.secondary_opts else f"no {flag}"
         return off if value == "False" else flag
     if value == _SOME_VALUE:
-        return f"{flag} {option.metavar or ('N' if isinstance(option.type, click.types.IntParamType) else 'NAME')}"
+        number = isinstance(option.type, (click.types.IntParamType, click.types.FloatParamType))
+        return f"{flag} {option.metavar or ('N' if number else 'NAME')}"
     return f"{flag} {_typed(value)}"
 
 

@@ -122,6 +122,16 @@ class Report:
         }
 
     @property
+    def rungs(self) -> tuple[CheckResult, ...]:
+        """The name of `checks` in release 0.1, kept for one release."""
+        return self.checks
+
+    @property
+    def isolation(self) -> Run | None:
+        """The name of `per_layer` in release 0.1, kept for one release."""
+        return self.per_layer
+
+    @property
     def _failing_run(self) -> Run | None:
         return max((run for run in self.runs if run.failures), key=lambda run: run.dtype, default=None)
 

@@ -21,8 +21,7 @@ from bort_convert.verification.trace import MLM_LOGITS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bort_convert.dtypes import Array
-    from bort_convert.mapping.family import Hyperparameter
+    from bort_convert.dtypes import Array, Hyperparameter
     from bort_convert.verification.compare import Run
     from bort_convert.verification.trace import Trace
 

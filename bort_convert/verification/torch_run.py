@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bort_convert.dtypes import Array
-    from bort_convert.mapping.family import Hyperparameter
+    from bort_convert.dtypes import Array, Hyperparameter
     from bort_convert.model_dir.read import ModelDir
 
 

@@ -97,10 +97,11 @@ def test_json_has_what_other_programs_need() -> None:
     assert to_dict(PASSED)["per_layer"] is to_dict(PASSED)["at_fault"] is None
 
 
-def test_json_keeps_the_keys_of_0_1_for_one_release() -> None:
+def test_a_report_keeps_the_names_of_0_1_for_one_release() -> None:
     document = to_dict(replace(REPORT, per_layer=REPORT.runs[0]))
     assert document["rungs"] is document["checks"]
     assert document["at_fault"] == ["mlm_logits"]
+    assert (REPORT.rungs, REPORT.isolation) == (REPORT.checks, REPORT.per_layer)
 
 
 def test_markdown_escapes_what_would_break_a_table() -> None:
