@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Shape: TypeAlias = tuple[int, ...]
 
+Hyperparameter: TypeAlias = str | int | float | bool
+"""A value that a config has and shapes do not show: attention heads, an activation, an epsilon."""
+
 BFLOAT16 = "bfloat16"
 ITEMSIZES = {
     "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "uint16": 2, "float16": 2, BFLOAT16: 2,

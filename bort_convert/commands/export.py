@@ -84,7 +84,8 @@ def _fit(directory: ModelDir, family: FamilyName | None, *, prefixed: bool) -> F
     manifest = directory.manifest
     if manifest is None:
         candidates = list(families().values()) if family is None else [find_family(family)]
-        return fit_directory(directory.header, directory.config, candidates, prefixed=prefixed)
+        named = family is not None
+        return fit_directory(directory.header, directory.config, candidates, prefixed=prefixed, named=named)
     if family not in {None, manifest.family}:
         raise OptionError("family", family, f"{FILE_NAME} names {printable(manifest.family)}. Leave it out")
     return fit_directory(
@@ -94,6 +95,7 @@ def _fit(directory: ModelDir, family: FamilyName | None, *, prefixed: bool) -> F
         # Prefixed names are those of parameters, whichever block holds them: every table that has them will do.
         table="" if prefixed else manifest.table,
         prefixed=prefixed,
+        converted_with=manifest.hyperparameters,
     )
 
 

@@ -13,7 +13,8 @@ The way of a checkpoint through this package:
 For the way back, `target_names` and `fit_directory` do the same for a directory of transformers.
 """
 
-from bort_convert.mapping.family import ConfigKey, Family, Hyperparameter, ModuleLayout, Table, Variant
+from bort_convert.dtypes import Hyperparameter
+from bort_convert.mapping.family import ConfigKey, Family, ModuleLayout, Table, Variant
 from bort_convert.mapping.rows import (
     Row,
     Rows,

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import MappingError, OptionError, VariantError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.rows import Rows
 
-Hyperparameter: TypeAlias = str | int | float | bool
-"""A value that a config has and shapes do not show: attention heads, an activation, an epsilon."""
+HEADS: Final = "attention_heads"
 
 GLUONNLP_VERSIONS: Final = ("0.8", "0.9.0", "0.9.1", "0.9.2", "0.10")
 """The releases of gluonnlp that compute differently; a bug-fix release that computes the same is not listed."""
@@ -27,16 +27,37 @@ MODULE_OVERRIDES: Final = {
     "head_layer_norm_eps": "the head's LayerNorm epsilon",
     "head_hidden_act": "the head's activation",
     "embedding_layer_norm_eps": "the embeddings' LayerNorm epsilon",
+    "clamp_len": "the clamp length of relative positions",
 }
-"""Hyperparameters of a single module, where the target config has one value for the whole model."""
+"""Hyperparameters that the target config has no key for, or another meaning."""
+_NO_CLAMP: Final = -1
+MASKED_LM_CLASSES: Final = ("ForMaskedLM", "ForPreTraining")
+
+SPECIAL_TOKEN_IDS: Final = tuple(f"{role}_token_id" for role in ("pad", "bos", "eos", "unk", "cls", "sep", "mask"))
+"""Ids of special tokens, as hyperparameters and keys of the target config."""
+
+SYNONYMS: Final = {"activation": "hidden_act", "epsilon": "layer_norm_eps", "heads": "attention_heads"}
+"""Names that a user may give a hyperparameter -> the field's name."""
 
 
 def module_overrides(hyperparameters: Mapping[str, Hyperparameter]) -> dict[str, Hyperparameter]:
-    """Select the module overrides that differ from the model's own value: `head_hidden_act` from `hidden_act`."""
+    """Select what the target config cannot say: `head_hidden_act` where it is not `hidden_act`, a clamp length."""
+    stock = {**{name: hyperparameters.get(name.partition("_")[2]) for name in MODULE_OVERRIDES}, "clamp_len": _NO_CLAMP}
     return {
         name: hyperparameters[name]
         for name in MODULE_OVERRIDES
-        if name in hyperparameters and hyperparameters[name] != hyperparameters.get(name.partition("_")[2])
+        if name in hyperparameters and hyperparameters[name] != stock[name]
+    }
+
+
+def stock_differences(architecture: str, hyperparameters: Mapping[str, Hyperparameter]) -> dict[str, Hyperparameter]:
+    """Select the module overrides that the stock class of an architecture runs without, and has a module for."""
+    has_head = architecture.endswith(MASKED_LM_CLASSES)
+    return {
+        name: value
+        for name, value in module_overrides(hyperparameters).items()
+        if (has_head or not name.startswith("head_"))
+        and not (name == "head_hidden_act" and architecture.startswith("Roberta"))  # whose head always has GELU
     }
 
 
@@ -87,11 +108,18 @@ class Variant:
         name: as it was published, such as "bort_4_8_768_1024".
         dims: sizes that identify it, by the names of axes.
         hyperparameters: its hyperparameters where they differ from those of other sizes, such as `attention_heads`.
+        vocabularies: sizes of the vocabularies that it was published with; a model with another one was trained by
+            somebody else. Empty for any.
     """
 
     name: str
     dims: Mapping[str, int]
     hyperparameters: Mapping[str, Hyperparameter]
+    vocabularies: frozenset[int] = frozenset()
+
+    def is_published(self, dims: Mapping[str, int]) -> bool:
+        """True if a model of these sizes, its vocabulary's among them, was published."""
+        return self.dims.items() <= dims.items() and (not self.vocabularies or dims["vocab_size"] in self.vocabularies)
 
 
 @dataclass(frozen=True)
@@ -103,17 +131,24 @@ class ConfigKey:
         source: axis or hyperparameter that has the value, "" for a constant.
         constant: the value where there is no source.
         plus: added to the value of the source.
+        after: hyperparameter whose value is added too, "" for none.
+        default: the target class's own value, where a config that somebody else wrote lacks the key.
     """
 
     name: str
     source: str = ""
     constant: object = None
     plus: int = 0
+    after: str = ""
+    default: object = None
 
     def value(self, known: Mapping[str, Hyperparameter]) -> object:
-        """The value for a model with these sizes and hyperparameters."""
-        value = known[self.source] if self.source else self.constant
-        return value + self.plus if self.plus and isinstance(value, int) else value
+        """The value for a model with these sizes and hyperparameters; None for a special token that it lacks."""
+        if not self.source:
+            return self.constant
+        value = known.get(self.source) if self.source in SPECIAL_TOKEN_IDS else known[self.source]
+        more = self.plus + (int(known[self.after]) if self.after else 0)
+        return value + more if more and isinstance(value, int) else value
 
 
 @dataclass(frozen=True)
@@ -147,6 +182,8 @@ class Family:
         tables: the forms of its checkpoints; no checkpoint fits two of them.
         variants: the published sizes.
         hyperparameters: hyperparameters of every variant. One that is missing here and in the variant must be given.
+            Special token ids are those of the published vocabulary.
+        choices: hyperparameter -> the values that GluonNLP has; for one that is not listed, any of its type.
         config: keys of the target config.
         base: prefix of the backbone's targets; removed where the target class is the backbone itself.
         base_class: target class of the backbone.
@@ -176,6 +213,7 @@ class Family:
     gluonnlp_name: str = ""
     pooler: bool = True
     aliases: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, tuple[Hyperparameter, ...]] = field(default_factory=dict)
 
     @property
     def source_name(self) -> str:
@@ -222,6 +260,36 @@ class Family:
             if _is_part_of(version, beginning):
                 hyperparameters |= differing
         return hyperparameters
+
+    def checked_hyperparameters(self, given: Mapping[str, Hyperparameter]) -> dict[str, Hyperparameter]:
+        """Check hyperparameters that a user gives, and name them as the field does.
+
+        Raises:
+            OptionError: the family has no such hyperparameter, or GluonNLP has no model with such a value.
+        """
+        own = {name for variant in self.variants for name in variant.hyperparameters}
+        defaults = {HEADS: 1, **self.hyperparameters, **dict.fromkeys(own - {HEADS}, "")}
+        checked = {SYNONYMS.get(name, name): value for name, value in given.items()}
+        if unknown := [name for name in checked if name not in defaults]:
+            known = ", ".join(sorted(defaults))
+            raise OptionError(
+                "hyperparameters", dict(given), f"{self.title} has no {unknown[0]}; expected one of {known}"
+            )
+        for name, value in checked.items():
+            problem = self._problem_with(name, value, defaults[name])
+            if problem:
+                raise OptionError("hyperparameters", dict(given), f"{name} is {value!r}, expected {problem}")
+        return checked
+
+    def _problem_with(self, name: str, value: Hyperparameter, default: Hyperparameter) -> str:
+        """The expected values of a hyperparameter, where this is none of them; "" where it is."""
+        if name in self.choices:
+            return "" if value in self.choices[name] else f"one of {', '.join(map(str, self.choices[name]))}"
+        if name.endswith("_eps"):
+            return "" if type(value) in {int, float} and 0 < float(value) < 1 else "a number between 0 and 1"
+        if name in SPECIAL_TOKEN_IDS or name == HEADS:
+            return "" if type(value) is int and value >= 0 else "a whole number"
+        return "" if type(value) is type(default) else f"a value such as {default!r}"
 
     def expect_tokenizer(self, option: str, value: object) -> None:
         """Refuse an argument that asks for a tokenizer where none of the family's kind can be made.

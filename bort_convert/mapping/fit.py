@@ -10,17 +10,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bort_convert.errors import MappingError, OptionError, VariantError
+from bort_convert.mapping.family import HEADS, MASKED_LM_CLASSES, SPECIAL_TOKEN_IDS
 from bort_convert.mapping.planner import make_plan
+from bort_convert.mapping.rows import resolve
 from bort_convert.mapping.source_names import structural_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from bort_convert.dtypes import TensorSpec
-    from bort_convert.mapping.family import Family, Hyperparameter, Table, Variant
+    from bort_convert.dtypes import Hyperparameter, TensorSpec
+    from bort_convert.mapping.family import Family, Table, Variant
     from bort_convert.mapping.plan import Plan
 
-HEADS: Final = "attention_heads"
 _ARGUMENTS: Final = {HEADS: "heads"}
 """Hyperparameter -> the argument that gives it."""
 
@@ -32,8 +33,10 @@ class Fit:
     Attributes:
         family: its family.
         table: the table.
-        variant: name of the published size, "" for any other size.
-        hyperparameters: the complete hyperparameters.
+        variant: name of the published size, "" for any other size or another vocabulary.
+        sizes_of: name of the published size that it has but for the vocabulary, "" for none.
+        hyperparameters: the complete hyperparameters, special token ids among them.
+        assumed: names of those that the file does not tell, that no published size fixes and nobody gave.
         names: structural name -> name in the file.
         architecture: the target class.
         plan: every tensor's way to the target model.
@@ -46,6 +49,8 @@ class Fit:
     names: Mapping[str, str]
     architecture: str
     plan: Plan = field(repr=False)
+    sizes_of: str = ""
+    assumed: tuple[str, ...] = ()
 
     @property
     def config(self) -> dict[str, object]:
@@ -53,7 +58,55 @@ class Fit:
         values = {**self.hyperparameters, **self.plan.dims}
         config: dict[str, object] = {"architectures": [self.architecture]}
         config |= {key.name: key.value(values) for key in self.family.config}
+        config |= {name: values[name] for name in SPECIAL_TOKEN_IDS if name in values}
         return config
+
+
+@dataclass(frozen=True)
+class Given:
+    """Hyperparameters that are not the family's: what a user, a vocabulary or a manifest says.
+
+    Attributes:
+        heads: number of attention heads; None to take the published size's.
+        hyperparameters: by their names, or by `SYNONYMS`.
+        special_token_ids: those of a vocabulary, and no others; None without one, for the family's own.
+    """
+
+    heads: int | None = None
+    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    special_token_ids: Mapping[str, int] | None = None
+
+    def of(self, family: Family) -> dict[str, Hyperparameter]:
+        """The family's hyperparameters with these in their places.
+
+        Raises:
+            OptionError: the family has no such hyperparameter, or GluonNLP no such value.
+        """
+        known = dict(family.hyperparameters)
+        if self.special_token_ids is not None:
+            known = {name: value for name, value in known.items() if name not in SPECIAL_TOKEN_IDS}
+            known |= self.special_token_ids
+        return {**known, **self.chosen(family)}
+
+    def chosen(self, family: Family) -> dict[str, Hyperparameter]:
+        """The user's own, checked; see `Family.checked_hyperparameters`."""
+        return family.checked_hyperparameters(self.hyperparameters)
+
+
+def recorded_hyperparameters(family: Family, recorded: Mapping[str, Hyperparameter]) -> Given:
+    """The hyperparameters of a manifest, for another fit of the same checkpoint.
+
+    Args:
+        family: the family for the gluonnlp version of the conversion.
+        recorded: `Manifest.hyperparameters`; release 0.1 recorded no special token ids.
+    """
+    ids = {name: int(value) for name, value in recorded.items() if name in SPECIAL_TOKEN_IDS}
+    own = {
+        name: value
+        for name, value in recorded.items()
+        if name in family.hyperparameters and name not in SPECIAL_TOKEN_IDS
+    }
+    return Given(hyperparameters=own, special_token_ids=ids or None)
 
 
 @dataclass(frozen=True)
@@ -92,6 +145,8 @@ def fit(
     *,
     variant: str | None = None,
     heads: int | None = None,
+    hyperparameters: Mapping[str, Hyperparameter] | None = None,
+    special_token_ids: Mapping[str, int] | None = None,
 ) -> Fit:
     """Find the table that a checkpoint fits, and complete the hyperparameters.
 
@@ -100,20 +155,23 @@ def fit(
         families: the families to try.
         variant: name of the published size that it must have.
         heads: number of attention heads, for a size that was never published.
+        hyperparameters: hyperparameters that neither the file nor a published size tells.
+        special_token_ids: those of the vocabulary; None without one, for the family's own.
 
     Raises:
         MappingError: no table fits; the error holds the disagreements with the closest one.
-        OptionError: `variant` or `heads` is wrong, or contradicts the checkpoint.
+        OptionError: `variant` or a hyperparameter is wrong, or contradicts the checkpoint.
         VariantError: two families fit, or a hyperparameter is not known.
     """
     if heads is not None and type(heads) is not int:
         raise OptionError("heads", heads, "expected a whole number")
-    candidates = [_compare(specs, family, table) for family in families for table in family.tables]
+    given = Given(heads, hyperparameters or {}, special_token_ids)
+    candidates = _compare_all(specs, list(families), given)
     fitting = [candidate for candidate in candidates if candidate.fits]
     if not fitting:
         raise no_table_fits(candidates, "file")
     fitting = published_first(fitting) if variant is None else _of_variant(fitting, variant)
-    results = [_complete_or_error(candidate, heads) for candidate in fitting]
+    results = [_complete_or_error(candidate, given) for candidate in fitting]
     fits = [result for result in results if isinstance(result, Fit)]
     errors = [result for result in results if not isinstance(result, Fit)]
     if len(fits) == 1:
@@ -125,9 +183,28 @@ def fit(
     raise several_families("names and sizes fit", names, [] if fits else missing)
 
 
-def _compare(specs: Mapping[str, TensorSpec | None], family: Family, table: Table) -> Candidate:
-    names, clashes = structural_names(specs, table.rows)
-    plan = make_plan(table.rows, {structural: specs[name] for structural, name in names.items()})
+def _compare_all(specs: Mapping[str, TensorSpec | None], families: Sequence[Family], given: Given) -> list[Candidate]:
+    """Compare with every table of the families; one that lacks a given hyperparameter counts only if all do."""
+    candidates: list[Candidate] = []
+    errors: list[OptionError] = []
+    for family in families:
+        try:
+            known = given.of(family)
+        except OptionError as error:
+            errors.append(error)
+            continue
+        candidates += [_compare(specs, family, table, known) for table in family.tables]
+    if not candidates:
+        raise errors[0]
+    return candidates
+
+
+def _compare(
+    specs: Mapping[str, TensorSpec | None], family: Family, table: Table, known: Mapping[str, Hyperparameter]
+) -> Candidate:
+    rows = resolve(table.rows, known)
+    names, clashes = structural_names(specs, rows)
+    plan = make_plan(rows, {structural: specs[name] for structural, name in names.items()})
     return Candidate(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
 
 
@@ -155,40 +232,80 @@ def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:
     return [candidate for candidate, _ in wanted]
 
 
-def _complete_or_error(candidate: Candidate, heads: int | None) -> Fit | OptionError | VariantError:
+def _complete_or_error(candidate: Candidate, given: Given) -> Fit | OptionError | VariantError:
     try:
-        return complete_fit(candidate, heads)
+        return complete_fit(candidate, given)
     except (OptionError, VariantError) as error:
         return error
 
 
-def complete_fit(candidate: Candidate, heads: int | None) -> Fit:
+def complete_fit(candidate: Candidate, given: Given) -> Fit:
     """Complete the hyperparameters; remove the backbone's prefix where the target class is the backbone itself.
 
     Args:
         candidate: a table that fits.
-        heads: see `fit`.
+        given: see `fit`.
 
     Raises:
         MappingError: no target class has a place for the optional groups together.
-        OptionError: `heads` is wrong, or contradicts the checkpoint.
+        OptionError: a hyperparameter is wrong, or contradicts the checkpoint.
         VariantError: a hyperparameter is not known.
     """
     family, plan, variant = candidate.family, candidate.plan, candidate.variant
-    hyperparameters = {**family.hyperparameters, **(variant.hyperparameters if variant else {})}
+    architecture = candidate.table.architecture(plan.groups)
+    chosen = given.chosen(family)
+    hyperparameters = given.of(family) | (dict(variant.hyperparameters) if variant else {}) | chosen
+    heads = given.heads if given.heads is not None else chosen.get(HEADS)
     if heads is not None:
-        _check_heads(heads, plan.dims, variant)
-        if HEADS not in plan.dims:
-            hyperparameters[HEADS] = heads
-    known = {"", *hyperparameters, *plan.dims}
+        _check_heads(int(heads), plan.dims, variant)
+        hyperparameters[HEADS] = heads
+    if HEADS in plan.dims:
+        hyperparameters.pop(HEADS, None)
+    activation = family.hyperparameters.get("hidden_act")
+    if chosen.get("hidden_act", activation) != activation and architecture.endswith(MASKED_LM_CLASSES):
+        hyperparameters.setdefault("head_hidden_act", str(activation))  # which GluonNLP's head has in any case
+    _drop_foreign_ids(hyperparameters, plan.dims, given)
+    known = {"", *hyperparameters, *plan.dims, *SPECIAL_TOKEN_IDS}
     if unknown := [key.source for key in family.config if key.source not in known]:
         raise _unknown_hyperparameters(family, plan.dims, unknown)
-    architecture = candidate.table.architecture(plan.groups)
+    if lost := [key.after for key in family.config if key.after and key.after not in hyperparameters]:
+        raise VariantError(
+            f"{family.title} counts its positions from behind {lost[0]}, and a vocabulary of "
+            f"{plan.dims['vocab_size']:,} has no such token. Pass the vocabulary",
+            missing=("vocab",),
+        )
+    published = variant.is_published(plan.dims) if variant else False
+    assumed = tuple(
+        name
+        for name in hyperparameters
+        if name not in {HEADS, *chosen}
+        and (given.special_token_ids is None if name in SPECIAL_TOKEN_IDS else not published)
+    )
     plan = bind_hyperparameters(plan, hyperparameters)
     if architecture == family.base_class:
         plan = plan.without_prefix(family.base)
-    name = variant.name if variant else ""
-    return Fit(family, candidate.table, name, hyperparameters, candidate.names, architecture, plan)
+    return Fit(
+        family,
+        candidate.table,
+        variant.name if variant and published else "",
+        hyperparameters,
+        candidate.names,
+        architecture,
+        plan,
+        sizes_of="" if published or not variant else variant.name,
+        assumed=assumed,
+    )
+
+
+def _drop_foreign_ids(hyperparameters: dict[str, Hyperparameter], dims: Mapping[str, int], given: Given) -> None:
+    """Remove the family's special token ids that the vocabulary has no row for; refuse such ids that were given."""
+    vocab_size = dims.get("vocab_size", 0)
+    for name in SPECIAL_TOKEN_IDS:
+        if name in hyperparameters and int(hyperparameters[name]) >= vocab_size:
+            if name in given.hyperparameters:
+                problem = f"{name} is {hyperparameters[name]}, and the vocabulary has {vocab_size:,} tokens"
+                raise OptionError("hyperparameters", dict(given.hyperparameters), problem)
+            del hyperparameters[name]
 
 
 def bind_hyperparameters(plan: Plan, hyperparameters: Mapping[str, Hyperparameter]) -> Plan:

@@ -11,28 +11,31 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.dtypes import TensorSpec
-from bort_convert.errors import MappingError, VariantError, printable
+from bort_convert.errors import MappingError, OptionError, VariantError, printable
 from bort_convert.mapping.axes import shape_of
+from bort_convert.mapping.family import HEADS, SPECIAL_TOKEN_IDS, stock_differences
 from bort_convert.mapping.fit import (
-    HEADS,
     Candidate,
     Fit,
+    Given,
     bind_hyperparameters,
     complete_fit,
     no_table_fits,
     published_first,
+    recorded_hyperparameters,
     several_families,
 )
+from bort_convert.mapping.plan import Plan
 from bort_convert.mapping.planner import describe, make_plan
-from bort_convert.mapping.rows import target_rows
+from bort_convert.mapping.rows import resolve, target_rows
 from bort_convert.mapping.source_names import prefixed_names
 from bort_convert.mapping.target_names import map_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.family import Family, Table
-    from bort_convert.mapping.plan import Plan
     from bort_convert.mapping.rows import Row, Rows
     from bort_convert.mapping.target_names import NameMap
 
@@ -47,6 +50,19 @@ _REQUIRED_CONFIG: Final = {
     "position_embedding_type": "absolute",
     "scale_attn_weights": True,
     "scale_attn_by_inverse_layer_idx": False,
+}
+_REQUIRED_BY_TYPE: Final[Mapping[str, Mapping[str, object]]] = {
+    "bert": {"is_causal": False},
+    "roberta": {"is_causal": False},
+    "gpt2": {"is_causal": True, "layer_types": None},
+}
+# Names that transformers reads as others: the later one in the file counts.
+_CONFIG_ALIASES: Final = {
+    "n_head": "num_attention_heads",
+    "n_embd": "hidden_size",
+    "d_model": "hidden_size",
+    "n_layer": "num_hidden_layers",
+    "n_positions": "max_position_embeddings",
 }
 
 
@@ -73,10 +89,27 @@ class _DirectoryCandidate(Candidate):
 
     sources: Specs
     name_map: NameMap
+    given: Given
+
+
+def _given_by(family: Family, config: Config, converted_with: Mapping[str, Hyperparameter] | None) -> Given:
+    """The hyperparameters that a directory says: its manifest's, or the special token ids of its config."""
+    if converted_with is not None:
+        return recorded_hyperparameters(family, converted_with)
+    published = {name: value for name, value in family.hyperparameters.items() if name in SPECIAL_TOKEN_IDS}
+    ids = {name: config.get(name, published.get(name)) for name in SPECIAL_TOKEN_IDS}
+    return Given(special_token_ids={name: value for name, value in ids.items() if type(value) is int and value >= 0})
 
 
 def fit_directory(
-    specs: Specs, config: Config, families: Iterable[Family], *, table: str = "", prefixed: bool = False
+    specs: Specs,
+    config: Config,
+    families: Iterable[Family],
+    *,
+    table: str = "",
+    prefixed: bool = False,
+    converted_with: Mapping[str, Hyperparameter] | None = None,
+    named: bool = False,
 ) -> FittedDirectory:
     """Find the table whose targets a directory holds.
 
@@ -86,13 +119,16 @@ def fit_directory(
         families: the families to try.
         table: title of the table, if it is known; else the first one of a family that fits is taken.
         prefixed: True to prefer a table that has prefixed names for all of its tensors.
+        converted_with: hyperparameters in the manifest of a converted directory; None for any other directory.
+        named: True if the user names the family, so that the directory may be one that GluonNLP's model became.
 
     Raises:
         MappingError: no table fits; the error holds the disagreements with the closest one.
         VariantError: tables of two families fit.
     """
+    trusted = named or converted_with is not None
     candidates = [
-        _compare(specs, config, family, known)
+        _compare(specs, config, known, _given_by(family, config, converted_with), family, trusted=trusted)
         for family in families
         for known in family.tables
         if table in {"", known.title}
@@ -106,8 +142,10 @@ def fit_directory(
     if prefixed:
         fitting = [candidate for candidate in fitting if not unprefixed(candidate)] or fitting
     chosen, *others = fitting
-    fit = complete_fit(chosen, _heads_in(config, chosen))
+    fit = complete_fit(chosen, _with_heads(chosen.given, config, chosen))
     fit = replace(fit, plan=bind_hyperparameters(chosen.plan, fit.hyperparameters))
+    if converted_with is None:
+        fit = replace(fit, plan=fit.plan.lenient())
     return FittedDirectory(fit, chosen.sources, chosen.name_map, tuple(_notes(chosen, others, config)))
 
 
@@ -118,15 +156,23 @@ def unprefixed(fitted: Candidate | Fit) -> list[str]:
     return [name for name in names if name not in prefixed]
 
 
-def _compare(specs: Specs, config: Config, family: Family, table: Table) -> _DirectoryCandidate:
+def _compare(
+    specs: Specs, config: Config, table: Table, given: Given, family: Family, *, trusted: bool
+) -> _DirectoryCandidate:
     name_map = map_names(specs, family.base, family.aliases)
     targets = {target: specs[name] for target, name in name_map.targets.items()}
-    plan, sources = _plan_from_targets(table.rows, targets)
+    known = given.of(family)
+    if lost := next((key.after for key in family.config if key.after and key.after not in known), ""):
+        problem = f"config.json: {lost} is {_shown(config.get(lost))}, expected a row of the vocabulary"
+        plan = Plan(disagreements=(problem,))
+        sources: Specs = {}
+    else:
+        plan, sources = _plan_from_targets(resolve(table.rows, known), targets)
     plan = replace(plan, disagreements=(*name_map.clashes, *plan.disagreements))
     names = {name: name for name in sources}
-    candidate = _DirectoryCandidate(family, table, names, plan, sources, name_map)
+    candidate = _DirectoryCandidate(family, table, names, plan, sources, name_map, given)
     if candidate.fits:
-        problems = tuple(_config_problems(candidate, config))
+        problems = tuple(_config_problems(candidate, config, trusted=trusted))
         candidate = replace(candidate, plan=replace(plan, disagreements=problems))
     return candidate
 
@@ -192,29 +238,60 @@ def _wrong_targets(plan: Plan, targets: Specs) -> Iterator[str]:
                 yield f"{printable(found.name)}: found {describe(found)}, expected {describe(expected)}"
 
 
-def _config_problems(candidate: Candidate, config: Config) -> Iterator[str]:
+def _config_problems(candidate: _DirectoryCandidate, config: Config, *, trusted: bool) -> Iterator[str]:
     """A line for each value in config.json that contradicts the tensors or GluonNLP's model."""
     family, plan = candidate.family, candidate.plan
-    heads = _heads_in(config, candidate)
+    given = _with_heads(candidate.given, config, candidate)
+    heads = given.heads
     if _heads_key(candidate) and not (type(heads) is int and heads > 0 and plan.dims["hidden_size"] % heads == 0):
         divided = plan.dims["hidden_size"]
         yield f"config.json: {_heads_key(candidate)} is {_shown(heads)}, expected a number that divides {divided}"
         return
     try:
-        expected = complete_fit(candidate, heads).config
-    except (MappingError, VariantError) as error:
+        fit = complete_fit(candidate, given)
+    except (MappingError, OptionError, VariantError) as error:
         yield str(error)
         return
+    expected = fit.config
     for key in family.config:
-        value, found = expected[key.name], config.get(key.name)
-        if found != value and (key.source or key.name == "model_type"):
+        value, found = expected[key.name], config.get(key.name, key.default)
+        compared = key.source not in {"", *SPECIAL_TOKEN_IDS} or key.name == "model_type"
+        if compared and found != value:
             by = "the tensors" if key.source in plan.dims else f"GluonNLP's {family.title}, and no tensor shows it"
             yield f"config.json: {key.name} is {_shown(found)}, expected {_shown(value)} by {by}"
-    for name, value in _REQUIRED_CONFIG.items():
-        if config.get(name, value) != value:
+    yield from _foreign_config(candidate, config)
+    if not trusted and (activation := stock_differences(fit.architecture, fit.hyperparameters).get("head_hidden_act")):
+        yield (
+            f"config.json: the class runs {expected['hidden_act']} in its masked-language-model head, where GluonNLP's "
+            f"{family.title} has {activation}. Pass `family={family.name!r}` if it was converted from one"
+        )
+
+
+def _foreign_config(candidate: Candidate, config: Config) -> Iterator[str]:
+    """A line for each value in config.json that makes the class compute what no model of GluonNLP computes."""
+    family, plan = candidate.family, candidate.plan
+    required = {**_REQUIRED_CONFIG, **_REQUIRED_BY_TYPE.get(str(config.get("model_type")), {})}
+    for name, value in required.items():
+        if config.get(name) not in {value, None}:
             yield f"config.json: {name} is {_shown(config[name])}, expected {_shown(value)}: GluonNLP has no such model"
+    inner = 4 * plan.dims.get("hidden_size", 0)
+    if config.get("n_inner") not in {None, inner}:
+        yield f"config.json: n_inner is {_shown(config['n_inner'])}, expected {inner}"
+    for name, alias in _CONFIG_ALIASES.items():
+        if name in config and alias in config and config[name] != config[alias]:
+            yield f"config.json: {alias} is {_shown(config[alias])}, expected {_shown(config[name])}, as {name}"
     if plan.aliases and config.get(_TIED, True) is not True:
         yield f"config.json: {_TIED} is {_shown(config[_TIED])}, expected true: GluonNLP has one matrix for both ends"
+    named, expected = config.get("architectures"), candidate.table.architecture(plan.groups)
+    if named and named[0] not in {expected, family.base_class}:
+        yield f"config.json: architectures is {_shown(named)}, expected {expected} by the tensors"
+
+
+def _with_heads(given: Given, config: Config, candidate: Candidate) -> Given:
+    """The same with the attention heads in config.json, where neither a published size nor the shapes give them."""
+    key = _heads_key(candidate)
+    default = next((known.default for known in candidate.family.config if known.name == key), None)
+    return replace(given, heads=config.get(key, default)) if key else given
 
 
 def _heads_key(candidate: Candidate) -> str:
@@ -222,12 +299,6 @@ def _heads_key(candidate: Candidate) -> str:
     if HEADS in candidate.plan.dims or candidate.variant:
         return ""
     return next((key.name for key in candidate.family.config if key.source == HEADS), "")
-
-
-def _heads_in(config: Config, candidate: Candidate) -> Any:  # noqa: ANN401 - any JSON value
-    """The attention heads in config.json; None where a published size or the shapes give their number."""
-    key = _heads_key(candidate)
-    return config.get(key) if key else None
 
 
 def _notes(chosen: Candidate, others: Iterable[Candidate], config: Config) -> Iterator[str]:

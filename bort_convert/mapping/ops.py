@@ -18,7 +18,7 @@ from bort_convert.mapping.axes import Axis, bind_axes, parse_axis, shape_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bort_convert.dtypes import Array, Shape
+    from bort_convert.dtypes import Array, Hyperparameter, Shape
 
 
 class Op(ABC):
@@ -51,6 +51,14 @@ class Op(ABC):
     def initialised(self, shape: Shape) -> int:  # noqa: ARG002 - most operations initialise no value
         """Count the initialised values in a target of this shape that also has values from a source."""
         return 0
+
+    def resolve(self, hyperparameters: Mapping[str, Hyperparameter]) -> Op:  # noqa: ARG002 - few depend on any
+        """Replace the names of hyperparameters in the operation by their values, before any shape is known."""
+        return self
+
+    def lenient(self) -> Op:
+        """Accept, on the way back, any value that no token of a model reads."""
+        return self
 
     def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:  # noqa: ARG002 - most have neither
         """Replace the names of axes in the operation by their sizes, and set the dtype of the values that it makes."""
@@ -177,13 +185,28 @@ class Merge(Op):
 
 @dataclass(frozen=True)
 class Pad(Op):
-    """One tensor behind `rows` rows of a constant: (n, ...) to (rows + n, ...)."""
+    """One tensor behind `rows` rows of a constant: (n, ...) to (rows + n, ...).
+
+    Attributes:
+        rows: number of rows; `resolve` adds the value of `after`.
+        after: name of an integer hyperparameter, "" for none.
+        value: of every element of the rows.
+        any_value: accept other values on the way back.
+    """
 
     name: ClassVar[str] = "pad"
     holds_constant: ClassVar[bool] = True
 
     rows: int
+    after: str = ""
     value: float = 0.0
+    any_value: bool = False
+
+    def resolve(self, hyperparameters: Mapping[str, Hyperparameter]) -> Op:
+        return replace(self, rows=self.rows + int(hyperparameters[self.after]), after="") if self.after else self
+
+    def lenient(self) -> Op:
+        return replace(self, any_value=True)
 
     def initialised(self, shape: Shape) -> int:
         return self.rows * prod(shape[1:])
@@ -204,7 +227,8 @@ class Pad(Op):
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         (array,) = arrays
-        _expect_constant(array[: self.rows], self.value, f"the first {self.rows} rows")
+        if not self.any_value:
+            _expect_constant(array[: self.rows], self.value, f"the first {self.rows} rows")
         return (array[self.rows :],)
 
 

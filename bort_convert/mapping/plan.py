@@ -70,6 +70,10 @@ class Plan:
         """The same plan with every target in `dtype`."""
         return self._with_targets(lambda spec: replace(spec, dtype=dtype))
 
+    def lenient(self) -> Plan:
+        """The same plan; on the way back its operations accept any value that no token reads."""
+        return replace(self, steps=tuple(replace(step, op=step.op.lenient()) for step in self.steps))
+
     def bind(self, dims: Mapping[str, int]) -> Plan:
         """The same plan with sizes that no axis shows, such as `attention_heads`, bound in its operations."""
         return replace(self, steps=tuple(replace(step, op=step.op.bind(dims)) for step in self.steps))

@@ -18,7 +18,9 @@ from bort_convert.mapping.model_ops import Frequencies, Scramble, Unfold
 from bort_convert.mapping.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from bort_convert.dtypes import Hyperparameter
 
 
 @dataclass(frozen=True)
@@ -115,9 +117,9 @@ def unfold(source: str, target: str, axes: str, into: str, *, first: bool = Fals
     return Row((SourceTensor(source, axes, prefixed),), (target,), Unfold(into, first))
 
 
-def pad(source: str, target: str, axes: str, *, rows: int, why: str, prefixed: str = "") -> Row:
-    """One tensor behind `rows` rows of zeros."""
-    return Row((SourceTensor(source, axes, prefixed),), (target,), Pad(rows), why=why)
+def pad(source: str, target: str, axes: str, *, rows: int, after: str = "", why: str, prefixed: str = "") -> Row:
+    """One tensor behind `rows` rows of zeros, and as many more as the hyperparameter `after` says."""
+    return Row((SourceTensor(source, axes, prefixed),), (target,), Pad(rows, after), why=why)
 
 
 def fill(target: str, axes: str, value: float, *, why: str) -> Row:
@@ -173,6 +175,11 @@ def under(prefix: str, rows: Rows) -> Rows:
 def onto(prefix: str, rows: Rows) -> Rows:
     """The same rows for a target model that holds this one as a child: `prefix` precedes every target."""
     return tuple(replace(row, targets=tuple(prefix + target for target in row.targets)) for row in rows)
+
+
+def resolve(rows: Rows, hyperparameters: Mapping[str, Hyperparameter]) -> Rows:
+    """The same rows with the values of hyperparameters that decide shapes, such as a padding id."""
+    return tuple(replace(row, op=row.op.resolve(hyperparameters)) for row in rows)
 
 
 def target_rows(rows: Rows) -> Rows:

@@ -20,7 +20,7 @@ from bort_convert.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bort_convert.mapping.family import Hyperparameter
+    from bort_convert.dtypes import Hyperparameter
 
 FILE_NAME: Final = "conversion.json"
 _TEXTS: Final = ("family", "table", "variant", "architecture", "version")

@@ -23,9 +23,8 @@ from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bort_convert.dtypes import Array, TensorSpec
+    from bort_convert.dtypes import Array, Hyperparameter, TensorSpec
     from bort_convert.files.streams import FileRange
-    from bort_convert.mapping.family import Hyperparameter
     from bort_convert.safetensors import TensorFile
 
 PICKLED: Final = "pytorch_model.bin"

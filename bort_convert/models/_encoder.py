@@ -5,7 +5,8 @@ Targets are those of transformers' BERT-like models, without the prefix that the
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py and model/transformer.py.
 """
 
-from bort_convert.mapping.family import ConfigKey, Hyperparameter
+from bort_convert.dtypes import Hyperparameter
+from bort_convert.mapping.family import ConfigKey
 from bort_convert.mapping.rows import linear, norm, optional, rename, scramble, tied, unless, when
 
 CELL, LAYER = "encoder.transformer_cells.{layer}", "encoder.layer.{layer}"
@@ -79,14 +80,21 @@ ALIASES = {
     "predictions.decoder.bias": "predictions.bias",
 }
 
+# What gluonnlp's feed-forward layers can have inside.
+# Source: dmlc/gluon-nlp v0.8.3, model/transformer.py, BasePositionwiseFFN._get_activation.
+CHOICES: dict[str, tuple[Hyperparameter, ...]] = {"hidden_act": ("gelu", "relu", "tanh", "sigmoid")}
+
+# The special tokens of RoBERTa's vocabulary, which is Bort's too.
+TOKEN_IDS: dict[str, Hyperparameter] = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+
 CONFIG = (
     ConfigKey("vocab_size", "vocab_size"),
     ConfigKey("hidden_size", "hidden_size"),
     ConfigKey("num_hidden_layers", "layers"),
-    ConfigKey("num_attention_heads", "attention_heads"),
+    ConfigKey("num_attention_heads", "attention_heads", default=12),
     ConfigKey("intermediate_size", "intermediate_size"),
-    ConfigKey("hidden_act", "hidden_act"),
-    ConfigKey("layer_norm_eps", "layer_norm_eps"),
+    ConfigKey("hidden_act", "hidden_act", default="gelu"),
+    ConfigKey("layer_norm_eps", "layer_norm_eps", default=1e-12),
     ConfigKey("hidden_dropout_prob", constant=0.1),
     ConfigKey("attention_probs_dropout_prob", constant=0.1),
     ConfigKey("initializer_range", constant=0.02),

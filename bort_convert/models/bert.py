@@ -7,6 +7,7 @@ from bort_convert.mapping.family import ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import linear, onto, optional, under
 from bort_convert.models._encoder import (
     ALIASES,
+    CHOICES,
     CONFIG,
     HEAD,
     LAYERS,
@@ -75,17 +76,18 @@ FAMILY = Family(
             {"attention_heads": 16},
         ),
     ),
-    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-12},
+    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-12, "pad_token_id": 0},
     config=(
         ConfigKey("model_type", constant="bert"),
         *CONFIG,
-        ConfigKey("max_position_embeddings", "max_positions"),
-        ConfigKey("type_vocab_size", "type_vocab_size"),
-        ConfigKey("pad_token_id", constant=0),
+        ConfigKey("max_position_embeddings", "max_positions", default=512),
+        ConfigKey("type_vocab_size", "type_vocab_size", default=2),
+        ConfigKey("pad_token_id", "pad_token_id"),
     ),
     base="bert.",
     base_class="BertModel",
     tokenizer="WordPiece",
     aliases=ALIASES,
     by_version=VERSIONS,
+    choices=CHOICES,
 )

@@ -2,7 +2,18 @@
 
 from bort_convert.mapping.family import ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import fill, linear, onto, under
-from bort_convert.models._encoder import ALIASES, CONFIG, HEAD, LAYERS, MASKED_LM, POSITIONS, VERSIONS_OF_HEADS, WORDS
+from bort_convert.models._encoder import (
+    ALIASES,
+    CHOICES,
+    CONFIG,
+    HEAD,
+    LAYERS,
+    MASKED_LM,
+    POSITIONS,
+    TOKEN_IDS,
+    VERSIONS_OF_HEADS,
+    WORDS,
+)
 
 TYPES = fill("embeddings.token_type_embeddings.weight", "1 hidden_size", 0.0, why="Bort has no segment embedding")
 BACKBONE = onto("bert.", (WORDS, POSITIONS, TYPES, *LAYERS))
@@ -41,19 +52,20 @@ FAMILY = Family(
             {"attention_heads": 16},
         ),
     ),
-    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-5, "head_layer_norm_eps": 1e-12},
+    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-5, "head_layer_norm_eps": 1e-12, **TOKEN_IDS},
     config=(
         ConfigKey("model_type", constant="bert"),
         *CONFIG,
         ConfigKey("max_position_embeddings", "max_positions"),
         ConfigKey("type_vocab_size", constant=1),
-        ConfigKey("bos_token_id", constant=0),
-        ConfigKey("pad_token_id", constant=1),
-        ConfigKey("eos_token_id", constant=2),
+        ConfigKey("bos_token_id", "bos_token_id"),
+        ConfigKey("pad_token_id", "pad_token_id"),
+        ConfigKey("eos_token_id", "eos_token_id"),
     ),
     base="bert.",
     base_class="BertModel",
     tokenizer="Bort",
     aliases=ALIASES,
     by_version=VERSIONS_OF_HEADS,
+    choices=CHOICES,
 )

@@ -9,7 +9,7 @@ v5.23, models/distilbert/modeling_distilbert.py, Embeddings and TransformerBlock
 
 from bort_convert.mapping.family import ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import fill, onto
-from bort_convert.models._encoder import CONFIG, LAYERS, POSITIONS, VERSIONS_OF_ENCODERS, WORDS
+from bort_convert.models._encoder import CHOICES, CONFIG, LAYERS, POSITIONS, VERSIONS_OF_ENCODERS, WORDS
 
 TYPES = fill("embeddings.token_type_embeddings.weight", "1 hidden_size", 0.0, why="DistilBERT has no segment embedding")
 ENCODER = onto("bert.", (WORDS, POSITIONS, TYPES, *LAYERS))
@@ -25,16 +25,17 @@ FAMILY = Family(
             {"attention_heads": 12},
         ),
     ),
-    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-5},
+    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-5, "pad_token_id": 0},
     config=(
         ConfigKey("model_type", constant="bert"),
         *CONFIG,
         ConfigKey("max_position_embeddings", "max_positions"),
         ConfigKey("type_vocab_size", constant=1),
-        ConfigKey("pad_token_id", constant=0),
+        ConfigKey("pad_token_id", "pad_token_id"),
     ),
     base="bert.",
     base_class="BertModel",
     tokenizer="WordPiece",
     by_version=VERSIONS_OF_ENCODERS,
+    choices=CHOICES,
 )

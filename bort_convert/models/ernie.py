@@ -7,7 +7,7 @@ Source: dmlc/gluon-nlp v0.8.3, model/bert.py, ernie_12_768_12_hparams and BERTMo
 """
 
 from bort_convert.mapping.family import Family, Variant
-from bort_convert.models._encoder import VERSIONS_OF_HEADS
+from bort_convert.models._encoder import CHOICES, VERSIONS_OF_HEADS
 from bort_convert.models.bert import FAMILY as BERT
 
 FAMILY = Family(
@@ -26,6 +26,7 @@ FAMILY = Family(
         "layer_norm_eps": 1e-5,
         "head_layer_norm_eps": 1e-12,
         "head_hidden_act": "gelu",
+        "pad_token_id": 0,
     },
     config=BERT.config,
     base=BERT.base,
@@ -33,5 +34,6 @@ FAMILY = Family(
     tokenizer="WordPiece",
     aliases=BERT.aliases,
     by_version=VERSIONS_OF_HEADS,
+    choices=CHOICES,
     gluonnlp_name=BERT.name,
 )

@@ -41,31 +41,38 @@ LANGUAGE_MODEL = (
     tied("_logits_proj.weight", tied_to="_embed.weight", axes="vocab_size hidden_size", why="the output layer is tied"),
 )
 
+OPENAI = frozenset({50257})
+
 FAMILY = Family(
     name="gpt2",
     title="GPT-2",
     tables=(Table("language model", LANGUAGE_MODEL, (("GPT2LMHeadModel",),)),),
     variants=(
-        Variant("gpt2_117m", {"layers": 12, "hidden_size": 768, "max_positions": 1024}, {"attention_heads": 12}),
-        Variant("gpt2_345m", {"layers": 24, "hidden_size": 1024, "max_positions": 1024}, {"attention_heads": 16}),
+        Variant(
+            "gpt2_117m", {"layers": 12, "hidden_size": 768, "max_positions": 1024}, {"attention_heads": 12}, OPENAI
+        ),
+        Variant(
+            "gpt2_345m", {"layers": 24, "hidden_size": 1024, "max_positions": 1024}, {"attention_heads": 16}, OPENAI
+        ),
     ),
-    # OpenAI trained with gelu_new; the scripts of gluonnlp 0.8 run the exact GELU on the same files.
-    hyperparameters={"hidden_act": "gelu_new", "layer_norm_eps": 1e-5},
+    # OpenAI trained with gelu_new, and so do the scripts' own gpt2_117m and gpt2_345m; code that builds the class by
+    # itself may run the exact GELU. No file tells.
+    hyperparameters={"hidden_act": "gelu_new", "layer_norm_eps": 1e-5, "bos_token_id": 50256, "eos_token_id": 50256},
     config=(
         ConfigKey("model_type", constant="gpt2"),
         ConfigKey("vocab_size", "vocab_size"),
         ConfigKey("n_positions", "max_positions"),
         ConfigKey("n_embd", "hidden_size"),
         ConfigKey("n_layer", "layers"),
-        ConfigKey("n_head", "attention_heads"),
-        ConfigKey("activation_function", "hidden_act"),
-        ConfigKey("layer_norm_epsilon", "layer_norm_eps"),
+        ConfigKey("n_head", "attention_heads", default=12),
+        ConfigKey("activation_function", "hidden_act", default="gelu_new"),
+        ConfigKey("layer_norm_epsilon", "layer_norm_eps", default=1e-5),
         ConfigKey("embd_pdrop", constant=0.0),
         ConfigKey("attn_pdrop", constant=0.0),
         ConfigKey("resid_pdrop", constant=0.0),
         ConfigKey("initializer_range", constant=0.02),
-        ConfigKey("bos_token_id", constant=50256),
-        ConfigKey("eos_token_id", constant=50256),
+        ConfigKey("bos_token_id", "bos_token_id"),
+        ConfigKey("eos_token_id", "eos_token_id"),
         ConfigKey("tie_word_embeddings", constant=True),
     ),
     base="transformer.",
@@ -73,7 +80,7 @@ FAMILY = Family(
     mxnet_module="gpt2",
     tokenizer="GPT-2",
     layout=ModuleLayout(embeddings="drop", layers="h", positions="wpe", final_norm="ln_f"),
-    by_version={"0.8": {"hidden_act": "gelu"}},
+    choices={"hidden_act": ("gelu_new", "gelu")},
     pooler=False,
     aliases={"lm_head.weight": "wte.weight"},
 )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bort_convert import models
 from bort_convert.errors import OptionError
-from bort_convert.mapping.fit import Fit, fit
+from bort_convert.mapping.fit import Fit, fit, recorded_hyperparameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bort_convert.dtypes import TensorSpec
+    from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.family import Family
 
 
@@ -37,6 +38,40 @@ def find_family(name: str) -> Family:
     return known[name]
 
 
+def fit_as_recorded(
+    specs: Mapping[str, TensorSpec | None],
+    family: str,
+    hyperparameters: Mapping[str, Hyperparameter],
+    *,
+    variant: str | None = None,
+    heads: int | None = None,
+    gluonnlp_version: str | None = None,
+) -> Fit:
+    """Fit a checkpoint as an earlier conversion did.
+
+    Args:
+        specs: see `fit_source`.
+        family: name of the family in the manifest.
+        hyperparameters: those in the manifest.
+        variant: see `fit_source`.
+        heads: see `fit_source`.
+        gluonnlp_version: see `fit_source`.
+
+    Raises as `fit_source` does.
+    """
+    known = find_family(family)
+    known = known.for_version(gluonnlp_version) if gluonnlp_version is not None else known
+    given = recorded_hyperparameters(known, hyperparameters)
+    return fit(
+        specs,
+        [known],
+        variant=variant,
+        heads=heads,
+        hyperparameters=given.hyperparameters,
+        special_token_ids=given.special_token_ids,
+    )
+
+
 def fit_source(
     specs: Mapping[str, TensorSpec | None],
     *,
@@ -44,6 +79,8 @@ def fit_source(
     variant: str | None = None,
     heads: int | None = None,
     gluonnlp_version: str | None = None,
+    hyperparameters: Mapping[str, Hyperparameter] | None = None,
+    special_token_ids: Mapping[str, int] | None = None,
 ) -> Fit:
     """Find the family and the table that a checkpoint fits, from names, dtypes and shapes alone.
 
@@ -53,6 +90,8 @@ def fit_source(
         variant: name of the published size that it must have.
         heads: number of attention heads, for a size that was never published.
         gluonnlp_version: gluonnlp version that trained it; see `Family.for_version`.
+        hyperparameters: hyperparameters that neither the file nor a published size tells, such as `hidden_act`.
+        special_token_ids: `pad_token_id` and the like, by the vocabulary; None for the family's own.
 
     Raises:
         MappingError: no table fits the checkpoint.
@@ -60,7 +99,13 @@ def fit_source(
         VariantError: two families fit, or a hyperparameter is not known, or versions compute differently.
     """
     candidates = families().values() if family is None else [find_family(family)]
-    fitted = fit(specs, candidates, variant=variant, heads=heads)
-    if gluonnlp_version is None:
-        return fitted
-    return fit(specs, [fitted.family.for_version(gluonnlp_version)], variant=variant, heads=heads)
+    fit_to = partial(
+        fit,
+        specs,
+        variant=variant,
+        heads=heads,
+        hyperparameters=hyperparameters,
+        special_token_ids=special_token_ids,
+    )
+    fitted = fit_to(candidates)
+    return fitted if gluonnlp_version is None else fit_to([fitted.family.for_version(gluonnlp_version)])

@@ -1,4 +1,4 @@
-"""RoBERTa (gluonnlp 0.8 to 0.10): Bort's names and BERT's sizes; the target class counts its positions from two.
+"""RoBERTa (gluonnlp 0.8 to 0.10): Bort's names, BERT's sizes, and a target class that counts from its padding id.
 
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py, RoBERTaModel; v0.10.0, model/bert.py, RoBERTaClassifier.
 """
@@ -6,6 +6,7 @@ Source: dmlc/gluon-nlp v0.8.3, model/bert.py, RoBERTaModel; v0.10.0, model/bert.
 from bort_convert.mapping.family import ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import fill, linear, norm, onto, optional, pad, rename, under
 from bort_convert.models._encoder import (
+    CHOICES,
     CONFIG,
     EMBEDDING,
     ENCODER,
@@ -13,11 +14,10 @@ from bort_convert.models._encoder import (
     MASKED_LM,
     MODEL,
     TIED_OUTPUT,
+    TOKEN_IDS,
     VERSIONS_OF_HEADS,
     WORDS,
 )
-
-PADDING_ROWS = 2  # the first position follows the id of the padding token, 1
 
 BACKBONE = onto(
     "roberta.",
@@ -27,7 +27,8 @@ BACKBONE = onto(
             "encoder.position_weight",
             "embeddings.position_embeddings.weight",
             "max_positions hidden_size",
-            rows=PADDING_ROWS,
+            rows=1,
+            after="pad_token_id",
             why="RoBERTa counts positions from behind its padding id",
             prefixed=f"{ENCODER}_position_weight",
         ),
@@ -80,19 +81,20 @@ FAMILY = Family(
             {"attention_heads": 16},
         ),
     ),
-    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-5, "head_layer_norm_eps": 1e-12},
+    hyperparameters={"hidden_act": "gelu", "layer_norm_eps": 1e-5, "head_layer_norm_eps": 1e-12, **TOKEN_IDS},
     config=(
         ConfigKey("model_type", constant="roberta"),
         *CONFIG,
-        ConfigKey("max_position_embeddings", "max_positions", plus=PADDING_ROWS),
+        ConfigKey("max_position_embeddings", "max_positions", plus=1, after="pad_token_id"),
         ConfigKey("type_vocab_size", constant=1),
-        ConfigKey("bos_token_id", constant=0),
-        ConfigKey("pad_token_id", constant=1),
-        ConfigKey("eos_token_id", constant=2),
+        ConfigKey("bos_token_id", "bos_token_id"),
+        ConfigKey("pad_token_id", "pad_token_id"),
+        ConfigKey("eos_token_id", "eos_token_id"),
     ),
     base="roberta.",
     base_class="RobertaModel",
     tokenizer="RoBERTa",
     aliases={"lm_head.decoder.weight": "embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
     by_version=VERSIONS_OF_HEADS,
+    choices=CHOICES,
 )

@@ -4,7 +4,8 @@ Source: dmlc/gluon-nlp, scripts/language_model/transformer/transformer.py, XLNet
 xlnet_cased_l12_h768_a12; the target names: transformers 5.23, models/xlnet/modeling_xlnet.py.
 """
 
-from bort_convert.mapping.family import ConfigKey, Family, Hyperparameter, ModuleLayout, Table, Variant
+from bort_convert.dtypes import Hyperparameter
+from bort_convert.mapping.family import ConfigKey, Family, ModuleLayout, Table, Variant
 from bort_convert.mapping.rows import fill, frequencies, linear, norm, optional, rename, tied, unfold
 
 CELL, LAYER = "_net.transformer_cells.{layer}", "transformer.layer.{layer}"
@@ -57,7 +58,7 @@ REST = (
 CLASSES = (("XLNetModel",), ("XLNetLMHeadModel", HEAD))
 BASE = {"layers": 12, "intermediate_size": 3072, "hidden_size": 768, "attention_heads": 12}
 LARGE = {"layers": 24, "intermediate_size": 4096, "hidden_size": 1024, "attention_heads": 16}
-ATTENTION_OPTIONS: dict[str, Hyperparameter] = {"attn_type": "bi", "bi_data": False, "clamp_len": -1}
+TOKEN_IDS: dict[str, Hyperparameter] = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 5}
 
 FAMILY = Family(
     name="xlnet",
@@ -70,7 +71,7 @@ FAMILY = Family(
         Variant("xlnet_cased_l12_h768_a12", BASE, {"hidden_act": "gelu"}),
         Variant("xlnet_cased_l24_h1024_a16", LARGE, {"hidden_act": "gelu_new"}),
     ),
-    hyperparameters={"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, **ATTENTION_OPTIONS},
+    hyperparameters={"hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "clamp_len": -1, **TOKEN_IDS},
     config=(
         ConfigKey("model_type", constant="xlnet"),
         ConfigKey("vocab_size", "vocab_size"),
@@ -79,19 +80,24 @@ FAMILY = Family(
         ConfigKey("n_head", "attention_heads"),
         ConfigKey("d_head", "head_dim"),
         ConfigKey("d_inner", "intermediate_size"),
-        ConfigKey("ff_activation", "hidden_act"),
-        *(ConfigKey(name, name) for name in ("layer_norm_eps", *ATTENTION_OPTIONS)),
+        ConfigKey("ff_activation", "hidden_act", default="gelu"),
+        ConfigKey("layer_norm_eps", "layer_norm_eps", default=1e-12),
+        ConfigKey("attn_type", constant="bi"),
+        ConfigKey("bi_data", constant=False),
+        # GluonNLP clamps distances to [0, clamp_len], XLNetConfig to [-clamp_len, clamp_len].
+        ConfigKey("clamp_len", constant=-1),
         ConfigKey("dropout", constant=0.1),
         ConfigKey("initializer_range", constant=0.02),
         ConfigKey("tie_word_embeddings", constant=True),
-        ConfigKey("bos_token_id", constant=1),
-        ConfigKey("eos_token_id", constant=2),
-        ConfigKey("pad_token_id", constant=5),
+        ConfigKey("bos_token_id", "bos_token_id"),
+        ConfigKey("eos_token_id", "eos_token_id"),
+        ConfigKey("pad_token_id", "pad_token_id"),
     ),
     base="transformer.",
     base_class="XLNetModel",
     mxnet_module="xlnet",
     layout=ModuleLayout("word_embedding", "layer", positions="", batch_axis=1, sinusoids="positional_embedding"),
+    choices={"hidden_act": ("gelu_new", "gelu", "relu", "tanh")},
     pooler=False,
     aliases={"lm_loss.weight": "word_embedding.weight"},
 )

@@ -36,7 +36,7 @@ def test_a_form_is_recognised_from_its_targets(family: Family, table: Table, gro
         with pytest.raises(MappingError, match="cannot be made again"):
             fit_directory(specs, fitted.config, [family], table=table.title)
         return
-    found = fit_directory(specs, fitted.config, [family], table=table.title)
+    found = fit_directory(specs, fitted.config, [family], table=table.title, named=True)
     assert (found.fit.table, found.fit.architecture, found.fit.plan.dims) == (
         table,
         fitted.architecture,
@@ -45,7 +45,7 @@ def test_a_form_is_recognised_from_its_targets(family: Family, table: Table, gro
     assert {name: (spec.dtype, spec.shape) for name, spec in found.sources.items()} == {
         name: (spec.dtype, spec.shape) for name, spec in source.items() if spec
     }
-    without_table = fit_directory(specs, fitted.config, [family])
+    without_table = fit_directory(specs, fitted.config, [family], named=True)
     assert without_table.fit.architecture == fitted.architecture
     assert all(note.startswith("written as") for note in without_table.notes)
 

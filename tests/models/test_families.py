@@ -56,7 +56,7 @@ def test_prefixed_names_are_read_as_the_structural_names_that_they_stand_for(
 def test_every_config_key_has_a_value(family: Family, table: Table, groups: frozenset[str]) -> None:
     config = fit_to(family, table, header=header_with(table, groups)).config
     assert {key.name for key in family.config} < set(config)
-    assert None not in config.values()
+    assert None not in [value for name, value in config.items() if not name.endswith("_token_id")]
 
 
 @pytest.mark.torch
