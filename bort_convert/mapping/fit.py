@@ -16,7 +16,7 @@ from bort_convert.mapping.rows import resolve
 from bort_convert.mapping.source_names import structural_names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.family import Family, Table, Variant
@@ -274,13 +274,7 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
             f"{plan.dims['vocab_size']:,} has no such token. Pass the vocabulary",
             missing=("vocab",),
         )
-    published = variant.is_published(plan.dims) if variant else False
-    assumed = tuple(
-        name
-        for name in hyperparameters
-        if name not in {HEADS, *chosen}
-        and (given.special_token_ids is None if name in SPECIAL_TOKEN_IDS else not published)
-    )
+    published = variant is not None and variant.is_published(plan.dims)
     plan = bind_hyperparameters(plan, hyperparameters)
     if architecture == family.base_class:
         plan = plan.without_prefix(family.base)
@@ -293,8 +287,15 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
         architecture,
         plan,
         sizes_of="" if published or not variant else variant.name,
-        assumed=assumed,
+        assumed=tuple(_assumed({*hyperparameters} - {HEADS, *chosen}, given, published=published)),
     )
+
+
+def _assumed(names: Iterable[str], given: Given, *, published: bool) -> Iterator[str]:
+    """Those of the hyperparameters that neither a published size nor a vocabulary fixes, in the order of the names."""
+    for name in sorted(names):
+        if given.special_token_ids is None if name in SPECIAL_TOKEN_IDS else not published:
+            yield name
 
 
 def _drop_foreign_ids(hyperparameters: dict[str, Hyperparameter], dims: Mapping[str, int], given: Given) -> None:

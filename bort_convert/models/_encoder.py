@@ -80,12 +80,9 @@ ALIASES = {
     "predictions.decoder.bias": "predictions.bias",
 }
 
-# What gluonnlp's feed-forward layers can have inside.
 # Source: dmlc/gluon-nlp v0.8.3, model/transformer.py, BasePositionwiseFFN._get_activation.
 CHOICES: dict[str, tuple[Hyperparameter, ...]] = {"hidden_act": ("gelu", "relu", "tanh", "sigmoid")}
-
-# The special tokens of RoBERTa's vocabulary, which is Bort's too.
-TOKEN_IDS: dict[str, Hyperparameter] = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+TOKEN_IDS: dict[str, Hyperparameter] = {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}  # RoBERTa's
 
 CONFIG = (
     ConfigKey("vocab_size", "vocab_size"),
