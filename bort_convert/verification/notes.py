@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import OptionError, VariantError
 from bort_convert.models.registry import families
+from bort_convert.verification.compare import BY_FLOOR, FLOAT64_NOISE, FLOORS
+from bort_convert.verification.headline import labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,6 +41,17 @@ def dtype_note(requested: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]
     ran = [run.dtype for run in runs]
     missing = [dtype for dtype in requested if ran and dtype not in ran]
     return tuple(f"{dtype}: not run, because this gluonnlp computes the model in {ran[0]} alone" for dtype in missing)
+
+
+def limit_note(runs: Sequence[Run]) -> tuple[str, ...]:
+    """Note the outputs whose limit was set by the reference's noise floor."""
+    notes = []
+    for run in runs:
+        names = [layer.name for layer in run.layers if layer.limit_by == BY_FLOOR]
+        factor = f"{FLOORS:g} times mxnet's float32 noise floor"
+        scaled = f"{factor}, times 2**{math.log2(FLOAT64_NOISE):g}" if run.dtype == "float64" else factor
+        notes += [f"{run.dtype}: the limit of {labels(names)} is {scaled}"] if names else []
+    return tuple(notes)
 
 
 def version_note(provenance: Mapping[str, str], versions: Mapping[str, str]) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ from bort_convert.verification.trace_file import save_trace
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bort_convert.arguments import FamilyName, RunDtype
+    from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.fit import Fit
 
     PathLike = str | os.PathLike[str]
@@ -42,6 +43,7 @@ def record(
     heads: int | None = None,
     gluonnlp_version: str | None = None,
     producer: str | None = None,
+    hyperparameters: Mapping[str, Hyperparameter] | None = None,
     reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
     gluonnlp: str | None = None,
@@ -66,6 +68,7 @@ def record(
         heads: see `convert`.
         gluonnlp_version: see `convert`.
         producer: the old name of `gluonnlp_version`.
+        hyperparameters: see `convert`.
         reference_options: interpreter, gluonnlp and timeout of the run.
         mxnet_python: see `ReferenceOptions`.
         gluonnlp: see `ReferenceOptions`.
@@ -86,7 +89,14 @@ def record(
     )
     dtypes = dtypes_of(dtype)
     version = version_argument(gluonnlp_version, producer)
-    fit = fit_checkpoint(source, family=family, variant=variant, heads=heads, gluonnlp_version=version)
+    fit = fit_checkpoint(
+        source,
+        family=family,
+        variant=variant,
+        heads=heads,
+        gluonnlp_version=version,
+        hyperparameters=hyperparameters,
+    )
     _check_selection(fit, layers, sample)
     with new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as partial_file:
         inputs = inputs_for(fit, seed=seed, batch=batch, masked=masked)

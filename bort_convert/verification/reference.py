@@ -18,7 +18,7 @@ import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import BackendError, OptionError
-from bort_convert.models.registry import fit_as_recorded, fit_source
+from bort_convert.models.registry import fit_source, fit_source
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.provenance import provenance_of
 from bort_convert.verification.trace import DTYPES, Trace, output_order
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 SCRIPT: Final = Path(__file__).parent / "mxnet_process" / "run.py"
 TIMEOUT: Final = 600.0
-CHOICES: Final = ("variant", "heads", "gluonnlp_version")
+CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparameters")
 """Options of a conversion that decide how a checkpoint is read."""
 _MISSING, _FAILED = 3, 4  # exit statuses of the script
 _MARK: Final = "progress: "  # before each line of the script's own on stderr
@@ -96,6 +96,9 @@ def fit_checkpoint(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa
 def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: int | None = None) -> Fit:
     """Recognise a `.params` file with the options of its conversion.
 
+    Hyperparameters that the conversion derived are derived again: from the manifest, a wrong one would go unnoticed.
+    Special token ids come from a vocabulary, which is not at hand, and are taken from the manifest.
+
     Args:
         path: the file.
         manifest: of the conversion.
@@ -104,8 +107,8 @@ def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: in
     choices: dict[str, Any] = {name: manifest.options.get(name) for name in CHOICES}
     if heads is not None:
         choices["heads"] = heads
-    with open_params(path, mapped=False) as params:
-        return fit_as_recorded(params.specs, manifest.family, manifest.hyperparameters, **choices)
+    ids = {name: value for name, value in manifest.hyperparameters.items() if name in SPECIAL_TOKEN_IDS}
+    return fit_checkpoint(path, **choices, special_token_ids=ids or None)
 
 
 def run_reference(

@@ -33,7 +33,8 @@ OPTIONAL_COLUMNS: Final = ("mean |d|", "cosine", "values", "floor torch", "floor
 """Columns that a narrow terminal leaves out, the first one first."""
 EXPLANATION: Final = (
     "max |d| is the largest absolute difference, at valid positions, in float64. A floor is how far a framework's "
-    "float32 is from its own float64. 'passes at' is the smallest absolute tolerance that passes."
+    "float32 is from its own float64; the notes name limits that follow from it. 'passes at' is the smallest absolute "
+    "tolerance that passes."
 )
 TEMPLATE: Final = "report.html.jinja"
 _INSTALL: Final = 'pip install "bort-convert[report]"'
@@ -242,6 +243,7 @@ def _layer(layer: Difference) -> dict[str, Any]:
         "floor": layer.floor,
         "floors": dict(layer.floors),
         "limit": layer.limit,
+        "limit_by": layer.limit_by,
         "smallest_atol": _finite(layer.smallest_atol),
         "count": layer.count,
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.dtypes import TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError, MappingError, ParityError
 from bort_convert.files.streams import bit_difference, sha256_of
+from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, module_overrides
 from bort_convert.models.registry import families
 from bort_convert.params import open_params
 from bort_convert.verification.report import BITS, NAMES_AND_SHAPES, CheckResult
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from bort_convert.model_dir.read import ModelDir
 
 _MOST_LINES: Final = 20
+_TRAINING_KEYS: Final = ("dropout", "dropout_prob", "pdrop", "initializer_range")
 _SIZES: Final = ("vocab_size", "hidden_size", "layers", "intermediate_size", "max_positions")
 
 
@@ -141,13 +143,34 @@ def _result(name: str, problems: Sequence[str], success: str) -> CheckResult:
 
 
 def _config_problems(config: Mapping[str, Any], manifest: Manifest, provenance: Mapping[str, str]) -> list[str]:
-    source = provenance["source"]
+    source, hyperparameters = provenance["source"], json.loads(provenance["hyperparameters"])
     found = {**config, "architectures": (config.get("architectures") or [None])[0]}
-    expected = {"architectures": provenance["architecture"], **json.loads(provenance["config"])}
+    expected = {"architectures": provenance["architecture"], **_constants(config, provenance["family"])}
+    # Release 0.1 did not record special token ids.
+    expected |= {
+        key: value
+        for key, value in json.loads(provenance["config"]).items()
+        if key not in SPECIAL_TOKEN_IDS or key in manifest.hyperparameters
+    }
     problems = _disagreements("config.json", found, expected, source)
-    for part in ("hyperparameters", "dims"):
-        problems += _disagreements("conversion.json", getattr(manifest, part), json.loads(provenance[part]), source)
-    return problems
+    # Another release may record other hyperparameters. Those in config.json were compared; a module override must be here.
+    recorded = {
+        name: value
+        for name, value in hyperparameters.items()
+        if name in {*manifest.hyperparameters, *module_overrides(hyperparameters)}
+    }
+    problems += _disagreements("conversion.json", manifest.hyperparameters, recorded, source)
+    return problems + _disagreements("conversion.json", manifest.dims, json.loads(provenance["dims"]), source)
+
+
+def _constants(config: Mapping[str, Any], family_name: str) -> dict[str, object]:
+    """Keys of a config that are the same for every model of the family, without those that only training reads."""
+    family = families().get(family_name)
+    return {
+        key.name: key.constant
+        for key in (family.config if family else ())
+        if not key.source and key.name in config and not key.name.endswith(_TRAINING_KEYS)
+    }
 
 
 def _disagreements(file: str, found: Mapping[str, Any], expected: Mapping[str, Any], source: str) -> list[str]:

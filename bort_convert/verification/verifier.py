@@ -9,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 from bort_convert.arguments import Device
-from bort_convert.errors import FormatError, InputError, OptionError
+from bort_convert.errors import BackendError, FormatError, InputError, OptionError
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour, chosen_dtypes
 from bort_convert.verification.inputs import BATCH, inputs_for
-from bort_convert.verification.notes import cast_note, dtype_note, version_note
+from bort_convert.verification.notes import cast_note, dtype_note, limit_note, version_note
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
 from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report, peak_mb
-from bort_convert.verification.trace import BOTH, Trace, dtypes_of
+from bort_convert.verification.trace import BOTH, DTYPES, Trace, dtypes_of
 from bort_convert.verification.trace_file import is_trace, load_trace
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ def verify(
             *cast_note(directory, recorded=recorded),
             *version_note(against.provenance, result.versions),
             *dtype_note(against.dtypes, result.runs),
+            *limit_note(result.runs),
             *result.notes,
         ),
         versions=result.versions,
@@ -156,8 +157,11 @@ def _recorded(path: PathLike, directory: ModelDir, dtypes: Sequence[str], *, all
 def _live(
     live: LiveReference, directory: ModelDir, inputs: dict[str, Array], dtypes: tuple[str, ...], *, attentions: bool
 ) -> Reference:
-    """Compare a checkpoint's weights bit for bit; GluonNLP runs when the outputs are needed."""
-    run = partial(run_reference, live, inputs, dtypes=dtypes, attentions=attentions)
+    """Compare a checkpoint's weights bit for bit; GluonNLP runs when the outputs are needed.
+
+    GluonNLP runs in both precisions whatever was requested: limits follow the difference between them.
+    """
+    run = partial(run_reference, live, inputs, dtypes=DTYPES, attentions=attentions)
     provenance = provenance_of(live.path, live.fit)
     files = {provenance["source"]: provenance["sha256"]}
     return Reference(provenance, files, static_checks.bits(directory, live.path, live.fit), dtypes, run)
@@ -172,6 +176,9 @@ def _behaviour(
         return BehaviourResult(CheckResult(BEHAVIOUR, passed=False, detail=detail))
     trace = against.run()
     dtypes = [dtype for dtype in against.dtypes if dtype in trace.outputs]
+    if not dtypes:
+        version, ran = trace.provenance.get("gluonnlp"), next(iter(trace.outputs))
+        raise BackendError(f"gluonnlp {version} computes this network in {ran} alone: choose `dtype={ran!r}`")
     return check_behaviour(trace, directory, dtypes, limits=limits, device=device, progress=progress)
 
 

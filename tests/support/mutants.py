@@ -20,6 +20,7 @@ from converted_dir import Converted
 
 from bort_convert.commands.convert import convert
 from bort_convert.model_dir.read import read_model_dir
+from bort_convert.params import open_params, save_params
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import Limits, check_behaviour
 from bort_convert.verification.headline import excess
@@ -50,13 +51,20 @@ class Outcome:
 
 
 class Bench:
-    """A converted fixture and the outputs of its reference, to try mutants on."""
+    """A converted fixture and the outputs of its reference, to try mutants on.
 
-    def __init__(self, folder: Path, source: Path = SOURCE) -> None:
+    Args:
+        folder: for the files.
+        source: the fixture.
+        scale: factor of every matrix; large ones amplify rounding, and limits follow.
+    """
+
+    def __init__(self, folder: Path, source: Path = SOURCE, scale: float = 1.0) -> None:
         self.folder, self.clean = folder, folder / "clean"
-        family = source.name.partition("_")[0]
-        convert(source, self.clean, family=family, heads=HEADS[source])
-        self.reference = LiveReference(source, fit_checkpoint(source, family=family, heads=HEADS[source]))
+        family, heads = source.name.partition("_")[0], HEADS[source]
+        checkpoint = source if scale == 1.0 else scaled(source, folder / source.name, scale)
+        convert(checkpoint, self.clean, family=family, heads=heads)
+        self.reference = LiveReference(checkpoint, fit_checkpoint(checkpoint, family=family, heads=heads))
         self.trace = self.run(0)
 
     def run(self, *seeds: int) -> Trace:
@@ -65,7 +73,7 @@ class Bench:
         masked = None if fit.architecture == fit.family.base_class else MASKED
         batches = [default_inputs(fit.plan.dims, seed=seed, masked=masked) for seed in seeds]
         inputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-        return run_reference(self.reference, inputs, dtypes=("float64",))
+        return run_reference(self.reference, inputs)
 
     def try_out(self, mutant: Mutant) -> Outcome:
         """Run the three checks on a copy with this error."""
@@ -87,6 +95,14 @@ class Bench:
         margin = max((excess(layer) for run in behaviour.runs for layer in run.layers), default=float("inf"))
         failed = {check.name: check.detail for check in checks if not check.passed}
         return Outcome(frozenset(failed), margin, failed)
+
+
+def scaled(source: Path, target: Path, factor: float) -> Path:
+    """Write a checkpoint with every matrix multiplied."""
+    with open_params(source) as params:
+        values = {name: array * np.float32(factor if array.ndim > 1 else 1) for name, array in params.items()}
+    save_params(target, values)
+    return target
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from bort_convert.verification.compare import Limit, compare, limit_of, measure
 from bort_convert.verification.headline import failure_line, labels
+from bort_convert.verification.notes import limit_note
 from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report
 from bort_convert.verification.trace import Trace
 
@@ -125,6 +126,44 @@ def test_the_floor_is_each_framework_against_its_own_float64() -> None:
     assert runs[0].layers[0].floors == {"mxnet": 0.25, "torch": 0.5}
     assert runs[0].layers[0].floor == 0.5
     assert runs[1].layers[0].floor is None
+
+
+@pytest.mark.parametrize(("floor", "limit", "by"), [(1e-3, 4e-3, "floor"), (1e-9, 3e-5, "fixed")])
+def test_a_limit_follows_the_floor_of_the_reference_where_that_is_large(floor: float, limit: float, by: str) -> None:
+    trace = a_trace(float32={"layer.0": hidden(1 + floor)}, float64={"layer.0": hidden()})
+    target = {"float32": {"layer.0": hidden(1 + 3.9 * floor + floor)}, "float64": {"layer.0": hidden()}}
+    single, double = (run.layers[0] for run in compare(trace, target))
+    assert (single.limit, single.limit_by) == (pytest.approx(limit, rel=1e-9), by)
+    assert (double.limit, double.limit_by) == (pytest.approx(max(1e-12, 4 * floor / 2**29), rel=1e-9), by)
+    assert single.passed
+    (worse,) = compare(trace, {"float32": {"layer.0": hidden(1 + floor + 1.01 * limit)}})
+    assert not worse.passed
+    for run in compare(trace, target, atol=1e-9):
+        assert (run.layers[0].limit, run.layers[0].limit_by) == (1e-9, "fixed")
+
+
+def test_the_floor_of_torch_moves_no_limit() -> None:
+    trace = a_trace(float32={"layer.0": hidden()}, float64={"layer.0": hidden()})
+    single, double = compare(trace, {"float32": {"layer.0": hidden(1.5)}, "float64": {"layer.0": hidden(1.0)}})
+    assert single.layers[0].floors == {"mxnet": 0.0, "torch": 0.5}
+    assert (single.layers[0].limit, double.layers[0].limit) == (3e-5, 1e-12)
+    assert not single.passed
+
+
+def test_without_float64_of_the_reference_the_limits_are_fixed() -> None:
+    (run,) = compare(a_trace(float32={"layer.0": hidden()}), {"float32": {"layer.0": hidden(1.5)}})
+    assert (run.layers[0].limit, run.layers[0].limit_by) == (3e-5, "fixed")
+
+
+def test_a_note_names_the_limits_that_follow_the_floor() -> None:
+    large = {name: hidden(1.001) for name in ("layer.0", "layer.1")}
+    trace = a_trace(float32=large, float64=dict.fromkeys(large, hidden()))
+    ours = {dtype: dict.fromkeys(large, hidden()) for dtype in ("float32", "float64")}
+    assert limit_note(compare(trace, ours)) == (
+        "float32: the limit of layers 0-1 is 4 times mxnet's float32 noise floor",
+        "float64: the limit of layers 0-1 is 4 times mxnet's float32 noise floor, times 2**-29",
+    )
+    assert not limit_note(compare(trace, ours, atol=1.0))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from conversion_errors import ERRORS, SOURCE, Mutant, bort_mutants, row_pairs
+from conversion_errors import BERT, ERNIE, ERRORS, GPT2, SOURCE, Mutant, bort_mutants, row_pairs
 from mutants import MARGIN, Bench
 
-from bort_convert.verification.report import BEHAVIOUR
+from bort_convert.verification.report import BEHAVIOUR, NAMES_AND_SHAPES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +51,19 @@ def test_the_unmutated_model_passes_twenty_seeds_in_a_row(bench: Bench) -> None:
     outcome = bench.check(bench.clean, bench.run(*range(20)))
     assert not outcome.caught_by
     assert outcome.margin < 0.2
+
+
+@pytest.mark.parametrize("source", [SOURCE, BERT, GPT2, ERNIE], ids=named)
+def test_large_weights_pass_and_hide_no_error(source: Path, tmp_path: Path) -> None:
+    bench = Bench(tmp_path, source, scale=3.0)
+    outcome = bench.check(bench.clean, bench.trace)
+    assert not outcome.caught_by
+    errors = list(ERRORS[source]())
+    for mutant in errors[:: max(1, len(errors) // 12)] + [error for error in errors if "epsilon" in error.name]:
+        outcome = bench.try_out(mutant)
+        assert outcome.caught_by >= mutant.caught_by - {NAMES_AND_SHAPES}, mutant.name
+        if BEHAVIOUR in mutant.caught_by:
+            assert outcome.margin >= MARGIN, mutant.name
 
 
 def test_all_pairs_of_rows_with_one_shape_are_swapped() -> None:

@@ -83,6 +83,7 @@ def test_json_has_what_other_programs_need() -> None:
         "floor": 2e-5,
         "floors": {"mxnet": 1e-5, "torch": 2e-5},
         "limit": 3e-5,
+        "limit_by": "fixed",
         "smallest_atol": 1.3e-5,
         "count": 1200,
     }

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from borts import FULL, write_bort
+from borts import FULL, Size, write_bort
+from mutants import scaled
 
 from bort_convert.commands.convert import convert
 from bort_convert.errors import BackendError, FormatError, InputError, OptionError
@@ -19,6 +20,8 @@ from bort_convert.verification import ReferenceOptions, Report, is_trace, load_t
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bort_convert.arguments import RunDtype
 
 pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 
@@ -92,6 +95,20 @@ def test_the_notes_have_the_numbers_of_the_stock_class(bort: Path, converted: Pa
         with_it, without_it = note.split("mlm_logits max |d| ")[1].split(" with it, ")
         assert float(with_it) < (1e-12 if dtype == "float64" else 1e-4)
         assert 1e-6 < float(without_it.split(" ")[0]) < 1e-3
+
+
+@pytest.mark.parametrize("dtype", ["both", "float32"])
+def test_deep_models_with_large_weights_pass_by_the_floor_of_the_reference(tmp_path: Path, dtype: RunDtype) -> None:
+    size = Size(layers=24, attention_heads=4, intermediate_size=256, hidden_size=64, vocab_size=300, max_positions=32)
+    source = scaled(write_bort(tmp_path / "deep.params", size), tmp_path / "large.params", 4)
+    convert(source, tmp_path / "out", family="bort", heads=4)
+    report = verify(source, tmp_path / "out", dtype=dtype)
+    assert report, report.headline
+    beyond = [layer for layer in report.runs[0].layers if layer.max_abs > 3e-5]
+    assert beyond
+    assert {layer.limit_by for layer in beyond} == {"floor"}
+    assert any(note.startswith("float32: the limit of ") for note in report.notes)
+    assert not verify(source, tmp_path / "out", dtype=dtype, atol=3e-5)
 
 
 def test_a_trace_gives_the_same_verdict_without_mxnet(bort: Path, converted: Path, recorded: Path) -> None:
