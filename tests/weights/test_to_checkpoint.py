@@ -47,11 +47,16 @@ def test_a_table_of_every_word_comes_back_bit_for_bit(head: bool, tmp_path: Path
     assert len(set(digests.arrays.values())) == len(digests.arrays)
 
 
-def test_a_row_of_padding_that_was_trained_is_refused(tmp_path: Path) -> None:
+def test_a_row_of_padding_that_was_trained_is_refused_in_a_converted_directory_and_left_out_of_any_other(
+    tmp_path: Path,
+) -> None:
     tensors = targets_of(toy_arrays())
     tensors["toy.positions"][1, 1] = 7
     directory = directory_of(tmp_path, tensors)
-    fitted = fit_directory(directory.header, directory.config, [TOY])
+    stock = fit_directory(directory.header, directory.config, [TOY])
+    with directory.open_weights() as stored:
+        check_left_out(stock, stored)
+    fitted = fit_directory(directory.header, directory.config, [TOY], converted_with={})
     with directory.open_weights() as stored, pytest.raises(MappingError) as caught:
         check_left_out(fitted, stored)
     assert caught.value.disagreements == (
