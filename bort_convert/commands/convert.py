@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bort_convert.arguments import version_argument
 from bort_convert.errors import ParityError
 from bort_convert.files.atomic import new_directory, write_text
+from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
-from bort_convert.model_dir.config import target_config
+from bort_convert.model_dir.config import GENERATION, generation_config_of, json_text, target_config
+from bort_convert.model_dir.manifest import ids_last
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
 from bort_convert.model_dir.ownership import reason_to_keep_directory
 from bort_convert.model_dir.shards import DEFAULT_SIZE, shard_bytes
@@ -23,7 +25,7 @@ from bort_convert.weights.statistics import check_finite, statistics_of_arrays
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bort_convert.arguments import FamilyName, FloatDtype, ProblemType
@@ -44,6 +46,7 @@ def convert(
     heads: int | None = None,
     gluonnlp_version: str | None = None,
     producer: str | None = None,
+    hyperparameters: Mapping[str, Hyperparameter] | None = None,
     tokenizer_options: TokenizerOptions | None = None,
     vocab: str | os.PathLike[str] | None = None,
     bpe_ranks: str | os.PathLike[str] | None = None,
@@ -77,6 +80,8 @@ def convert(
         gluonnlp_version: version of gluonnlp that trained the checkpoint, such as "0.9.2"; no file tells, and versions
             compute differently. By default 0.8, but for families that it does not have.
         producer: old name of `gluonnlp_version`.
+        hyperparameters: properties that neither the file nor a published size tells, such as `{"activation": "gelu"}`,
+            and special token ids, such as `{"pad_token_id": 1}`.
         tokenizer_options: files and settings of the tokenizer; its fields are also accepted as the five arguments that
             follow.
         vocab: GluonNLP's vocabulary, a JSON file; for a BERT also a vocab.txt or a SentencePiece model. By default, but
@@ -117,9 +122,19 @@ def convert(
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     tokenizer_options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
-        fit = fit_source(params.specs, family=family, variant=variant, heads=heads, gluonnlp_version=version)
-        config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
+        fit_to = partial(
+            fit_source,
+            params.specs,
+            variant=variant,
+            heads=heads,
+            gluonnlp_version=version,
+            hyperparameters=hyperparameters,
+        )
+        fit = fit_to(family=family)
         new_tokenizer = tokenizer_for(fit.family, fit.plan.dims, tokenizer_options)
+        if new_tokenizer:
+            fit = fit_to(family=fit.family.name, special_token_ids=new_tokenizer.special_token_ids)
+        config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
         if strict:
             check_finite(statistics_of_arrays(params))
         options = _specified(
@@ -128,7 +143,8 @@ def convert(
             heads=heads,
             **tokenizer_options.settings,
             gluonnlp_version=version,
-            labels=",".join(labels) if labels else None,
+            hyperparameters=dict(hyperparameters) if hyperparameters else None,
+            labels=list(labels) if labels else None,
             problem_type=problem_type,
             dtype=dtype,
             max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
@@ -145,7 +161,14 @@ def convert(
                 checksums=checksums,
                 progress=progress,
             )
-            manifest = _complete(folder, replace(manifest, options=options), config, new_tokenizer)
+            manifest = replace(
+                manifest,
+                hyperparameters=ids_last(fit.hyperparameters),
+                assumed=fit.assumed,
+                stock_differences=stock_differences(fit.architecture, fit.hyperparameters),
+                options=options,
+            )
+            manifest = _complete(folder, manifest, config, new_tokenizer)
             params.check_unchanged()
             if not verify:
                 return manifest
@@ -153,14 +176,17 @@ def convert(
             return _with_parity(report, folder, manifest)
 
 
-def _specified(**options: Hyperparameter | None) -> dict[str, Hyperparameter]:
+def _specified(**options: object) -> dict[str, object]:
     """The options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_tokenizer: Tokenizer | None) -> Manifest:
     """Write config, tokenizer, model card and manifest beside the weights."""
-    write_text(folder / CONFIG, json.dumps(config, indent=2, sort_keys=True) + "\n")
+    write_text(folder / CONFIG, json_text(config))
+    generation = generation_config_of(config)
+    if generation is not None:
+        write_text(folder / GENERATION, json_text(generation))
     if new_tokenizer:
         write_tokenizer(folder, new_tokenizer)
         manifest = replace(manifest, tokenizer=new_tokenizer.sources, notes=new_tokenizer.notes)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.arguments import version_argument
 from bort_convert.errors import ConvertError, MappingError, OptionError, VariantError
+from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.config import target_config
 from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bort_convert.arguments import FamilyName
+    from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.fit import Fit
     from bort_convert.weights.statistics import Statistics
 
@@ -85,6 +87,7 @@ def inspect(
     heads: int | None = None,
     gluonnlp_version: str | None = None,
     producer: str | None = None,
+    hyperparameters: Mapping[str, Hyperparameter] | None = None,
     values: bool = False,
     max_arrays: int = MAX_ARRAYS,
 ) -> Inspection:
@@ -97,6 +100,7 @@ def inspect(
         heads: number of attention heads, for a size that was never published.
         gluonnlp_version: version of gluonnlp that trained the checkpoint; see `convert`.
         producer: old name of `gluonnlp_version`.
+        hyperparameters: properties that neither the file nor a published size tells; see `convert`.
         values: read every value, and compute statistics of each array.
         max_arrays: see `open_params`.
 
@@ -109,7 +113,14 @@ def inspect(
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:
-            fit = fit_source(params.specs, family=family, variant=variant, heads=heads, gluonnlp_version=version)
+            fit = fit_source(
+                params.specs,
+                family=family,
+                variant=variant,
+                heads=heads,
+                gluonnlp_version=version,
+                hyperparameters=hyperparameters,
+            )
         except (MappingError, OptionError, VariantError) as error:
             misfit = error
         statistics = statistics_of_arrays(params) if values else {}
@@ -125,6 +136,8 @@ def _fit_dict(fit: Fit) -> dict[str, object]:
         "architecture": fit.architecture,
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
+        "assumed": list(fit.assumed),
+        "stock_differences": stock_differences(fit.architecture, fit.hyperparameters),
         "config": target_config(fit),
         "tied": {fit.names[name]: fit.names[original] for name, original in fit.plan.aliases},
         "steps": [

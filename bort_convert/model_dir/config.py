@@ -1,20 +1,27 @@
-"""Make config.json of the target model: sizes and hyperparameters, the dtype, the labels of a classifier."""
+"""Make config.json and generation_config.json of the target model."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, get_args
+import json
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from bort_convert.arguments import ProblemType
 from bort_convert.dtypes import FLOATS
 from bort_convert.errors import OptionError
+from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bort_convert.arguments import FloatDtype
+    from bort_convert.dtypes import Hyperparameter
+    from bort_convert.mapping.family import Family
     from bort_convert.mapping.fit import Fit
 
 FILE_NAME: Final = "config.json"
+GENERATION: Final = "generation_config.json"
+_GENERATING: Final = ("GPT2LMHeadModel", "XLNetLMHeadModel")
+_GENERATION_IDS: Final = ("bos_token_id", "eos_token_id", "pad_token_id")
 PROBLEM_TYPES: Final[tuple[ProblemType, ...]] = get_args(ProblemType)
 
 
@@ -56,6 +63,33 @@ def target_config(
     config["label2id"] = {name: number for number, name in enumerate(names)}
     config["problem_type"] = problem_type or PROBLEM_TYPES[0 if outputs == 1 else 1]
     return config
+
+
+def with_special_tokens(
+    config: Mapping[str, Any], family: Family, ids: Mapping[str, Hyperparameter]
+) -> dict[str, object]:
+    """Replace the special token ids of a target config; null stands for one that the class would have a default for.
+
+    Args:
+        config: the target config.
+        family: family of the model.
+        ids: hyperparameters, special token ids among them.
+    """
+    kept = {name: value for name, value in config.items() if name not in SPECIAL_TOKEN_IDS}
+    required = {key.name: ids.get(key.source) for key in family.config if key.source in SPECIAL_TOKEN_IDS}
+    return {**kept, **required, **{name: ids[name] for name in SPECIAL_TOKEN_IDS if name in ids}}
+
+
+def generation_config_of(config: Mapping[str, Any]) -> dict[str, object] | None:
+    """Make generation_config.json for a target config; None if the target class generates no text."""
+    if config["architectures"][0] not in _GENERATING:
+        return None
+    return {name: config[name] for name in _GENERATION_IDS if config.get(name) is not None}
+
+
+def json_text(config: Mapping[str, object]) -> str:
+    """Text of config.json or generation_config.json."""
+    return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
 
 def _checked_labels(labels: Sequence[str], outputs: int) -> list[str]:

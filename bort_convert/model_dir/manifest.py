@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError
 from bort_convert.mapping.axes import current_names
+from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import families
 from bort_convert.version import __version__
 
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "conversion.json"
 _TEXTS: Final = ("family", "table", "variant", "architecture", "version")
 _OBJECTS: Final = (
-    "source", "tensors", "dims", "hyperparameters", "options", "tied", "left_out", "tokenizer", "parity", "files",
+    "source", "tensors", "dims", "hyperparameters", "stock_differences", "options", "tied", "left_out", "tokenizer",
+    "parity", "files",
 )  # fmt: skip
+_OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list}
 _DAMAGED: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
@@ -81,6 +84,9 @@ class Manifest:
         architecture: the target class in transformers.
         dims: sizes of the axes, and the number of layers.
         hyperparameters: properties that shapes do not show, such as attention heads and epsilons.
+        assumed: names of hyperparameters that the family's defaults gave, though the size was not published and nobody
+            gave them.
+        stock_differences: hyperparameters that the class in transformers runs without; `load_pretrained` has them.
         options: the user's options.
         tied: alias in the source of a tensor that was written once -> its first name.
         left_out: name in the source of a tensor that was not written -> the reason.
@@ -99,7 +105,9 @@ class Manifest:
     architecture: str = ""
     dims: Mapping[str, int] = field(default_factory=dict)
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
-    options: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    assumed: tuple[str, ...] = ()
+    stock_differences: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
@@ -152,10 +160,16 @@ class Manifest:
             _check_types(known)
             source = SourceFile(**known.pop("source"))
             tensors = {name: _tensor(entry) for name, entry in known.pop("tensors").items()}
-            notes = tuple(map(str, known.pop("notes")))
-            return cls(source=source, tensors=tensors, notes=notes, **known)
+            notes, assumed = (tuple(map(str, known.pop(name))) for name in ("notes", "assumed"))
+            return cls(source=source, tensors=tensors, notes=notes, assumed=assumed, **known)
         except _DAMAGED as error:
             raise FormatError(f"{FILE_NAME}: is not what a conversion writes: {error!r}. Convert again") from error
+
+
+def ids_last(hyperparameters: Mapping[str, Hyperparameter]) -> dict[str, Hyperparameter]:
+    """Put special token ids behind the other hyperparameters, in one order whatever gave them."""
+    others = {name: value for name, value in hyperparameters.items() if name not in SPECIAL_TOKEN_IDS}
+    return {**others, **{name: hyperparameters[name] for name in SPECIAL_TOKEN_IDS if name in hyperparameters}}
 
 
 def is_intact(text: str) -> bool:
@@ -169,12 +183,21 @@ def is_intact(text: str) -> bool:
 
 
 def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
-    """Rename the keys of a document that release 0.1 wrote; they are read for one release."""
+    """Bring a document of release 0.1 to the present form; it is read for one release."""
     if "facts" not in document:
-        return document
+        return {"assumed": [], "stock_differences": {}, **document}
+    family, dims = families().get(document["family"]), current_names(document["dims"])
+    # Release 0.1 gave every model the special token ids of its family's published vocabulary, and did not say so.
+    ids = {
+        name: value
+        for name, value in (family.hyperparameters.items() if family else ())
+        if name in SPECIAL_TOKEN_IDS and int(value) < dims["vocab_size"]
+    }
     options, parity = dict(document["options"]), dict(document["parity"])
     if "producer" in options:
         options["gluonnlp_version"] = options.pop("producer")
+    if "labels" in options:
+        options["labels"] = options["labels"].split(",")
     if "rungs" in parity:
         parity["checks"] = parity.pop("rungs")
     tensors = {
@@ -183,8 +206,10 @@ def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
     }
     return {
         **document,
-        "hyperparameters": current_names(document["facts"]),
-        "dims": current_names(document["dims"]),
+        "hyperparameters": {**current_names(document["facts"]), **ids},
+        "dims": dims,
+        "assumed": [],
+        "stock_differences": {},
         "options": options,
         "parity": parity,
         "tensors": tensors,
@@ -204,6 +229,9 @@ def _check_types(known: Mapping[str, Any]) -> None:
     """
     wrong = [name for name in _TEXTS if not isinstance(known[name], str)]
     wrong += [name for name in _OBJECTS if not isinstance(known[name], dict)]
+    if not wrong:
+        options = known["options"]
+        wrong += [name for name, kind in _OPTIONS.items() if not isinstance(options.get(name, kind()), kind)]
     if wrong or not isinstance(known["source"]["name"], str):
         raise TypeError(f"{(*wrong, 'the name of the source')[0]} is of another type")
 

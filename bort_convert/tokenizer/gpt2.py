@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VOCABULARY: Final = PublishedFile("openai_webtext-f917dc78.vocab", "f917dc7887ce996068b0a248c8d89a7ec27b95a1", "vocab")
 SPECIAL_TOKENS: Final = {"eos_token": "<|endoftext|>"}
+# transformers' name of a role -> GluonNLP's name of the role whose token fills it.
+ROLES: Final = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "eos_token")
 # A printable character other than a space stands for its own byte; characters from 256 on stand for the other bytes.
 _PRINTABLE: Final = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
 BYTE_CHARACTERS: Final = tuple(map(chr, (*_PRINTABLE, *range(256, 512 - len(_PRINTABLE)))))
@@ -45,7 +47,7 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
             if character not in vocabulary.ids
         ]
     )
-    special_tokens = dict.fromkeys(("bos_token", "eos_token", "unk_token"), vocabulary.roles["eos_token"])
+    special_tokens = {name: vocabulary.roles[role] for name, role in ROLES.items()}
     inputs = ["input_ids", "attention_mask"]
     files = {
         FILE_NAME: tokenizer_text(
@@ -59,4 +61,4 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
         **companion_files(special_tokens, model_max_length=limits.max_length, model_input_names=inputs),
         **tables.files,
     }
-    return Tokenizer(files, tables.digests)
+    return Tokenizer(files, tables.digests, special_token_ids=vocabulary.special_token_ids(ROLES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -44,7 +44,7 @@ class TokenizerOptions:
 
     def specified(self) -> tuple[str, ...]:
         """Names of the options that differ from their defaults."""
-        return tuple(field.name for field in fields(self) if getattr(self, field.name) != field.default)
+        return tuple(option.name for option in fields(self) if getattr(self, option.name) != option.default)
 
     def joined(self, other: TokenizerOptions) -> TokenizerOptions:
         """Add the specified options of `other`.
@@ -82,11 +82,13 @@ class Tokenizer:
         files: the text of each file by its name, to be written in UTF-8.
         sources: SHA-256 of each file that the tokenizer was made from, by its name without a directory.
         notes: remarks for the user, a line each.
+        special_token_ids: ids of its special tokens by the keys of a target config, such as "pad_token_id".
     """
 
     files: Mapping[str, str]
     sources: Mapping[str, str]
     notes: tuple[str, ...] = ()
+    special_token_ids: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

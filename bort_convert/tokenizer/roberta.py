@@ -68,7 +68,7 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
         **companion_files(special_tokens, model_max_length=limits.max_length, model_input_names=inputs),
         **tables.files,
     }
-    return Tokenizer(files, tables.digests)
+    return Tokenizer(files, tables.digests, special_token_ids=tables.vocabulary.special_token_ids(ROLES))
 
 
 def _tokenizer_json(tables: BpeTables, *, roberta_pairs: bool) -> str:

@@ -25,6 +25,7 @@ from bort_convert.tokenizer.bert_vocabulary import (
 from bort_convert.tokenizer.kind import Tokenizer
 from bort_convert.tokenizer.sentencepiece_model import CASE_FOLDING, CONTROL, NORMAL, SPACE, UNKNOWN, read_model
 from bort_convert.tokenizer.tokenizer_json import (
+    BERT_ROLES,
     FILE_NAME,
     bert_companion_files,
     bert_normalizer,
@@ -76,7 +77,7 @@ def make(file: TokenizerFile, limits: ModelLimits, *, requested: bool | None) ->
         FILE_NAME: _tokenizer_json(model, vocabulary, limits, lower_case=lower_case),
         **bert_companion_files(vocabulary, limits, lower_case=lower_case),
     }
-    return Tokenizer(files, {file.path.name: file.sha256}, (note,))
+    return Tokenizer(files, {file.path.name: file.sha256}, (note,), vocabulary.special_token_ids(BERT_ROLES))
 
 
 def _vocabulary(model: SentencePieceModel) -> Vocabulary:

@@ -38,6 +38,14 @@ class Vocabulary:
         """Token -> id, in the order of the ids."""
         return {token: number for number, token in enumerate(self.tokens)}
 
+    def special_token_ids(self, roles: Mapping[str, str]) -> dict[str, int]:
+        """Ids of the special tokens by the keys of a target config, such as "pad_token_id".
+
+        Args:
+            roles: transformers' name of a role, such as "pad_token" -> GluonNLP's name.
+        """
+        return {f"{name}_id": self.ids[self.roles[role]] for name, role in roles.items()}
+
     def check_size(self, size: int) -> None:
         """Check that there is one token for each row of the word embedding.
 

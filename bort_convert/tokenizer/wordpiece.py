@@ -21,6 +21,7 @@ from bort_convert.tokenizer.kind import Tokenizer
 from bort_convert.tokenizer.sentencepiece_model import SPACE, is_model
 from bort_convert.tokenizer.sources import read_file
 from bort_convert.tokenizer.tokenizer_json import (
+    BERT_ROLES,
     FILE_NAME,
     bert_companion_files,
     bert_normalizer,
@@ -81,7 +82,8 @@ def _make(bert: BertVocabulary, limits: ModelLimits, *, requested: bool | None) 
         **bert_companion_files(vocabulary, limits, lower_case=lower_case),
         VOCABULARY: "".join(f"{token}\n" for token in vocabulary.tokens),
     }
-    return Tokenizer(files, {file.path.name: file.sha256 for file in bert.sources}, (note,))
+    sources = {file.path.name: file.sha256 for file in bert.sources}
+    return Tokenizer(files, sources, (note,), vocabulary.special_token_ids(BERT_ROLES))
 
 
 def _problems(tokens: Sequence[str]) -> Iterator[str]:

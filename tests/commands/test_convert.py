@@ -91,6 +91,9 @@ def test_the_manifest_is_saved_as_json(full: Path, tmp_path: Path) -> None:
         "layer_norm_eps": 1e-05,
         "head_layer_norm_eps": 1e-12,
         "attention_heads": 8,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
     }
     assert document["tensors"]["bert.embeddings.token_type_embeddings.weight"]["why"] == "Bort has no segment embedding"
     assert document["tensors"]["cls.predictions.bias"]["sources"] == ["decoder.3.bias"]

@@ -474,7 +474,10 @@ def test_the_command_prints_a_summary_or_the_reason_for_a_refusal(out: Path, tmp
         f"{back}: bort (language model) from out",
         "  74 arrays, structural names",
         "  sizes: vocab_size 120, hidden_size 32, max_positions 24, intermediate_size 24, layers 4",
-        "  hyperparameters: hidden_act gelu, layer_norm_eps 1e-05, head_layer_norm_eps 1e-12, attention_heads 8",
+        (
+            "  hyperparameters: hidden_act gelu, layer_norm_eps 1e-05, head_layer_norm_eps 1e-12, pad_token_id 1, "
+            "bos_token_id 0, eos_token_id 2, attention_heads 8"
+        ),
         "  decoder.3.weight equals word_embed.0.weight: tied",
         f"  {TYPES}: left out, Bort has no segment embedding",
         "  the arrays of bort_4_8_24_32.params, bit for bit",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -51,6 +51,11 @@ def source_of(name: str) -> Path:
     return FIXTURES / read_manifest(OLD / name).source.name
 
 
+def config_of(name: str) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((OLD / name / "config.json").read_text("utf-8"))
+    return config
+
+
 def arrays_of(path: Path) -> dict[str, Array]:
     with open_params(path) as params:
         return {name: np.array(array) for name, array in params.items()}
@@ -72,7 +77,13 @@ def test_the_manifest_is_read_with_the_names_of_today(name: str) -> None:
     assert {"vocab_size", "hidden_size", "layers"} <= manifest.dims.keys()
     assert not {"vocab", "units", "hidden", "positions", "types", "heads"} & manifest.dims.keys()
     assert list(manifest.dims.values()) == list(document["dims"].values())
-    assert list(manifest.hyperparameters.values()) == list(document["facts"].values())
+    ids = {
+        key: value
+        for key, value in config_of(name).items()
+        if key.endswith("_token_id") and value < manifest.dims["vocab_size"]
+    }
+    assert list(manifest.hyperparameters.values())[: len(document["facts"])] == list(document["facts"].values())
+    assert dict(list(manifest.hyperparameters.items())[len(document["facts"]) :]) == ids
     assert "heads" not in manifest.hyperparameters
     assert Manifest.from_json(manifest.to_json()) == manifest
     assert "facts" not in manifest.to_dict()
