@@ -12,7 +12,7 @@ from bort_convert.files.atomic import new_directory, write_text
 from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
-from bort_convert.model_dir.config import GENERATION, generation_config_of, json_text, target_config
+from bort_convert.model_dir.config import GENERATION, dtype_notes, generation_config_of, json_text, target_config
 from bort_convert.model_dir.manifest import ids_last
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
 from bort_convert.model_dir.ownership import reason_to_keep_directory
@@ -187,9 +187,12 @@ def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_t
     generation = generation_config_of(config)
     if generation is not None:
         write_text(folder / GENERATION, json_text(generation))
+    notes = dtype_notes(tensor.dtype for tensor in manifest.tensors.values())
     if new_tokenizer:
         write_tokenizer(folder, new_tokenizer)
-        manifest = replace(manifest, tokenizer=new_tokenizer.sources, notes=new_tokenizer.notes)
+        notes += new_tokenizer.notes
+        manifest = replace(manifest, tokenizer=new_tokenizer.sources)
+    manifest = replace(manifest, notes=notes)
     return finish(folder, manifest, [path.name for path in folder.iterdir()])
 
 

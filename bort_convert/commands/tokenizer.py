@@ -14,7 +14,7 @@ from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, SYNONYMS
 from bort_convert.model_dir import manifest, model_card
 from bort_convert.model_dir.assemble import file_digest, finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
-from bort_convert.model_dir.config import GENERATION, generation_config_of, json_text, with_special_tokens
+from bort_convert.model_dir.config import GENERATION, dtype_notes, generation_config_of, json_text, with_special_tokens
 from bort_convert.model_dir.read import read_json, read_manifest
 from bort_convert.models.registry import families
 from bort_convert.tokenizer import FILES, TokenizerOptions
@@ -131,7 +131,7 @@ def _with_tokenizer(before: Manifest, new_tokenizer: Tokenizer, options: Tokeniz
         files={name: digest for name, digest in before.files.items() if name not in FILES},
         options={**kept, **options.settings},
         tokenizer=new_tokenizer.sources,
-        notes=new_tokenizer.notes,
+        notes=(*dtype_notes(tensor.dtype for tensor in before.tensors.values()), *new_tokenizer.notes),
     )
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from bort_convert.arguments import ProblemType
-from bort_convert.dtypes import FLOATS
-from bort_convert.errors import OptionError
+from bort_convert.dtypes import BFLOAT16, FLOATS
+from bort_convert.errors import OptionError, printable
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 
 if TYPE_CHECKING:
@@ -17,12 +20,15 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.family import Family
     from bort_convert.mapping.fit import Fit
+    from bort_convert.model_dir.manifest import Manifest
 
 FILE_NAME: Final = "config.json"
 GENERATION: Final = "generation_config.json"
 _GENERATING: Final = ("GPT2LMHeadModel", "XLNetLMHeadModel")
 _GENERATION_IDS: Final = ("bos_token_id", "eos_token_id", "pad_token_id")
 PROBLEM_TYPES: Final[tuple[ProblemType, ...]] = get_args(ProblemType)
+_REGRESSION: Final[ProblemType] = "regression"
+_SINGLE_LABEL: Final[ProblemType] = "single_label_classification"
 
 
 def target_config(
@@ -36,7 +42,7 @@ def target_config(
 
     Args:
         fit: the checkpoint's family, sizes and hyperparameters.
-        dtype: dtype of the written tensors; by default the checkpoint's.
+        dtype: dtype of the written tensors; by default the widest of the checkpoint's.
         labels: names of a classifier's outputs, in their order; by default LABEL_0, LABEL_1, ...
         problem_type: task of a classifier; by default "regression" for one output, else "single_label_classification".
 
@@ -45,9 +51,7 @@ def target_config(
     """
     if dtype is not None and dtype not in FLOATS:
         raise OptionError("dtype", dtype, f"expected one of {', '.join(FLOATS)}")
-    stored = next(spec.dtype for step in fit.plan.steps for spec in step.targets)
-    # transformers before 4.56 knows the dtype by another key; newer releases read both.
-    config = {**fit.config, "dtype": dtype or stored, "torch_dtype": dtype or stored}
+    stored = widest_dtype(spec.dtype for step in fit.plan.steps for spec in step.targets)
     outputs = fit.plan.dims.get("labels")
     if outputs is None:
         for option, value in (("labels", labels), ("problem_type", problem_type)):
@@ -55,14 +59,75 @@ def target_config(
                 raise OptionError(
                     option, value, f"is for a classifier; the checkpoint is a {fit.table.title}. Leave it out"
                 )
-        return config
-    names = [f"LABEL_{number}" for number in range(outputs)] if labels is None else _checked_labels(labels, outputs)
+        return _completed(fit.config, dtype or stored)
+    names = None if labels is None else checked_labels(labels, outputs)
     if problem_type is not None and problem_type not in PROBLEM_TYPES:
         raise OptionError("problem_type", problem_type, f"expected one of {', '.join(PROBLEM_TYPES)}")
-    config["id2label"] = {str(number): name for number, name in enumerate(names)}
-    config["label2id"] = {name: number for number, name in enumerate(names)}
-    config["problem_type"] = problem_type or PROBLEM_TYPES[0 if outputs == 1 else 1]
-    return config
+    if problem_type == _SINGLE_LABEL and outputs == 1:
+        raise OptionError("problem_type", problem_type, "the classifier has one output, expected two or more")
+    return _completed(fit.config, dtype or stored, outputs, names, problem_type)
+
+
+def expected_config(manifest: Manifest, family: Family) -> dict[str, object]:
+    """Make the config.json that a conversion with this manifest writes.
+
+    Args:
+        manifest: of the conversion.
+        family: the family that the manifest names.
+
+    Raises:
+        KeyError: a size or hyperparameter is missing.
+    """
+    known = {**manifest.hyperparameters, **manifest.dims}
+    config = {"architectures": [manifest.architecture], **{key.name: key.value(known) for key in family.config}}
+    options = manifest.options
+    dtype = options.get("dtype") or widest_dtype(tensor.dtype for tensor in manifest.tensors.values())
+    return _completed(
+        with_special_tokens(config, family, known),
+        dtype,
+        manifest.dims.get("labels"),
+        options.get("labels"),
+        options.get("problem_type"),
+    )
+
+
+def _completed(
+    config: Mapping[str, object],
+    dtype: str,
+    outputs: int | None = None,
+    labels: Sequence[str] | None = None,
+    problem_type: str | None = None,
+) -> dict[str, object]:
+    """Add the dtype, and what a classifier with this number of outputs has."""
+    # transformers before 4.56 knows the dtype by another key; newer releases read both.
+    config = {**config, "dtype": dtype, "torch_dtype": dtype}
+    if outputs is None:
+        return config
+    names = [f"LABEL_{number}" for number in range(outputs)] if labels is None else labels
+    return {
+        **config,
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+        "problem_type": problem_type or (_REGRESSION if outputs == 1 else _SINGLE_LABEL),
+    }
+
+
+def widest_dtype(dtypes: Iterable[str]) -> str:
+    """The floating-point dtype that holds values of all these: float32 for float16 beside bfloat16."""
+    found = set(dtypes)
+    half = found & {"float16", BFLOAT16}
+    return next(
+        (dtype for dtype in ("float64", "float32") if dtype in found), half.pop() if len(half) == 1 else "float32"
+    )
+
+
+def dtype_notes(dtypes: Iterable[str]) -> tuple[str, ...]:
+    """A remark on tensors of several floating-point dtypes, one of which transformers loads all of them as."""
+    counts = Counter(dtype for dtype in dtypes if dtype in FLOATS)
+    if not len(counts) > 1:
+        return ()
+    named = ", ".join(f"{count:,} {dtype}" for dtype, count in counts.most_common())
+    return (f"tensors keep their dtypes ({named}); transformers loads all of them as {widest_dtype(counts)}",)
 
 
 def with_special_tokens(
@@ -92,15 +157,34 @@ def json_text(config: Mapping[str, object]) -> str:
     return json.dumps(config, indent=2, sort_keys=True) + "\n"
 
 
-def _checked_labels(labels: Sequence[str], outputs: int) -> list[str]:
-    """Check that there is one distinct label for each output."""
-    if isinstance(labels, str):
-        raise OptionError("labels", labels, "is one string; expected a list of strings, one for each output")
+def checked_labels(labels: Sequence[str], outputs: int) -> list[str]:
+    """Check that there is one distinct, printable label for each output.
+
+    Raises:
+        OptionError: a label is no such text, or their number is wrong; the message names the first.
+    """
+    if isinstance(labels, str) or not isinstance(labels, Iterable):
+        found = "one string" if isinstance(labels, str) else type(labels).__name__
+        raise OptionError("labels", labels, f"is {found}; expected a list of strings, one for each output")
     names = list(labels)
-    if len(names) != outputs or len(set(names)) != outputs:
-        raise OptionError(
-            "labels",
-            names,
-            f"has {len(set(names)):,} different names; expected {outputs:,}, one for each of the outputs",
-        )
+    numbers: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if problem := _label_problem(name):
+            raise OptionError("labels", names, f"label {number:,} is {problem}")
+        same = numbers.setdefault(unicodedata.normalize("NFC", name), number)
+        if same != number:
+            raise OptionError("labels", names, f"label {number:,} is {printable(repr(name))}, as is label {same:,}")
+    if len(names) != outputs:
+        raise OptionError("labels", names, f"has {len(names):,} names; expected {outputs:,}, one for each output")
     return names
+
+
+def _label_problem(name: object) -> str:
+    """What a label is in place of a printable text; "" if it is one."""
+    if not isinstance(name, str):
+        return f"{printable(repr(name))}, expected a string"
+    if not name.strip():
+        return f"empty ({printable(repr(name))})"
+    if not name.isprintable():
+        return f"{printable(ascii(name))}, expected characters that can be printed"
+    return ""

@@ -79,7 +79,7 @@ def test_a_wrong_argument_of_convert_is_an_option_error(
     ("argument", "message"),
     [
         ({"labels": "abc"}, "`labels='abc'`: is one string; expected a list of strings"),
-        ({"labels": ["a", "b"]}, "`labels=['a', 'b']`: has 2 different names; expected 3"),
+        ({"labels": ["a", "b"]}, "`labels=['a', 'b']`: has 2 names; expected 3"),
         ({"problem_type": "ranking"}, "`problem_type='ranking'`: expected one of regression"),
     ],
 )

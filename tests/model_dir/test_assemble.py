@@ -177,13 +177,18 @@ def test_a_manifest_is_read_as_it_was_written(out: Path, fixtures: Path) -> None
 
 def test_labels_come_from_a_list_or_a_file(fixtures: Path, tmp_path: Path) -> None:
     source, out = str(fixtures / "bort_4_8_24_32-classifier3.params"), tmp_path / "out"
-    (tmp_path / "labels.txt").write_text("no, thanks\n maybe\n\nyes\n")
+    (tmp_path / "labels.txt").write_text("\ufeffno, thanks\r\n maybe\r\nyes\r\n\r\n", "utf-8")
     for labels, expected in (("no, maybe ,yes", "no"), (str(tmp_path / "labels.txt"), "no, thanks")):
         options = ["--family", "bort", "--heads", "8", "--labels", labels, "--force"]
         assert CliRunner().invoke(main, [source, str(out), *options]).exit_code == 0
         config = json.loads((out / "config.json").read_text("utf-8"))
         assert config["id2label"] == {"0": expected, "1": "maybe", "2": "yes"}
-    wrong = CliRunner().invoke(
-        main, [source, str(out), "--family", "bort", "--heads", "8", "--labels", "a,b", "--force"]
-    )
-    assert (wrong.exit_code, "expected 3, one for each of the outputs" in wrong.stderr) == (2, True)
+    (tmp_path / "blank.txt").write_text("a\n\nc\n")
+    for labels, problem in (
+        ("a,b", "expected 3, one for each output"),
+        ("a,,c", "label 2 is empty"),
+        (str(tmp_path / "blank.txt"), "label 2 is empty"),
+    ):
+        options = ["--family", "bort", "--heads", "8", "--labels", labels, "--force"]
+        wrong = CliRunner().invoke(main, [source, str(out), *options])
+        assert (wrong.exit_code, problem in wrong.stderr) == (2, True)
