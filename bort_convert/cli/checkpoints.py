@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -26,8 +26,13 @@ from bort_convert.cli.options import (
     tokenizer_options,
 )
 from bort_convert.cli.output import progress, progress_lines, show
+from bort_convert.cli.swapped import refuse_swapped
+from bort_convert.errors import OptionError
 from bort_convert.model_dir.shards import DEFAULT_SIZE
 from bort_convert.weights.statistics import check_finite
+
+if TYPE_CHECKING:
+    from bort_convert.dtypes import Hyperparameter
 
 
 @click.command(cls=Command, short_help="Convert a .params file to a directory that transformers loads.")
@@ -65,6 +70,7 @@ def convert(
     variant: str | None,
     heads: int | None,
     gluonnlp_version: str | None,
+    hyperparameters: dict[str, Hyperparameter] | None,
     labels: str | None,
     strict: bool,
     max_arrays: int,
@@ -80,14 +86,20 @@ def convert(
 
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
+    refuse_swapped(source, out)
     fit: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "gluonnlp_version": gluonnlp_version}
-    fit["max_arrays"] = max_arrays
+    fit |= {"hyperparameters": hyperparameters, "max_arrays": max_arrays}
     if dry_run:
         inspection = bort_convert.inspect(source, values=strict, **fit)
         if inspection.misfit:
             raise inspection.misfit
         check_finite(inspection.values)
-        show(inspection.to_dict, lambda: listings.inspection_text(inspection), as_json=as_json, quiet=quiet)
+        show(
+            lambda: listings.inspection_dict(inspection),
+            lambda: listings.inspection_text(inspection),
+            as_json=as_json,
+            quiet=quiet,
+        )
         return
     if labels is not None:
         options["labels"] = _labels(labels)
@@ -96,20 +108,31 @@ def convert(
         options["verify"] = partial(bort_convert.verify, **reference, progress=progress_lines(shown=not quiet))
     with progress("Converting", shown=not (quiet or as_json)) as moved:
         manifest = bort_convert.convert(source, out, strict=strict, progress=moved, **fit, **options)
-    show(manifest.to_dict, lambda: text.conversion_text(manifest, out), as_json=as_json, quiet=quiet)
+    lines = partial(text.conversion_text, manifest, out)
+    show(manifest.to_dict, lines, as_json=as_json, quiet=quiet, done=text.is_complete(out))
 
 
 @click.command(cls=Command, short_help="Show the arrays of a .params file, its model and its conversion.")
 @SOURCE
 @fit_options
 @click.option("--values", is_flag=True, help="Read every value: range, mean, and how many are NaN or infinite.")
+@click.option("--summary", is_flag=True, help="Show the model alone, without the tables of arrays and steps.")
 @MAX_ARRAYS
 @JSON
 @QUIET
-def inspect(source: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
-    """Show the arrays in SOURCE, the model family, and what a conversion would write."""
+def inspect(source: Path, *, summary: bool, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
+    """Show the model family of SOURCE, what a conversion would write, and the arrays."""
+    if summary and options["values"]:
+        raise click.UsageError("--values fills a table, and --summary has none: leave one of them out")
     inspection = bort_convert.inspect(source, **options)
-    show(inspection.to_dict, lambda: listings.inspection_text(inspection), as_json=as_json, quiet=quiet)
+    if isinstance(inspection.misfit, OptionError) and inspection.misfit.option == "hyperparameters":
+        raise inspection.misfit
+    show(
+        lambda: listings.inspection_dict(inspection, summary=summary),
+        lambda: listings.inspection_text(inspection, summary=summary),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @click.command(cls=Command, short_help="Copy the arrays of any .params file to .safetensors or .npz.")
@@ -121,9 +144,11 @@ def inspect(source: Path, *, as_json: bool, quiet: bool, **options: Any) -> None
 @QUIET
 def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: bool, quiet: bool) -> None:
     """Copy the arrays of any .params file, names and values unchanged, to OUT, a .safetensors or .npz file."""
+    refuse_swapped(source, out)
     with progress("Extracting", shown=not (quiet or as_json)) as moved:
         manifest = bort_convert.extract(source, out, force=force, max_arrays=max_arrays, progress=moved)
-    show(manifest.to_dict, lambda: text.extraction_text(manifest, out), as_json=as_json, quiet=quiet)
+    lines = partial(text.extraction_text, manifest, out)
+    show(manifest.to_dict, lines, as_json=as_json, quiet=quiet, done=text.is_complete(out))
 
 
 @click.command(cls=Command, short_help="List the models that can be converted, and their sizes.")
@@ -135,11 +160,17 @@ def families(*, as_json: bool) -> None:
 
 
 def _labels(value: str) -> list[str]:
-    """Lines of the file of this name if there is one, else the parts between commas."""
+    """The parts between commas; without a comma the lines of the file of this name, or else the one label."""
+    if "," in value:
+        return [label.strip() for label in value.split(",")]
     path = Path(value)
     if not os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises an error for a long text
-        return [label.strip() for label in value.split(",")]
+        if path.suffix or os.sep in value:
+            raise click.BadParameter(f"there is no file {text.shown(value)}", param_hint="--labels")
+        return [value.strip()]
     try:
-        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = path.read_text(encoding="utf-8-sig").rstrip().split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise click.BadParameter(f"{path} cannot be read as UTF-8 text: {error}", param_hint="--labels") from error
+        problem = f"{text.shown(path)} cannot be read as UTF-8 text: {error}"
+        raise click.BadParameter(problem, param_hint="--labels") from error
+    return [line.strip(" \t\r") for line in lines]

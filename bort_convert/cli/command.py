@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from bort_convert.cli.flags import as_flags
+from bort_convert.cli.streams import StdoutError, escaped, print_error, writing_to_stdout
 from bort_convert.errors import ConvertError
 
 if TYPE_CHECKING:
@@ -21,9 +22,16 @@ _FIELDS: Final = ("missing", "candidates", "option", "value")
 """Attributes that some errors of ours have beside the message; an option is called there as in Python."""
 
 
-def print_json(document: object) -> None:
-    """Print one JSON document on stdout, in ASCII: a name from a file may hold what a terminal obeys."""
-    click.echo(json.dumps(document, indent=2, default=str))
+def print_json(document: object, done: str = "") -> None:
+    """Print one JSON document on stdout, in ASCII: a name from a file may hold what a terminal obeys.
+
+    Args:
+        document: JSON data.
+        done: see `writing_to_stdout`.
+    """
+    text = json.dumps(document, indent=2, default=str)
+    with writing_to_stdout(done):
+        click.echo(text)
 
 
 @contextlib.contextmanager
@@ -35,7 +43,8 @@ def print_usage_errors_as_json(args: Sequence[str]) -> Iterator[None]:
         yield
     except click.UsageError as error:
         if as_json:
-            print_json({"error": {"type": "UsageError", "message": error.format_message()}})
+            with contextlib.suppress(StdoutError):  # the usage error goes to stderr too
+                print_json({"error": {"type": "UsageError", "message": error.format_message()}})
         raise
 
 
@@ -59,7 +68,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words of the command line."""
-        with print_usage_errors_as_json(args):
+        with writing_to_stdout(), print_usage_errors_as_json(args):
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
@@ -71,11 +80,12 @@ class Command(click.Command):
                 return super().invoke(ctx)
         except ConvertError as error:
             if ctx.meta[_DEBUG]:
-                traceback.print_exc()
+                print_error("".join(traceback.format_exception(error)).rstrip())
             message = as_flags(str(error), ctx)
             if as_json:
-                print_json({"error": {"type": type(error).__name__, "message": message, **_fields(error, ctx)}})
-            click.echo(f"Error: {message}", err=True)
+                with contextlib.suppress(StdoutError):  # the message goes to stderr too
+                    print_json({"error": {"type": type(error).__name__, "message": message, **_fields(error, ctx)}})
+            print_error(f"Error: {escaped(message, ctx)}")
             ctx.exit(error.exit_code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -12,8 +13,8 @@ from bort_convert.arguments import NameStyle
 from bort_convert.cli import text
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import FAMILY, FILE, FORCE, JSON, OUT, OUTPUT, QUIET, tokenizer_options
-from bort_convert.cli.output import complain, progress, show
-from bort_convert.errors import ParityError
+from bort_convert.cli.output import progress, show, show_verdict
+from bort_convert.cli.swapped import refuse_swapped_export
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,11 +34,9 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
     with progress("Checking", shown=not (quiet or as_json)) as moved:
         result = bort_convert.check(out, source=source, progress=moved)
     document = {"passed": bool(result), **asdict(result)}
-    show(lambda: document, lambda: text.check_text(result, out), as_json=as_json, quiet=quiet)
-    if not result:
-        if quiet or as_json:
-            complain(text.check_text(result, out))
-        ctx.exit(ParityError.exit_code)
+    lines = partial(text.check_text, result, out)
+    code = show_verdict(lambda: document, lines, headline=lines, passed=bool(result), as_json=as_json, quiet=quiet)
+    ctx.exit(code)
 
 
 @click.command(cls=Command, short_help="Write a directory of transformers as a .params file.")
@@ -59,9 +58,11 @@ def export(out: Path, back: Path, *, as_json: bool, quiet: bool, **options: Any)
 
     A converted checkpoint comes back bit for bit. A model that GluonNLP cannot hold is refused.
     """
+    refuse_swapped_export(out, back)
     with progress("Exporting", shown=not (quiet or as_json)) as moved:
         manifest = bort_convert.export(out, back, progress=moved, **options)
-    show(manifest.to_dict, lambda: text.export_text(manifest, back), as_json=as_json, quiet=quiet)
+    lines = partial(text.export_text, manifest, back)
+    show(manifest.to_dict, lines, as_json=as_json, quiet=quiet, done=text.is_complete(back))
 
 
 @click.command(cls=Command, short_help="Add a tokenizer to a converted directory.")
@@ -76,4 +77,5 @@ def tokenizer(out: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:
     transformers.
     """
     manifest = bort_convert.add_tokenizer(out, **options)
-    show(manifest.to_dict, lambda: text.tokenizer_text(manifest, out), as_json=as_json, quiet=quiet)
+    lines = partial(text.tokenizer_text, manifest, out)
+    show(manifest.to_dict, lines, as_json=as_json, quiet=quiet, done=text.is_complete(out))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bort_convert.cli.text import auto_class, pairs
+from bort_convert.cli.text import auto_class, pairs, shown
 from bort_convert.errors import printable
+from bort_convert.model_dir.remarks import absent_special_tokens, assumed_hyperparameters, size_name
 from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:
@@ -20,19 +21,35 @@ if TYPE_CHECKING:
 FORMATS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}
 
 
-def inspection_text(inspection: Inspection) -> TextBlocks:
-    """The arrays of a file, or the steps of its conversion where it fits a model."""
+def inspection_text(inspection: Inspection, *, summary: bool = False) -> TextBlocks:
+    """The model that a file fits, or the reason why it fits none; then its arrays or the steps of its conversion.
+
+    Args:
+        inspection: of the file.
+        summary: leave out the tables.
+    """
     count = len(inspection.arrays)
     arrays = f"{count:,} array{'s' * (count != 1)}, {inspection.parameters:,} parameters"
-    blocks: list[str | TextTable] = [
-        f"{inspection.path}: {FORMATS[inspection.kind]}, {_bytes(inspection.size)}, {arrays}",
+    lines: list[str | TextTable] = [
+        f"{shown(inspection.path)}: {FORMATS[inspection.kind]}, {_bytes(inspection.size)}, {arrays}",
         *filter(None, [inspection.note]),
+        *(_fit_lines(inspection.fit) if inspection.fit else [f"{inspection.misfit}"]),
     ]
+    if summary:
+        return lines
+    table = _step_table(inspection.fit) if inspection.fit else _array_table(inspection)
     values: list[str | TextTable] = ["", _value_table(inspection.values)] if inspection.values else []
-    if inspection.fit:
-        return [*blocks, *_fit_lines(inspection.fit), "", _step_table(inspection.fit), *values]
-    rows = [(printable(info.name), _shape(info.shape), _stored(info.dtype, info.storage)) for info in inspection.arrays]
-    return [*blocks, "", TextTable(("NAME", "SHAPE", "DTYPE"), rows), *values, "", f"{inspection.misfit}"]
+    return [*lines, "", table, *values]
+
+
+def inspection_dict(inspection: Inspection, *, summary: bool = False) -> dict[str, object]:
+    """The same for JSON; a summary has no arrays and no steps."""
+    document = inspection.to_dict()
+    if summary:
+        del document["arrays"]
+        if isinstance(fit := document["fit"], dict):
+            del fit["steps"]
+    return document
 
 
 def families_text(families: Collection[Family]) -> TextBlocks:
@@ -77,12 +94,22 @@ def families_dict(families: Collection[Family]) -> dict[str, object]:
 
 
 def _fit_lines(fit: Fit) -> list[str]:
-    variant = fit.variant or "a size that was not published"
+    size = size_name(fit.family.name, fit.variant, fit.plan.dims)
+    remarks = [
+        *assumed_hyperparameters(fit.family, fit.architecture, fit.hyperparameters, fit.assumed),
+        *absent_special_tokens(fit.family, fit.hyperparameters),
+    ]
     return [
-        f"{fit.family.title} ({fit.table.title}, {variant}) -> {fit.architecture}",
+        f"{fit.family.title} ({fit.table.title}, {size}) -> {fit.architecture}",
         f"  sizes: {pairs(fit.plan.dims)}",
         f"  hyperparameters: {pairs(fit.hyperparameters)}",
+        *(f"  {line}" for line in remarks),
     ]
+
+
+def _array_table(inspection: Inspection) -> TextTable:
+    rows = [(printable(info.name), _shape(info.shape), _stored(info.dtype, info.storage)) for info in inspection.arrays]
+    return TextTable(("NAME", "SHAPE", "DTYPE"), rows)
 
 
 def _step_table(fit: Fit) -> TextTable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -9,9 +10,12 @@ import click
 
 from bort_convert import params
 from bort_convert.arguments import FamilyName
+from bort_convert.mapping.family import SYNONYMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from bort_convert.dtypes import Hyperparameter
 
     Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -22,6 +26,35 @@ class OutputPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
         """Convert a word of the command line to a path."""
         return value if value == "" else super().convert(value, param, ctx)
+
+
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def typed_value(text: str) -> Hyperparameter:
+    """The number or the truth value that a text spells, else the text itself."""
+    if text in {"true", "false"}:
+        return text == "true"
+    if _WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    return float(text) if _NUMBER.fullmatch(text) else text
+
+
+def _hyperparameters(
+    _ctx: click.Context, _option: click.Parameter, words: Sequence[str]
+) -> dict[str, Hyperparameter] | None:
+    """Hyperparameters by name from words such as `activation=gelu`; None without any."""
+    values: dict[str, Hyperparameter] = {}
+    for word in words:
+        name, equals, text = (part.strip() for part in word.partition("="))
+        if not (name and equals and text):
+            raise click.BadParameter(f"{word!r} is no NAME=VALUE such as activation=gelu")
+        name = name.replace("-", "_")
+        if SYNONYMS.get(name, name) in {SYNONYMS.get(other, other) for other in values}:
+            raise click.BadParameter(f"{name} is set twice")
+        values[name] = typed_value(text)
+    return values or None
 
 
 FILE = click.Path(path_type=Path)
@@ -57,6 +90,15 @@ FAMILY = click.option(
 def fit_options(function: Function) -> Function:
     """Add the options of a command that finds out which model a checkpoint holds."""
     for option in (
+        click.option(
+            "--set",
+            "hyperparameters",
+            metavar="NAME=VALUE",
+            multiple=True,
+            callback=_hyperparameters,
+            help="Set a hyperparameter that nothing in the file tells, such as --set activation=gelu for a GPT-2 that "
+            "was trained with the exact GELU; repeatable.",
+        ),
         click.option(
             "--heads",
             type=click.IntRange(min=1),

@@ -13,6 +13,7 @@ import click
 
 from bort_convert.cli.command import print_usage_errors_as_json
 from bort_convert.cli.signals import STATUS_OF_A_SIGNAL, Interrupted, interruptible
+from bort_convert.cli.streams import StdoutError, ignoring_stderr, print_error, writing_to_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,7 @@ class Program(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default command in front where the first word is neither a command nor an option of the program."""
         own = {*self.modules, *(name for option in self.get_params(ctx) for name in option.opts)}
-        with print_usage_errors_as_json(args):
+        with writing_to_stdout(), print_usage_errors_as_json(args):
             if args and self.default and args[0] not in own:
                 if not ctx.resilient_parsing:  # as for shell completion
                     self._check_spelling(ctx, args[0])
@@ -76,10 +77,29 @@ class Program(click.Group):
             formatter.write_dl(EXIT_CODES)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
-        """Run a command. After a signal to stop, and the clean-up, the exit status is 128 and the signal's number."""
+        """Run a command and end with its exit code, whatever becomes of stdout and stderr.
+
+        After a signal to stop, and the clean-up, the exit status is 128 and the signal's number.
+        """
+        if not kwargs.pop("standalone_mode", True):
+            return super().main(*args, **{**kwargs, "standalone_mode": False})
         try:
             with interruptible():
-                return super().main(*args, **kwargs)
+                status = super().main(*args, **{**kwargs, "standalone_mode": False})
+                with writing_to_stdout():
+                    pass  # writes out what click printed
         except Interrupted as stop:
-            click.echo(f"Interrupted by {stop.signal.name}", err=True)
-            sys.exit(STATUS_OF_A_SIGNAL + stop.signal)
+            print_error(f"Interrupted by {stop.signal.name}")
+            status = STATUS_OF_A_SIGNAL + stop.signal
+        except click.Abort:
+            print_error("Aborted!")
+            status = 1
+        except click.ClickException as error:
+            with ignoring_stderr():
+                error.show()
+            status = error.exit_code
+        except StdoutError as error:
+            if error.message:
+                print_error(f"Error: {error.message}")
+            status = error.exit_code
+        sys.exit(status if isinstance(status, int) else 0)

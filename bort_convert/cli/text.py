@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import TYPE_CHECKING
 
 from bort_convert import tokenizer
 from bort_convert.errors import printable
+from bort_convert.model_dir.remarks import assumptions, size_name, stock_class_is_right, stock_class_note
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -18,9 +21,9 @@ if TYPE_CHECKING:
 
 def conversion_text(manifest: Manifest, target: Path) -> list[str]:
     """The model that was written, its files, what a reader may not expect of them, and how to load it."""
-    variant = manifest.variant or "a size that was not published"
+    size = size_name(manifest.family, manifest.variant, manifest.dims)
     return [
-        f"{target}: {manifest.architecture} from {manifest.family} ({manifest.table}, {variant})",
+        f"{shown(target)}: {manifest.architecture} from {manifest.family} ({manifest.table}, {size})",
         f"  {len(manifest.tensors):,} tensors, {manifest.parameters:,} parameters from the checkpoint",
         f"  files: {', '.join(sorted((*manifest.files, 'conversion.json')))}",
         *(
@@ -33,7 +36,8 @@ def conversion_text(manifest: Manifest, target: Path) -> list[str]:
         *(f"  {note}" for note in manifest.notes),
         *_tokenizer_hint(manifest, target),
         *_unproved_options(manifest),
-        _loading(auto_class(manifest.architecture), target, "add_pooling_layer=False" if manifest.lacks_pooler else ""),
+        *(f"  {line}" for line in assumptions(manifest)),
+        *_loading_of_model(manifest, target),
     ]
 
 
@@ -41,7 +45,7 @@ def extraction_text(manifest: Manifest, target: Path) -> list[str]:
     """The number of arrays that were written, and the records that were left out."""
     count = len(manifest.tensors)
     return [
-        f"{target}: {count:,} arrays, {manifest.parameters:,} numbers from {printable(manifest.source.name)}",
+        f"{shown(target)}: {count:,} arrays, {manifest.parameters:,} numbers from {printable(manifest.source.name)}",
         *_left_out(manifest),
     ]
 
@@ -49,7 +53,7 @@ def extraction_text(manifest: Manifest, target: Path) -> list[str]:
 def export_text(manifest: Manifest, target: Path) -> list[str]:
     """The model that was exported, with the sizes and hyperparameters that a `.params` file does not hold."""
     return [
-        f"{target}: {manifest.family} ({manifest.table}) from {printable(manifest.source.name)}",
+        f"{shown(target)}: {manifest.family} ({manifest.table}) from {printable(manifest.source.name)}",
         f"  {len(manifest.tensors):,} arrays, {manifest.options['names']} names",
         f"  sizes: {pairs(manifest.dims)}",
         f"  hyperparameters: {pairs(manifest.hyperparameters)}",
@@ -62,19 +66,36 @@ def export_text(manifest: Manifest, target: Path) -> list[str]:
 def check_text(check: Check, target: Path) -> list[str]:
     """The number of files and tensors that are intact, or every problem."""
     if check:
-        return [f"{target}: {check.files:,} files and {check.tensors:,} tensors are as they were written"]
+        return [f"{shown(target)}: {check.files:,} files and {check.tensors:,} tensors are as they were written"]
     count = len(check.problems)
-    return [f"{target}: {count:,} problem{'s' * (count != 1)}", *(f"  {line}" for line in check.problems)]
+    return [f"{shown(target)}: {count:,} problem{'s' * (count != 1)}", *(f"  {line}" for line in check.problems)]
 
 
 def tokenizer_text(manifest: Manifest, target: Path) -> list[str]:
     """The files that a tokenizer was made from, and how to load it."""
     sources = " and ".join(printable(name) for name in manifest.tokenizer)
     return [
-        f"{target}: a tokenizer from {sources}",
+        f"{shown(target)}: a tokenizer from {sources}",
         *(f"  {note}" for note in manifest.notes),
-        _loading("AutoTokenizer", target),
+        f"Load it with transformers.AutoTokenizer.from_pretrained({quoted(target)})",
     ]
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as text that a terminal may print, however long."""
+    text = os.fspath(path)
+    return printable(text, len(text))
+
+
+def is_complete(target: Path) -> str:
+    """A remark for a result that was written, but cannot be printed."""
+    return f"{shown(target)} is complete"
+
+
+def quoted(path: str | os.PathLike[str]) -> str:
+    """A path as a Python literal in double quotes, or in single ones where a character must be escaped."""
+    text = os.fspath(path)
+    return f'"{text}"' if repr(text) == f"'{text}'" and '"' not in text else repr(text)
 
 
 def auto_class(architecture: str) -> str:
@@ -109,18 +130,26 @@ def _tokenizer_hint(manifest: Manifest, target: Path) -> Iterator[str]:
     elif not manifest.tokenizer:
         options = tokenizer.KINDS[family.tokenizer].file_options
         files = " ".join(f"--{name.replace('_', '-')} FILE" for name in options)
-        yield f"  no tokenizer: add one with bort-convert tokenizer {target} {files}"
+        yield f"  no tokenizer: add one with bort-convert tokenizer {shown(shlex.quote(str(target)))} {files}"
 
 
 def _unproved_options(manifest: Manifest) -> Iterator[str]:
     """Options of the user's that no tensor confirms."""
     if "heads" in manifest.options and "attention_heads" not in manifest.dims:
         yield f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell"
+    for name, value in manifest.options.get("hyperparameters", {}).items():
+        yield f"  {printable(f'{name} {value}')}: as you said; nothing in the file can tell"
     if "gluonnlp_version" in manifest.options:
         version = manifest.options["gluonnlp_version"]
         yield f"  trained by gluonnlp {version}: as you said; nothing in the file can tell"
 
 
-def _loading(auto: str, target: Path, option: str = "") -> str:
-    arguments = ", ".join(filter(None, [f'"{target}"', option]))
-    return f"Load it with transformers.{auto}.from_pretrained({arguments})"
+def _loading_of_model(manifest: Manifest, target: Path) -> Iterator[str]:
+    """How to load a model so that it computes what the original does, and what the stock class computes otherwise."""
+    if stock_class_is_right(manifest.architecture, manifest.hyperparameters):
+        option = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
+        name = auto_class(manifest.architecture)
+        yield f"Load it with transformers.{name}.from_pretrained({quoted(target)}{option})"
+    else:
+        yield f"  {stock_class_note(manifest)}"
+        yield f"Load it with bort_convert.load_pretrained({quoted(target)})"

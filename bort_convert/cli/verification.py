@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,12 +10,19 @@ import click
 import bort_convert
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, OUTPUT, QUIET, SOURCE, fit_options
-from bort_convert.cli.output import complain, progress_lines, show
-from bort_convert.errors import ParityError
-from bort_convert.verification.render import form_of, text_blocks, to_dict, write_report
+from bort_convert.cli.output import complain, progress_lines, show, show_verdict
+from bort_convert.cli.swapped import refuse_swapped, refuse_swapped_verification
+from bort_convert.cli.text import is_complete, shown
+from bort_convert.errors import ConvertError
+from bort_convert.files.atomic import new_file, write_text
+from bort_convert.verification.render import form_of, text_blocks, to_dict
+from bort_convert.verification.report_file import reason_to_keep
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from bort_convert.verification import Report
 
 DTYPE = click.option(
     "--dtype",
@@ -70,20 +78,42 @@ def verify(
     """
     if len(paths) != (1 if published else 2):
         raise click.UsageError("expected OUT alone with --published" if published else "expected SOURCE and OUT")
+    if not published:
+        refuse_swapped_verification(*paths)
     chosen = {name: value for name, value in options.items() if value is not None}
-    if report is not None:
-        form_of(report)  # refuses a bad place before anything runs
-    if published:
-        result = bort_convert.verify_published(paths[0])
-    else:
-        result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
-    if report is not None:
-        write_report(result, report)
-    show(lambda: to_dict(result), lambda: text_blocks(result), as_json=as_json, quiet=quiet)
-    if not result:
-        if quiet or as_json:
-            complain([result.headline])
-        ctx.exit(ParityError.exit_code)
+    code = 0
+    try:
+        with _report_file(report) as save:
+            if published:
+                result = bort_convert.verify_published(paths[0])
+            else:
+                result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
+            code = show_verdict(
+                lambda: to_dict(result),
+                lambda: text_blocks(result),
+                headline=lambda: [result.headline],
+                passed=bool(result),
+                as_json=as_json,
+                quiet=quiet,
+            )
+            save(result)
+    except ConvertError as error:
+        if not code:
+            raise
+        complain([f"Error: {error}"])  # of the report; the verdict stands
+    ctx.exit(code)
+
+
+@contextlib.contextmanager
+def _report_file(path: Path | None) -> Iterator[Callable[[Report], None]]:
+    """A function that writes a report; a place that cannot be written to is refused before anything runs."""
+    if path is None:
+        yield lambda _result: None
+        return
+    form = form_of(path)
+    with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
+        file.touch()
+        yield lambda result: write_text(file, form(result))
 
 
 @click.command(cls=Command, short_help="Keep the outputs of GluonNLP on MXNet for later verifications.")
@@ -104,14 +134,15 @@ def verify(
 @QUIET
 def record(source: Path, ref: Path, *, layers: str | None, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
     """Run SOURCE with GluonNLP on MXNet and keep its outputs in REF, for verifications without MXNet."""
+    refuse_swapped(source, ref)
     kept = _numbers(layers) if layers else None
     chosen = {name: value for name, value in options.items() if value is not None}
     trace = bort_convert.record(source, ref, layers=kept, progress=progress_lines(shown=not quiet), **chosen)
     outputs = {dtype: sorted(values) for dtype, values in trace.outputs.items()}
     document = {"provenance": dict(trace.provenance), "outputs": outputs}
     names = next(iter(outputs.values()))
-    text = [f"{ref}: {len(names)} outputs in {' and '.join(outputs)}"]
-    show(lambda: document, lambda: text, as_json=as_json, quiet=quiet)
+    lines = [f"{shown(ref)}: {len(names)} outputs in {' and '.join(outputs)}"]
+    show(lambda: document, lambda: lines, as_json=as_json, quiet=quiet, done=is_complete(ref))
 
 
 def _numbers(layers: str) -> tuple[int, ...]:

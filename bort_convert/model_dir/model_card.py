@@ -11,7 +11,7 @@ import pkgutil
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import printable
-from bort_convert.mapping.family import MODULE_OVERRIDES, module_overrides
+from bort_convert.model_dir.remarks import assumptions, size_name, stock_class_is_right, stock_class_note
 from bort_convert.models.registry import families
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 
@@ -29,6 +29,20 @@ _TASKS: Final = {
     "SequenceClassification": "text-classification",
 }
 _ENCODER: Final = "feature-extraction"
+
+_LOADED_BY_US: Final = """\
+import bort_convert
+import torch
+from transformers import AutoTokenizer
+
+where = "."  # this directory
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = bort_convert.load_pretrained(where).eval()
+batch = tokenizer(["A sentence.", "And a longer one."], padding=True, return_tensors="pt")
+with torch.inference_mode():
+    output = model(**batch)
+print(output)
+"""
 
 _PIPELINE: Final = """\
 from transformers import pipeline
@@ -99,7 +113,10 @@ def _task(manifest: Manifest) -> str:
 def _properties(manifest: Manifest) -> Iterator[tuple[str, str]]:
     """Rows of the table of properties."""
     yield "class", f"`{manifest.architecture}`"
-    yield "family", f"{manifest.family}, {manifest.table}, {manifest.variant or 'a size that was not published'}"
+    yield (
+        "family",
+        f"{manifest.family}, {manifest.table}, {size_name(manifest.family, manifest.variant, manifest.dims)}",
+    )
     yield "sizes", ", ".join(f"{name} {size:,}" for name, size in manifest.dims.items())
     yield "hyperparameters", ", ".join(f"{name} {value}" for name, value in manifest.hyperparameters.items())
     yield "parameters", f"{manifest.parameters:,} from the checkpoint"
@@ -116,7 +133,8 @@ def _usage(manifest: Manifest) -> str:
             "print(model)",
         ]
         return f"{_python(lines)}\n\nThe directory has no tokenizer.{_tokenizer_advice(manifest.family)}"
-    snippet = _SNIPPETS.get(_task(manifest), _PIPELINE)
+    is_right = stock_class_is_right(manifest.architecture, manifest.hyperparameters)
+    snippet = _SNIPPETS.get(_task(manifest), _PIPELINE) if is_right else _LOADED_BY_US
     options = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
     lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
     return "\n\n".join(filter(None, (_python(lines), _overrides_note(manifest))))
@@ -129,19 +147,8 @@ def _tokenizer_advice(name: str) -> str:
 
 def _overrides_note(manifest: Manifest) -> str:
     """Name the hyperparameters that the stock class cannot have; "" if there are none."""
-    has_head = _task(manifest) == "fill-mask"
-    overrides = {
-        name: value
-        for name, value in module_overrides(manifest.hyperparameters).items()
-        if has_head or not name.startswith("head_")
-    }
-    if not overrides:
-        return ""
-    named = " and ".join(f"{MODULE_OVERRIDES[name]} {value}" for name, value in overrides.items())
-    return (
-        f"The config has no key for {named}: the stock class computes something else there, and `bort-convert verify` "
-        'measures the difference. `bort_convert.load_pretrained(".")` gives the original model.'
-    )
+    note = stock_class_note(manifest)
+    return note and f'{note}. `bort_convert.load_pretrained(".")` gives the original model.'
 
 
 def _origin(manifest: Manifest) -> str:
@@ -153,7 +160,7 @@ def _origin(manifest: Manifest) -> str:
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
     ]
     rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
-    rows += [("note", _cell(note)) for note in manifest.notes]
+    rows += [("note", _cell(note)) for note in (*manifest.notes, *assumptions(manifest))]
     rest = "`conversion.json` lists every tensor with its origin and its sha256; `bort-convert check .` compares them."
     return f"{_table(rows)}\n\n{rest}"
 

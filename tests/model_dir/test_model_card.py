@@ -75,7 +75,7 @@ def test_the_card_names_model_source_and_conversion(plain: Manifest) -> None:
 
 def test_hyperparameters_without_a_config_key_are_on_the_card(plain: Manifest) -> None:
     tokenized = replace(plain, files={"tokenizer.json": "0" * 64})
-    note = "The config has no key for the head's LayerNorm epsilon 1e-12: the stock class computes something else"
+    note = "The config has no key for the head's LayerNorm epsilon 1e-12: the stock class is off by up to 6e-5 in the"
     assert note in card_text(tokenized)
     hyperparameters = {
         "hidden_act": "relu",
@@ -85,11 +85,21 @@ def test_hyperparameters_without_a_config_key_are_on_the_card(plain: Manifest) -
         "embedding_layer_norm_eps": 1e-12,
     }
     ernie = replace(tokenized, hyperparameters=hyperparameters)
-    assert "for the head's activation gelu and the embeddings' LayerNorm epsilon 1e-12: the st" in card_text(ernie)
+    card = card_text(ernie)
+    assert "for the head's activation gelu and the embeddings' LayerNorm epsilon 1e-12: the st" in card
+    assert "model = bort_convert.load_pretrained(where).eval()" in python_of(card)
     for architecture in ("BertModel", "BertForSequenceClassification"):
         card = card_text(replace(ernie, architecture=architecture))
         assert "for the embeddings' LayerNorm epsilon 1e-12: the st" in card
-    assert "no key for" not in card_text(replace(tokenized, hyperparameters={"layer_norm_eps": 1e-5}))
+        assert "bort_convert.load_pretrained" in python_of(card)
+    for unchanged in (tokenized, replace(tokenized, hyperparameters={"layer_norm_eps": 1e-5})):
+        assert "bort_convert" not in python_of(card_text(unchanged))
+    assert "no key for" not in card_text(unchanged)
+
+
+def test_what_was_taken_for_granted_is_on_the_card(plain: Manifest) -> None:
+    card = card_text(replace(plain, assumed=("head_layer_norm_eps",)))
+    assert "| note | taken for granted, nothing in the file tells: head_layer_norm_eps 1e-12; `hyperparam" in card
 
 
 def test_a_family_without_notes_has_a_card(plain: Manifest) -> None:
