@@ -72,11 +72,12 @@ class ModelDir:
         """Hyperparameters of single modules that the config has no key for; see `mapping.family.module_overrides`.
 
         Raises:
-            FormatError: an epsilon is no number, or an activation no name.
+            FormatError: an epsilon or a length is no number, or an activation no name.
         """
         overrides = module_overrides(self.manifest.hyperparameters) if self.manifest else {}
         for name, value in overrides.items():
-            if isinstance(value, bool) or not isinstance(value, (int, float) if name.endswith("_eps") else str):
+            kind = (int, float) if name.endswith(("_eps", "_len")) else str
+            if isinstance(value, bool) or not isinstance(value, kind):
                 raise FormatError(f"{self.path / MANIFEST}: {name} is {value!r}; expected what a conversion writes")
         return overrides
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import BackendError, OptionError
-from bort_convert.models.registry import fit_source, fit_source
+from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
+from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.provenance import provenance_of
 from bort_convert.verification.trace import DTYPES, Trace, output_order

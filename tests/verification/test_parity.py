@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from bort_convert.commands.convert import convert
+from bort_convert.model_dir.read import read_manifest
 from bort_convert.verification import Report, load_trace, verify
 
 pytestmark = pytest.mark.torch
@@ -80,3 +81,10 @@ def test_a_wrong_head_is_seen_by_the_recorded_reference(tmp_path: Path) -> None:
     report = verify(FIXTURES / "traces" / "bort_2_3_24_24.safetensors", tmp_path / "out")
     assert not report
     assert report.headline.startswith("FAIL names and shapes: config.json: num_attention_heads is 4, expected 3")
+
+
+@pytest.mark.parametrize("name", ["bert-sharded", "bort-lm-tokenizer", "distilbert", "ernie-lm", "gpt2", "xlnet"])
+def test_a_directory_that_0_1_converted_passes_against_a_trace(name: str) -> None:
+    folder = FIXTURES / "converted_by_0.1" / name
+    report = verify(FIXTURES / "traces" / f"{Path(read_manifest(folder).source.name).stem}.safetensors", folder)
+    assert report, report.headline
