@@ -157,10 +157,11 @@ def test_a_home_and_a_folder_above_it_are_never_replaced(
         monkeypatch.setenv("HOME", str(tmp_path / "link"))
     else:
         pwd = pytest.importorskip("pwd")
-        user = -1 if said_by == "the database for its owner" else os.getuid()
-        monkeypatch.setattr(os, "getuid", lambda: user)
+        owner = home.stat().st_uid
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
         monkeypatch.setenv("HOME", str(tmp_path / "elsewhere"))
-        entry = {home.stat().st_uid: pwd.struct_passwd(["me", "x", 1, 1, "", str(home), ""])}
+        known = owner if said_by == "the database for its owner" else owner + 1
+        entry = {known: pwd.struct_passwd(["me", "x", 1, 1, "", str(home), ""])}
         monkeypatch.setattr(pwd, "getpwuid", entry.__getitem__)
     before = tree(above)
     for target, message in ((home, "is a home directory"), (above, "holds a home directory")):

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 import bort_convert
 from bort_convert.cli import main
 from bort_convert.errors import OutputError
+from bort_convert.verification.render import FORMS
 from bort_convert.verification.report import CheckResult, Report
 
 CHECKPOINT = Path(__file__).parents[2] / "fixtures" / "bort_4_8_24_32.params"
@@ -75,6 +76,19 @@ def test_a_report_replaces_neither_a_pipe_nor_a_directory(tmp_path: Path) -> Non
             PASSED.save(tmp_path / name)
     with pytest.raises(OutputError, match="the name of the output is empty"):
         PASSED.save("")
+
+
+def test_a_file_that_appears_while_a_report_is_made_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "thesis.md"
+
+    def text_of(_: Report) -> str:
+        path.write_text("years of work")
+        return "PASS"
+
+    monkeypatch.setitem(FORMS, ".md", text_of)
+    with pytest.raises(OutputError, match="is there already and is no report"):
+        PASSED.save(path)
+    assert path.read_text() == "years of work"
 
 
 @pytest.fixture
