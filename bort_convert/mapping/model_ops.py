@@ -61,6 +61,8 @@ class Scramble(Op):
         whole = np.stack([array.reshape(self.heads, -1) for array in arrays], axis=1)  # (heads, parts, size / heads)
         return tuple(np.split(whole.reshape(-1), self.parts))
 
+    pullback = inverse
+
 
 @dataclass(frozen=True)
 class Unfold(Op):
@@ -101,6 +103,8 @@ class Unfold(Op):
         (array,) = arrays
         matrix = array.reshape(len(array), prod(shape_of(self.axes, {})))
         return (matrix.T if self.first else matrix,)
+
+    pullback = inverse
 
 
 _BASE: Final = 10000.0
@@ -165,3 +169,6 @@ class Frequencies(Op):
         # NumPy takes a scalar's power from the C library, as MXNet does; an array's it computes itself.
         powers = np.array([np.float32(_BASE) ** exponent for exponent in exponents], np.float32)
         return ((np.float32(1) / powers).astype(numpy_dtype(self.dtype)).reshape(shape),)
+
+    def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
+        return ()

@@ -88,6 +88,13 @@ class Op(ABC):
             MappingError: `forward` cannot have made these targets, or the operation is lossy.
         """
 
+    @abstractmethod
+    def pullback(self, *gradients: Array) -> tuple[Array, ...]:
+        """Gradients of the sources from those of the targets, in any dtype: the adjoint of `forward`.
+
+        The adjoint is the inverse where an operation only moves values. Without a target there is no gradient.
+        """
+
 
 @dataclass(frozen=True)
 class Copy(Op):
@@ -105,7 +112,7 @@ class Copy(Op):
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
         return arrays
 
-    inverse = forward
+    inverse = pullback = forward
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ class Transpose(Op):
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
         return (arrays[0].T,)
 
-    inverse = forward
+    inverse = pullback = forward
 
 
 @dataclass(frozen=True)
@@ -156,6 +163,8 @@ class Split(Op):
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         return (np.concatenate(arrays),)
 
+    pullback = inverse
+
 
 @dataclass(frozen=True)
 class Merge(Op):
@@ -181,6 +190,8 @@ class Merge(Op):
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         return tuple(np.split(arrays[0], self.parts))
+
+    pullback = inverse
 
 
 @dataclass(frozen=True)
@@ -231,6 +242,9 @@ class Pad(Op):
             _expect_constant(array[: self.rows], self.value, f"the first {self.rows} rows")
         return (array[self.rows :],)
 
+    def pullback(self, *gradients: Array) -> tuple[Array, ...]:
+        return (gradients[0][self.rows :],)
+
 
 @dataclass(frozen=True)
 class Fill(Op):
@@ -274,6 +288,9 @@ class Fill(Op):
         _expect_constant(arrays[0], self.value, "the tensor")
         return ()
 
+    def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - a constant has no source
+        return ()
+
 
 @dataclass(frozen=True)
 class Drop(Op):
@@ -295,6 +312,9 @@ class Drop(Op):
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
         raise MappingError(f"the source was left out ({self.why}) and cannot be restored")
+
+    def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
+        return ()
 
 
 def _expect_constant(array: Array, value: float, what: str) -> None:

@@ -115,6 +115,26 @@ class Plan:
                 if name in aliases:
                     yield aliases[name], array
 
+    def pullback(self, gradients: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+        """Run the plan backwards on gradients: those of every source that a target depends on.
+
+        Args:
+            gradients: name of the target -> its gradient.
+
+        Yields:
+            Structural name and gradient of each source. An alias follows its original and has the same gradient, the
+            sum over both uses, because the target model ties the two.
+        """
+        aliases = {original: name for name, original in self.aliases}
+        for step in self.steps:
+            if not step.targets:
+                continue
+            found = step.op.pullback(*(gradients[spec.name] for spec in step.targets))
+            for name, array in zip(step.sources, found, strict=True):
+                yield name, array
+                if name in aliases:
+                    yield aliases[name], array
+
     def _with_targets(self, change: Callable[[TensorSpec], TensorSpec]) -> Plan:
         steps = (replace(step, targets=tuple(change(spec) for spec in step.targets)) for step in self.steps)
         return replace(self, steps=tuple(steps))

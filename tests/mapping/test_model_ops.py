@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from adjoints import assert_pullback_is_adjoint
 from headers import reshaped
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,12 @@ def test_scrambled_biases_come_back_bit_for_bit(data: st.DataObject) -> None:
     targets = op.forward(*sources)
     assert op.target_shapes(*(array.shape for array in sources)) == tuple(array.shape for array in targets)
     assert [array.tobytes() for array in op.inverse(*targets)] == [array.tobytes() for array in sources]
+
+
+@given(st.data())
+def test_gradients_of_scrambled_biases_are_those_of_the_adjoint(data: st.DataObject) -> None:
+    parts, heads, head_dim = (data.draw(st.integers(1, 4)) for _ in range(3))
+    assert_pullback_is_adjoint(Scramble(parts, heads), [(heads * head_dim,)] * parts, data)
 
 
 def test_scramble_on_hand_written_values() -> None:
@@ -88,6 +95,13 @@ def test_an_unfolded_matrix_comes_back_bit_for_bit(data: st.DataObject, first: b
     assert op.target_shapes(source.shape) == ((rows, heads, head_dim),) == (target.shape,)
     (back,) = op.inverse(target)
     assert (back.shape, back.tobytes()) == (source.shape, source.tobytes())
+
+
+@given(st.data(), st.booleans())
+def test_gradients_of_an_unfolded_matrix_are_those_of_the_adjoint(data: st.DataObject, first: bool) -> None:  # noqa: FBT001 - drawn
+    rows, heads, head_dim = (data.draw(st.integers(1, 4)) for _ in range(3))
+    shape = (heads * head_dim, rows) if first else (rows, heads * head_dim)
+    assert_pullback_is_adjoint(Unfold(f"{heads} {head_dim}", first), [shape], data)
 
 
 def test_unfold_on_hand_written_values() -> None:

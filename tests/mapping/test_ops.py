@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from adjoints import assert_pullback_is_adjoint
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -61,6 +62,17 @@ def test_target_shapes_are_those_of_the_targets_and_inverse_restores_every_bit(
     assert [(array.dtype, array.shape, array.tobytes()) for array in back] == [
         (array.dtype, array.shape, array.tobytes()) for array in sources
     ]
+
+
+@given(cases(), st.data())
+def test_pullback_is_the_adjoint_of_forward(case: tuple[Op, tuple[Array, ...]], data: st.DataObject) -> None:
+    op, sources = case
+    assert_pullback_is_adjoint(op, [array.shape for array in sources], data)
+
+
+def test_pullback_cuts_the_gradient_of_a_padded_tensor_whatever_its_rows_hold() -> None:
+    assert Pad(1).pullback(np.array([[5.0], [2.0]]))[0].tolist() == [[2.0]]
+    assert Drop("a cache").pullback() == Fill("2", 0.0).pullback(np.ones(2)) == ()
 
 
 def test_operations_on_hand_written_values() -> None:

@@ -191,6 +191,26 @@ def test_a_plan_of_every_operation_runs_forwards_and_backwards_bit_for_bit() -> 
     assert {name: array.tobytes() for name, array in back.items()} == {n: a.tobytes() for n, a in source.items()}
 
 
+def test_gradients_go_backwards_through_every_operation() -> None:
+    rng = np.random.default_rng(8)
+    shapes = {"embed": (5, 2), "decoder": (5, 2), "positions": (4, 2), "cache": (2,)}
+    for layer in range(2):
+        shapes |= {f"cell.{layer}.qkv": (6, 2), f"cell.{layer}.a": (2,), f"cell.{layer}.b": (2,)}
+        shapes |= {f"cell.{layer}.ffn": (7, 2)}
+    rows = (*ROWS[:-2], drop("cache", "hidden_size", why="a constant"))
+    plan = make_plan(rows, {name: TensorSpec(name, "float32", shape) for name, shape in shapes.items()})
+    assert plan.disagreements == ()
+    gradients = {spec.name: rng.standard_normal(spec.shape) for step in plan.steps for spec in step.targets}
+    pulled = dict(plan.pullback(gradients))
+    assert {name: array.shape for name, array in pulled.items()} == {n: s for n, s in shapes.items() if n != "cache"}
+    assert pulled["decoder"] is pulled["embed"]
+    assert list(pulled).index("decoder") == list(pulled).index("embed") + 1
+    assert pulled["positions"].tolist() == gradients["positions"][2:].tolist()  # the rows in front are not zero
+    assert pulled["cell.1.qkv"][2:4].tolist() == gradients["layer.1.k"].tolist()
+    assert pulled["cell.0.b"].tolist() == gradients["layer.0.ab"][2:].tolist()
+    assert pulled["cell.0.ffn"].tolist() == gradients["layer.0.ffn"].T.tolist()
+
+
 def test_an_axis_that_is_no_multiple_is_refused() -> None:
     plan = make_plan((split("qkv", ["q", "k", "v"], "3*hidden_size"),), {"qkv": TensorSpec("qkv", "float32", (7,))})
     assert plan.disagreements == ("qkv: found shape (7,); axis '3*hidden_size' is 7, expected a multiple of 3",)
