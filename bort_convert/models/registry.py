@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert import models
 from bort_convert.errors import OptionError
-from bort_convert.mapping.fit import Fit, fit, recorded_hyperparameters
+from bort_convert.mapping.fit import Fit, fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,40 +36,6 @@ def find_family(name: str) -> Family:
     if name not in known:
         raise OptionError("family", name, f"expected one of {', '.join(known)}")
     return known[name]
-
-
-def fit_as_recorded(
-    specs: Mapping[str, TensorSpec | None],
-    family: str,
-    hyperparameters: Mapping[str, Hyperparameter],
-    *,
-    variant: str | None = None,
-    heads: int | None = None,
-    gluonnlp_version: str | None = None,
-) -> Fit:
-    """Fit a checkpoint as an earlier conversion did.
-
-    Args:
-        specs: see `fit_source`.
-        family: name of the family in the manifest.
-        hyperparameters: those in the manifest.
-        variant: see `fit_source`.
-        heads: see `fit_source`.
-        gluonnlp_version: see `fit_source`.
-
-    Raises as `fit_source` does.
-    """
-    known = find_family(family)
-    known = known.for_version(gluonnlp_version) if gluonnlp_version is not None else known
-    given = recorded_hyperparameters(known, hyperparameters)
-    return fit(
-        specs,
-        [known],
-        variant=variant,
-        heads=heads,
-        hyperparameters=given.hyperparameters,
-        special_token_ids=given.special_token_ids,
-    )
 
 
 def fit_source(

@@ -22,7 +22,7 @@ from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.provenance import provenance_of
-from bort_convert.verification.trace import DTYPES, Trace, output_order
+from bort_convert.verification.trace import COTANGENTS, DTYPES, Trace, output_order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +39,7 @@ CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparame
 _MISSING, _FAILED = 3, 4  # exit statuses of the script
 _MARK: Final = "progress: "  # before each line of the script's own on stderr
 _LAST_LINES: Final = 8
+_GRADIENTS: Final = "gradients/"
 _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
 
 
@@ -119,7 +120,8 @@ def run_reference(
 
     Args:
         reference: the checkpoint.
-        inputs: of a trace, within the model's ranges.
+        inputs: of a trace, within the model's ranges. With cotangents among them the model runs backwards too, and the
+            trace has gradients.
         dtypes: precisions of the run; one that this gluonnlp lacks is left out if it has another.
         attentions: keep attention probabilities.
 
@@ -133,21 +135,25 @@ def run_reference(
             arrays = {name: stored[name] for name in stored.files}
     versions = json.loads(str(arrays.pop("meta")))
     outputs: dict[str, dict[str, Array]] = {}
+    gradients: dict[str, dict[str, Array]] = {}
     for key, array in arrays.items():
         dtype, _, name = key.partition("/")
-        # Attention comes as (batch, heads, query, key); a trace has one row for each token.
-        outputs.setdefault(dtype, {})[name] = array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
+        if name.startswith(_GRADIENTS):
+            gradients.setdefault(dtype, {})[name.removeprefix(_GRADIENTS)] = array
+        else:
+            outputs.setdefault(dtype, {})[name] = _swap_attention_axes(name, array)
     ordered = {
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }
-    return Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions})
+    return Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions}, gradients)
 
 
 def _write_job(
     folder: Path, reference: LiveReference, inputs: Mapping[str, Array], dtypes: Sequence[str], *, attentions: bool
 ) -> Path:
     fit, gluonnlp = reference.fit, reference.options.gluonnlp
-    np.savez(folder / "inputs.npz", **dict(inputs))
+    arrays = {name: _swap_attention_axes(name.removeprefix(COTANGENTS), array) for name, array in inputs.items()}
+    np.savez(folder / "inputs.npz", **arrays)
     with open_params(reference.path, mapped=False) as params:
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
         in_file = set(params)
@@ -161,12 +167,21 @@ def _write_job(
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,
+        "gradients": any(name.startswith(COTANGENTS) for name in inputs),
         "gluonnlp": gluonnlp and str(Path(gluonnlp).resolve()),
         "output": str(folder / "outputs.npz"),
     }
     path = folder / "job.json"
     path.write_text(json.dumps(job))
     return path
+
+
+def _swap_attention_axes(name: str, array: Array) -> Array:
+    """Swap query and head of attention probabilities: a trace has the query first, the script the head.
+
+    Arrays of other names stay as they are.
+    """
+    return array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
 
 
 def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Path:
