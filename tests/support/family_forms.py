@@ -25,14 +25,17 @@ FORMS = [
 EVERY_FORM = pytest.mark.parametrize(("family", "table", "groups"), FORMS)
 
 
-def header_with(table: Table, groups: frozenset[str]) -> Header:
-    """A checkpoint with these optional groups, whose axes all differ in size, as far as heads and head_dim allow."""
+def header_with(table: Table, groups: frozenset[str], **sizes: int) -> Header:
+    """A checkpoint with these optional groups, whose axes all differ in size, as far as heads and head_dim allow.
+
+    Sizes that are specified take the place of those.
+    """
     rows = tuple(row for row in table.rows if not row.group or row.group in groups)
     axes = {parse_axis(axis).name for row in rows for source in row.sources for axis in source.axes.split()} - {""}
     dims = {"layers": 2, **{axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}}
     if "attention_heads" in axes:
         dims |= {"attention_heads": HEADS, "hidden_size": HEADS * dims["head_dim"]}
-    return header_of(rows, dims)
+    return header_of(rows, dims | sizes)
 
 
 def fit_to(family: Family, *tables: Table, header: Header) -> Fit:
