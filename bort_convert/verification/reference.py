@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
-from bort_convert.errors import BackendError, OptionError
+from bort_convert.errors import BackendError, OptionError, install_hint
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
@@ -40,6 +40,8 @@ _MISSING, _FAILED = 3, 4  # exit statuses of the script
 _MARK: Final = "progress: "  # before each line of the script's own on stderr
 _LAST_LINES: Final = 8
 _GRADIENTS: Final = "gradients/"
+_TOO_NEW: Final = (3, 13)
+"""The first Python that mxnet 1.9.1 has no wheel for."""
 _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
 
 
@@ -162,7 +164,7 @@ def _write_job(
         "network": str(SCRIPT.with_name(f"{fit.family.mxnet_module}.py")),
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
-        "params": str(checkpoint.resolve()),
+        "params": str(checkpoint.absolute()),
         "names": {source: name for name, source in fit.names.items() if source in in_file},
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
@@ -188,7 +190,7 @@ def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Pa
     """The file itself, or a copy in MXNet 1's format: of an archive, of MXNet 2's format, or of rounded values."""
     with params.path.open("rb") as file:
         if file.read(8) == _LIST_MAGIC and cast is None:
-            return params.path
+            return _named_in_utf8(folder, params.path)
     copy = folder / "copy.params"
     if cast is None:
         save_params(copy, params)
@@ -196,6 +198,17 @@ def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Pa
         rounded = numpy_dtype(cast)
         save_params(copy, {name: array.astype(rounded).astype(np.float32) for name, array in params.items()})
     return copy
+
+
+def _named_in_utf8(folder: Path, path: Path) -> Path:
+    """The path, or a link to it where its name is no UTF-8, which MXNet needs."""
+    try:
+        str(path.absolute()).encode()
+    except UnicodeEncodeError:
+        link = folder / "source.params"
+        link.symlink_to(path.absolute())
+        return link
+    return path
 
 
 def _run_script(reference: LiveReference, job: Path) -> None:
@@ -257,8 +270,8 @@ def _failure(python: str, status: int, last: list[str]) -> BackendError:
     if status == _MISSING:
         why = last[-1] if last else "an import failed"
         return BackendError(
-            f"the live reference needs mxnet and gluonnlp, which {python} has not ({why}): pip install "
-            '"bort-convert[mxnet]", or verify against a trace that was recorded where they are'
+            f"the live reference needs mxnet and gluonnlp, which {python} has not ({why}): {_advice(python)}, or "
+            "verify against a trace that was recorded where they are"
         )
     if status == _FAILED and last:
         return BackendError(f"the live reference cannot be run: {last[-1]}")
@@ -267,6 +280,14 @@ def _failure(python: str, status: int, last: list[str]) -> BackendError:
         hint = "; out of memory?" if name == "SIGKILL" else ""
         return BackendError(_with_last_lines(f"MXNet died of {name}{hint}", last))
     return BackendError(_with_last_lines(f"MXNet ended with status {status}", last))
+
+
+def _advice(python: str) -> str:
+    """The way to mxnet and gluonnlp; this interpreter may be too new for them."""
+    if python == sys.executable and sys.version_info >= _TOO_NEW:
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"mxnet 1.9.1 has no wheel for Python {version}. Pass `mxnet_python=...`, a Python 3.10 to 3.12 with both"
+    return install_hint("mxnet")
 
 
 def _with_last_lines(event: str, last: list[str]) -> str:

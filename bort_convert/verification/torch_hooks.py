@@ -1,4 +1,4 @@
-"""Hooks on a torch model for the length of a run: keep outputs, replace inputs, compute sinusoids in float64."""
+"""Changes of a torch model for the length of a run: keep outputs, replace inputs, other sinusoids, no frozen row."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bort_convert.mapping.model_ops import exact_frequencies
-from bort_convert.verification.torch_modules import Model, Module, Tensor, has_float32_sinusoids, layout_of
+from bort_convert.verification.torch_modules import (
+    Model,
+    Module,
+    Tensor,
+    embeddings_of,
+    has_float32_sinusoids,
+    layout_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bort_convert.dtypes import Array
 
-
-def keep_output(kept: dict[str, Array], name: str, module: Module, batch_axis: int) -> Callable[[], None]:
+def keep_output(kept: dict[str, Tensor], name: str, module: Module, batch_axis: int) -> Callable[[], None]:
     """Keep a module's output, the first of several, with the batch in front.
 
     Args:
@@ -29,7 +34,7 @@ def keep_output(kept: dict[str, Array], name: str, module: Module, batch_axis: i
 
     def hook(_module: object, _inputs: object, output: Tensor) -> None:
         values = output[0] if isinstance(output, tuple) else output
-        kept[name] = values.movedim(batch_axis, 0).cpu().numpy()
+        kept[name] = values.movedim(batch_axis, 0)
 
     remove: Callable[[], None] = module.register_forward_hook(hook).remove
     return remove
@@ -67,3 +72,19 @@ def float64_sinusoids(model: Model) -> Iterator[None]:
         yield
     finally:
         delattr(base, name)
+
+
+@contextmanager
+def trained_row(model: Model, row: int | None) -> Iterator[None]:
+    """Train a row of every embedding that freezes it (torch's `padding_idx`), while the block lasts.
+
+    Other frozen rows stay frozen; None trains no frozen row.
+    """
+    frozen = [module for _, module in embeddings_of(model) if row is not None and module.padding_idx == row]
+    for module in frozen:
+        module.padding_idx = None
+    try:
+        yield
+    finally:
+        for module in frozen:
+            module.padding_idx = row

@@ -20,6 +20,8 @@ from bort_convert.verification.trace import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bort_convert.dtypes import Array
     from bort_convert.mapping.family import ModuleLayout
 
@@ -63,6 +65,17 @@ def first_position(model: Model) -> int:
     return int(getattr(embeddings, "padding_idx", -1)) + 1 if layout.positions else 0
 
 
+def embeddings_of(model: Model) -> Iterator[tuple[str, Module]]:
+    """Every `torch.nn.Embedding` with its path."""
+    return ((path, module) for path, module in model.named_modules() if hasattr(module, "num_embeddings"))
+
+
+def frozen_rows(model: Model) -> dict[str, int]:
+    """Name of each embedding matrix with a row that gets no gradient -> that row, torch's `padding_idx`."""
+    rows = {f"{path}.weight": module.padding_idx for path, module in embeddings_of(model)}
+    return {name: int(row) for name, row in rows.items() if row is not None}
+
+
 def has_float32_sinusoids(model: Model) -> bool:
     """True if the class computes sinusoids in float32 although the model is in float64."""
     return bool(layout_of(model).sinusoids) and "float64" in str(model.dtype)
@@ -93,7 +106,7 @@ def head_transform(model: Model) -> Module | None:
     return predictions.transform if predictions is not None else None
 
 
-def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, Array]:
+def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, Tensor]:
     """Run the pooler and the heads on the encoder's output.
 
     Args:
@@ -118,4 +131,4 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
         found[LOGITS] = model.classifier(found.get(POOLED, last))
     if hasattr(model, "qa_outputs"):
         found[SPAN_LOGITS] = model.qa_outputs(last)
-    return {name: values.cpu().numpy() for name, values in found.items()}
+    return found

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bort_convert.errors import BackendError, FormatError, ParityError
+from bort_convert.errors import BackendError, FormatError, ParityError, install_hint
 from bort_convert.models.registry import families
-from bort_convert.verification.torch_hooks import float64_sinusoids, keep_output, replace_input
+from bort_convert.verification.torch_hooks import float64_sinusoids, keep_output, replace_input, trained_row
 from bort_convert.verification.torch_modules import (
     Model,
     embeddings_norm,
@@ -30,11 +31,11 @@ try:
     from transformers.activations import ACT2FN
 except ImportError as missing:
     raise BackendError(
-        f'this step needs torch and transformers ({missing}): pip install "bort-convert[torch]"'
+        f"this step needs torch and transformers ({missing}): {install_hint('torch')}"
     ) from missing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bort_convert.dtypes import Array, Hyperparameter
@@ -155,35 +156,59 @@ def run_model(
     Raises:
         ParityError: the model has fewer positions than the inputs, or cannot run them.
     """
-    kept: dict[str, Array] = {}
-    ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
-    lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
-    mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
-    types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
-    positions = {} if stock_positions else _positions(model, *ids.shape)
-    modules, axis = stages(model), layout_of(model).batch_axis
-    with torch.no_grad(), _failing_as("transformers cannot run it"), ExitStack() as hooks:
-        if not stock_positions:
-            hooks.enter_context(float64_sinusoids(model))
-        for name, module in modules:
-            hooks.callback(keep_output(kept, name, module, axis))
-        if feed is not None:
-            for (before, _), (_, module) in pairwise(modules):
-                hooks.callback(replace_input(_tensor(feed[before], model), module, axis))
-        found = model.base_model(
-            ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **positions
-        )
-        for number, values in enumerate(found.attentions or () if attentions else ()):
-            kept[f"attention.{number}"] = values.transpose(1, 2).cpu().numpy()  # (batch, query, heads, key)
-        last = found[0] if feed is None else _tensor(feed[modules[-1][0]], model)
-        kept |= head_outputs(model, last, inputs.get("masked_positions"))
-    return kept
+    with torch.no_grad():
+        found = _outputs(model, inputs, attentions=attentions, feed=feed, stock_positions=stock_positions)
+    return {name: values.cpu().numpy() for name, values in found.items()}
+
+
+def run_gradients(
+    model: Model,
+    inputs: Mapping[str, Array],
+    cotangents: Mapping[str, Array],
+    *,
+    trained: int | None = None,
+    erf_slope: float | None = None,
+) -> dict[tuple[str, ...], Array]:
+    """Run a model backwards: gradients of the sum over all outputs of <cotangent, output>.
+
+    Args:
+        model: from `load_model`.
+        inputs: of a trace.
+        cotangents: output -> array of its shape. Attention probabilities need a model that was loaded for them.
+        trained: row of the embeddings that is trained even where the class freezes it; None for none.
+        erf_slope: derivative of erf at 0 for the exact GELU; None for torch's own.
+
+    Returns:
+        All names of a parameter (a tied one has several) -> its gradient. Parameters on which no output depends are absent.
+
+    Raises:
+        ParityError: the model cannot run the inputs, or has no such output.
+    """
+    attentions = any(name.startswith("attention.") for name in cotangents)
+    with torch.enable_grad(), trained_row(model, trained), ExitStack() as modes:
+        if erf_slope is not None:
+            modes.enter_context(_ErfSlope(erf_slope))
+        found = _outputs(model, inputs, attentions=attentions)
+    if missing := sorted(cotangents.keys() - found.keys()):
+        raise ParityError(f"the model has no output {', '.join(missing)}")
+    outputs = {name: found[name] for name in cotangents if found[name].requires_grad}
+    parameters = [values for values in model.parameters() if values.requires_grad]
+    if not outputs or not parameters:
+        return {}
+    seeds = [_tensor(cotangents[name], model) for name in outputs]
+    gradients = torch.autograd.grad(list(outputs.values()), parameters, seeds, allow_unused=True)
+    names: dict[int, list[str]] = {}
+    for name, values in model.named_parameters(remove_duplicate=False):
+        names.setdefault(id(values), []).append(name)
+    pairs = zip(parameters, gradients, strict=True)
+    return {tuple(names[id(values)]): array.cpu().numpy() for values, array in pairs if array is not None}
 
 
 def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Run the heads alone on a last hidden state (batch, length, hidden_size)."""
     with torch.no_grad():
-        return head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
+        found = head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
+    return {name: values.cpu().numpy() for name, values in found.items()}
 
 
 def run_target(directory: ModelDir, inputs: Mapping[str, Array], dtype: str) -> dict[str, Array]:
@@ -222,6 +247,58 @@ def _class_of(directory: ModelDir) -> tuple[Any, dict[str, Any]]:
         )
     poolable = {family.base_class for family in families().values() if family.pooler}
     return target_class, {"add_pooling_layer": directory.has_pooler} if names[0] in poolable else {}
+
+
+class _ErfSlope(torch.overrides.TorchFunctionMode):
+    """A context in which the exact GELU runs backwards with another derivative of erf at 0. Values stay the same."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.scale = slope * math.sqrt(math.pi) / 2
+
+    def __torch_function__(
+        self, func: Callable[..., object], _types: object, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}
+    ) -> object:
+        if func is not torch.nn.functional.gelu or kwargs.get("approximate", "none") != "none":
+            return func(*args, **kwargs)
+        (values,) = args
+        erf = torch.erf(values / math.sqrt(2))
+        scaled = self.scale * erf
+        return 0.5 * values * (1 + scaled + (erf - scaled).detach())
+
+
+def _outputs(
+    model: Model,
+    inputs: Mapping[str, Array],
+    *,
+    attentions: bool,
+    feed: Mapping[str, Array] | None = None,
+    stock_positions: bool = False,
+) -> dict[str, torch.Tensor]:
+    """Run a model and keep every output as a tensor, recorded for a backward pass if torch records; see `run_model`."""
+    kept: dict[str, torch.Tensor] = {}
+    ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
+    lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
+    mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
+    types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
+    positions = {} if stock_positions else _positions(model, *ids.shape)
+    modules, axis = stages(model), layout_of(model).batch_axis
+    with _failing_as("transformers cannot run it"), ExitStack() as hooks:
+        if not stock_positions:
+            hooks.enter_context(float64_sinusoids(model))
+        for name, module in modules:
+            hooks.callback(keep_output(kept, name, module, axis))
+        if feed is not None:
+            for (before, _), (_, module) in pairwise(modules):
+                hooks.callback(replace_input(_tensor(feed[before], model), module, axis))
+        found = model.base_model(
+            ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **positions
+        )
+        for number, values in enumerate(found.attentions or () if attentions else ()):
+            kept[f"attention.{number}"] = values.transpose(1, 2)  # (batch, query, heads, key)
+        last = found[0] if feed is None else _tensor(feed[modules[-1][0]], model)
+        kept |= head_outputs(model, last, inputs.get("masked_positions"))
+    return kept
 
 
 @contextmanager

@@ -6,6 +6,7 @@ Inputs (all int64):
     token_types         (batch, length), the segment of each token; only where a model has more than one
     masked_positions    (batch, masked), valid positions that the language-model head reads; only with such a head
     positions           (n, 2), pairs of batch and token that were kept; only in a sampled trace
+With gradients, float64 cotangents of every output too: cotangents/OUTPUT, in the shape of the output, zero at padding.
 
 Outputs (float32 or float64, as computed):
     embeddings          (batch, length, hidden_size), after their LayerNorm
@@ -19,12 +20,14 @@ Outputs (float32 or float64, as computed):
     logits              (batch, labels)
     span_logits         (batch, length, 2), for the first and the last token of an answer
 In a sampled trace, (n,) stands in place of (batch, length).
+
+Gradients are those of the sum over all outputs of <cotangent, output>. A file holds none.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -48,6 +51,7 @@ HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, SPAN_LOGITS, MLM_LOGITS, LM_LOGIT
 EMBEDDINGS: Final = "embeddings"
 FINAL_NORM: Final = "final_norm"
 BACKBONE: Final = (EMBEDDINGS, FINAL_NORM)
+COTANGENTS: Final = "cotangents/"
 INPUTS: Final = ("input_ids", "valid_length", "token_types", "masked_positions", "positions")
 
 
@@ -60,11 +64,19 @@ class Trace:
         outputs: dtype -> output name -> array, in the order of a forward pass.
         provenance: versions; the source's name, size and sha256; family, architecture and seed; and as JSON text dims,
             hyperparameters and config (key of the target config -> the value that the source calls for).
+        gradients: dtype -> structural name -> array; empty where there are no cotangents.
     """
 
     inputs: Mapping[str, Array]
     outputs: Mapping[str, Mapping[str, Array]]
     provenance: Mapping[str, str]
+    gradients: Mapping[str, Mapping[str, Array]] = field(default_factory=dict)
+
+    @property
+    def cotangents(self) -> dict[str, Array]:
+        """Weights of every output's values in the sum that is differentiated, by the output's name."""
+        found = {name: array for name, array in self.inputs.items() if name.startswith(COTANGENTS)}
+        return {name.removeprefix(COTANGENTS): array for name, array in found.items()}
 
     @property
     def positions(self) -> Array | None:
@@ -114,6 +126,30 @@ def output_order(name: str) -> tuple[int, int, int]:
     if kind in {"layer", "attention"}:
         return 1, int(number), int(kind == "layer")
     return (BACKBONE.index(name) * 2, 0, 0) if name in BACKBONE else (3, HEADS.index(name), 0)
+
+
+def output_shape(
+    name: str, inputs: Mapping[str, Array], dims: Mapping[str, int], attention_heads: int | None
+) -> tuple[int | None, ...]:
+    """Shape of an output.
+
+    Args:
+        name: of the output.
+        inputs: of a trace.
+        dims: sizes of the source's axes.
+        attention_heads: of the model.
+    """
+    batch, length = inputs["input_ids"].shape
+    heads = {LOGITS: (batch, dims.get("labels", 0)), POOLED: (batch, dims["hidden_size"]), NEXT_SENTENCE: (batch, 2)}
+    if name in heads:
+        return heads[name]
+    if name in {MLM_LOGITS, LM_LOGITS}:
+        masked = inputs.get("masked_positions")
+        return batch, 0 if masked is None else masked.shape[1], dims["vocab_size"]
+    rows = (len(inputs["positions"]),) if "positions" in inputs else (batch, length)
+    if name.startswith("attention."):
+        return *rows, attention_heads, length
+    return *rows, 2 if name == SPAN_LOGITS else dims["hidden_size"]
 
 
 def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:

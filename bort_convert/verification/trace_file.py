@@ -20,14 +20,9 @@ from bort_convert.verification.trace import (
     DTYPES,
     HEADS,
     INPUTS,
-    LM_LOGITS,
-    LOGITS,
-    MLM_LOGITS,
-    NEXT_SENTENCE,
-    POOLED,
-    SPAN_LOGITS,
     Trace,
     output_order,
+    output_shape,
 )
 
 if TYPE_CHECKING:
@@ -198,23 +193,7 @@ def _output_problem(trace: Trace) -> str:
         return "there are no outputs"
     for dtype, arrays in trace.outputs.items():
         for name, array in arrays.items():
-            expected = _expected_shape(trace, name)
+            expected = output_shape(name, trace.inputs, trace.dims, trace.attention_heads)
             if array.dtype != dtype or array.shape != expected:
                 return f"{dtype}/{name} is {array.dtype} {array.shape}, expected {dtype} {expected}"
     return ""
-
-
-def _expected_shape(trace: Trace, name: str) -> tuple[int | None, ...]:
-    """Shape of an output by the trace's inputs and dims."""
-    dims, inputs = trace.dims, trace.inputs
-    batch, length = inputs["input_ids"].shape
-    heads = {LOGITS: (batch, dims.get("labels", 0)), POOLED: (batch, dims["hidden_size"]), NEXT_SENTENCE: (batch, 2)}
-    if name in heads:
-        return heads[name]
-    if name in {MLM_LOGITS, LM_LOGITS}:
-        masked = inputs.get("masked_positions")
-        return batch, 0 if masked is None else masked.shape[1], dims["vocab_size"]
-    rows = (batch, length) if trace.positions is None else (len(trace.positions),)
-    if name.startswith("attention."):
-        return *rows, trace.attention_heads, length
-    return *rows, 2 if name == SPAN_LOGITS else dims["hidden_size"]

@@ -16,9 +16,15 @@ JOB.json holds:
     dtypes           any of "float32", "float64"; one that the network lacks is left out if it has another
     gluonnlp         path of a folder with another version of gluonnlp, null for the interpreter's own
     attentions       true to keep the attention probabilities
-    output           path of the .npz to write: an array for each "DTYPE/OUTPUT", and the versions as JSON in "meta"
+    gradients        true to run backwards too; the inputs then have "cotangents/OUTPUT", in the shape of each output
+    output           path of the .npz to write: an array for each "DTYPE/OUTPUT", the versions as JSON in "meta"; with
+                     gradients an array for each "DTYPE/gradients/NAME" too, by structural names, and "erf_slope" among
+                     the versions, a number as text
 
 Outputs are those of a trace, but attention.N is (batch, attention_heads, length, length). Progress goes to stderr.
+
+Gradients are those of the sum over all outputs of <cotangent, output>, with every dropout off. A parameter on which no
+output depends has the gradient zero.
 
 Exit status: 0 done, 3 a framework is missing, 4 the job cannot be done; the last line of stderr has the reason.
 """
@@ -35,11 +41,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
+    Array: TypeAlias = Any  # of NumPy
     Network: TypeAlias = Any  # of the file that the job names
     Values: TypeAlias = Any  # an NDArray
 
 MISSING, FAILED = 3, 4
 MARK = "progress: "
+COTANGENTS = "cotangents/"
 RELEASES = ("0.8.", "0.9.", "0.10.")
 
 
@@ -60,6 +68,8 @@ def main() -> int:
         with np.load(job["inputs"], allow_pickle=False) as stored:
             inputs = {name: stored[name] for name in stored.files}
         values = read_values(job)
+        if job["gradients"]:
+            versions["erf_slope"] = repr(erf_slope())
         outputs = {"meta": np.array(json.dumps(versions))}
         for dtype in possible_dtypes(job, versions["gluonnlp"]):
             start = time.time()
@@ -121,18 +131,60 @@ def possible_dtypes(job: "dict[str, Any]", release: str) -> "list[str]":
 
 
 def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]", dtype: str) -> "dict[str, Any]":
-    """Build the network, set its parameters and run it in one dtype; give every output by name."""
+    """Build the network, set its parameters and run it in one dtype; give every output by name.
+
+    With gradients, give the gradient of every parameter as "gradients/NAME" too.
+    """
     import mxnet as mx
 
+    cotangents = {name[len(COTANGENTS) :]: array for name, array in inputs.items() if name.startswith(COTANGENTS)}
+    inputs = {name: array for name, array in inputs.items() if not name.startswith(COTANGENTS)}
     network = build(job)
-    network.block.collect_params().setattr("grad_req", "null")
+    network.block.collect_params().setattr("grad_req", "write" if job["gradients"] else "null")
     network.block.cast(dtype)
     network.block.initialize(mx.init.Zero())
     network.forward({"input_ids": [[0]], "valid_length": [1]}, dtype)  # settles the shapes that gluonnlp leaves open
     assign(network, values, dtype)
     kept = keep_outputs(network, attentions=job["attentions"])
-    heads = network.forward(inputs, dtype)
-    return dict(kept, **{name: array.asnumpy() for name, array in heads.items()})
+    if not job["gradients"]:
+        return as_arrays(network, kept, network.forward(inputs, dtype))
+    with mx.autograd.record(train_mode=False):
+        heads = network.forward(inputs, dtype)
+    gradients = run_backwards(network, kept, heads, cotangents)
+    return dict(as_arrays(network, kept, heads), **{"gradients/" + name: gradients[name] for name in values})
+
+
+def run_backwards(
+    network: "Network", kept: "dict[str, Values]", heads: "dict[str, Values]", cotangents: "dict[str, Array]"
+) -> "dict[str, Array]":
+    """The gradient of every parameter of a recorded run, by structural name; tied names have the same one."""
+    import mxnet as mx
+
+    outputs, seeds = [], []
+    for name, values in dict(kept, **heads).items():
+        cotangent = cotangents[name]
+        if is_length_first(network, kept, name):
+            cotangent = cotangent.swapaxes(0, 1)
+        if values.shape != cotangent.shape:
+            raise JobError(f"cotangents/{name} has the shape {cotangent.shape}, the output {values.shape}")
+        outputs.append(values)
+        seeds.append(mx.nd.array(cotangent, dtype=values.dtype))
+    report("running backwards")
+    mx.autograd.backward(outputs, seeds, train_mode=False)
+    parameters = network.block._collect_params_with_prefix()  # noqa: SLF001 - the names that save_parameters uses
+    return {name: parameter.grad().asnumpy() for name, parameter in parameters.items()}
+
+
+def erf_slope() -> float:
+    """MXNet's derivative of erf at 0: 2 / sqrt(pi), from a float32 constant in any dtype."""
+    import mxnet as mx
+
+    origin = mx.nd.zeros((1,), dtype="float64")
+    origin.attach_grad()
+    with mx.autograd.record():
+        value = mx.nd.erf(origin)
+    value.backward()
+    return float(origin.grad.asscalar())
 
 
 def build(job: "dict[str, Any]") -> "Network":
@@ -175,16 +227,14 @@ def assign(network: "Network", values: "dict[str, Any]", dtype: str) -> None:
         raise JobError("the file does not fit the model: " + "; ".join(problems))
 
 
-def keep_outputs(network: "Network", *, attentions: bool) -> "dict[str, Any]":
-    """Hook the blocks of a network; give the dict that its next forward pass fills."""
-    kept = {}  # type: dict[str, Any]
-    length_first = getattr(network, "length_first", False)
+def keep_outputs(network: "Network", *, attentions: bool) -> "dict[str, Values]":
+    """Hook the blocks of a network; give the dict that its next forward pass fills with NDArrays."""
+    kept = {}  # type: dict[str, Values]
 
     def hook_for(name: str, index: int) -> "Callable[..., None]":
         def hook(_block: object, _inputs: object, output: "Values") -> None:
-            value = output[index] if isinstance(output, (tuple, list)) else output
-            array = value.asnumpy()
-            kept[name] = array.swapaxes(0, 1) if array.ndim == 3 and length_first else array  # noqa: PLR2004
+            kept[name] = output[index] if isinstance(output, (tuple, list)) else output
+            kept[name].wait_to_read()
             report(name)
 
         return hook
@@ -192,6 +242,18 @@ def keep_outputs(network: "Network", *, attentions: bool) -> "dict[str, Any]":
     for name, block, index in network.watched(attentions=attentions):
         block.register_forward_hook(hook_for(name, index))
     return kept
+
+
+def as_arrays(network: "Network", kept: "dict[str, Values]", heads: "dict[str, Values]") -> "dict[str, Array]":
+    """Every output as a NumPy array, the batch in front."""
+    arrays = {name: values.asnumpy() for name, values in dict(kept, **heads).items()}
+    turned = {name for name in kept if is_length_first(network, kept, name)}
+    return {name: array.swapaxes(0, 1) if name in turned else array for name, array in arrays.items()}
+
+
+def is_length_first(network: "Network", kept: "dict[str, Values]", name: str) -> bool:
+    """True of hidden states of the shape (length, batch, hidden_size)."""
+    return name in kept and kept[name].ndim == 3 and getattr(network, "length_first", False)  # noqa: PLR2004
 
 
 if __name__ == "__main__":
