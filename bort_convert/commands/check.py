@@ -68,7 +68,7 @@ def check(
     digests = _tensor_digests(folder, progress)
     problems += _tensor_problems(digests, manifest, has_source=source is not None)
     if source is not None:
-        problems += _source_problems(read_model_dir(folder, manifest_text=text), Path(source))
+        problems += _source_problems(read_model_dir(folder, manifest_text=text, allow_foreign=True), Path(source))
     return Check(len(manifest.files) + 1, len(digests), tuple(problems))
 
 

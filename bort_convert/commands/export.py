@@ -75,7 +75,7 @@ def export(
             digests = export_weights(path, fitted, stored, file_names, progress)
             stored.check_unchanged()
         exported = SourceFile(folder.resolve().name, stored.size)
-    notes = tuple(_notes(fitted, digests, directory.manifest))
+    notes = (*_notes(fitted, digests, directory.manifest), *directory.notes)
     return replace(_manifest(fitted, digests, file_names, exported), options={"names": names}, notes=notes)
 
 

@@ -14,6 +14,7 @@ from bort_convert.errors import FormatError, printable
 from bort_convert.files.identity import Identity
 from bort_convert.mapping.family import module_overrides
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
+from bort_convert.model_dir.foreign import check_foreign, modules_notes
 from bort_convert.model_dir.manifest import FILE_NAME as MANIFEST
 from bort_convert.model_dir.manifest import Manifest
 from bort_convert.model_dir.shards import INDEX, WEIGHTS
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from bort_convert.safetensors import TensorFile
 
 PICKLED: Final = "pytorch_model.bin"
+_SUFFIX: Final = ".safetensors"
+_INDEX_SUFFIX: Final = f"{_SUFFIX}.index.json"
+_NAMED_WEIGHTS: Final = "transformers_weights"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class ModelDir:
         header: name -> dtype and shape of every tensor.
         weight_files: the safetensors files with the tensors: one, or the shards that the index names.
         manifest_text: text of conversion.json; None if the directory was not converted.
+        notes: remarks on files that are not part of the model, a line each.
     """
 
     path: Path
@@ -49,6 +54,7 @@ class ModelDir:
     header: Mapping[str, TensorSpec]
     weight_files: tuple[Path, ...]
     manifest_text: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def conversion(self) -> Manifest:
@@ -145,15 +151,19 @@ class StoredWeights(Mapping[str, "Array"]):
             identity.check(path)
 
 
-def read_model_dir(target: str | os.PathLike[str], *, manifest_text: str | None = None) -> ModelDir:
+def read_model_dir(
+    target: str | os.PathLike[str], *, manifest_text: str | None = None, allow_foreign: bool = False
+) -> ModelDir:
     """Read config, manifest and tensor header of a directory; values of tensors are not read.
 
     Args:
         target: the directory.
         manifest_text: text of conversion.json, if that was read before; else the file is read, if there is one.
+        allow_foreign: read a directory although transformers runs more than its weights, such as an adapter.
 
     Raises:
-        FormatError: there is no such directory, or one of its files is missing or damaged.
+        FormatError: there is no such directory, one of its files is missing or damaged, or transformers runs more than
+            its weights.
     """
     folder = Path(target)
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises an error for a long name
@@ -162,10 +172,14 @@ def read_model_dir(target: str | os.PathLike[str], *, manifest_text: str | None 
         manifest_text = read_manifest_text(folder)
     manifest = None if manifest_text is None else parse_manifest(folder, manifest_text)
     config = read_json(folder / CONFIG)
-    paths = _weight_files(folder)
+    file, notes = _weights_file(folder, config)
+    if not allow_foreign:
+        check_foreign(folder, config)
+        notes += modules_notes(folder)
+    paths = _shards(file) if file.name.endswith(_INDEX_SUFFIX) else (file,)
     with _open_files(paths) as files:
         header = StoredWeights(files).header
-    return ModelDir(folder, config, manifest, header, paths, manifest_text)
+    return ModelDir(folder, config, manifest, header, paths, manifest_text, tuple(notes))
 
 
 def read_manifest(target: str | os.PathLike[str]) -> Manifest:
@@ -221,23 +235,54 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _weight_files(folder: Path) -> tuple[Path, ...]:
-    """Find the directory's safetensors file, or the shards that its index names."""
-    index = folder / INDEX
-    if not index.exists():
-        if not (folder / WEIGHTS).exists() and (folder / PICKLED).exists():
+def _weights_file(folder: Path, config: Mapping[str, Any]) -> tuple[Path, list[str]]:
+    """Find the weights as transformers does: the file that the config names, one file, or an index of shards.
+
+    Returns:
+        The safetensors file or the index, and remarks on others that are not read.
+    """
+    named = config.get(_NAMED_WEIGHTS)
+    if named is not None and not _is_weights_name(named):
+        raise FormatError(
+            f"{folder / CONFIG}: {_NAMED_WEIGHTS} is {printable(repr(named))}, expected the name of a safetensors file "
+            "beside it, or of an index"
+        )
+    candidates = [name for name in (WEIGHTS, INDEX) if (folder / name).is_file()]
+    name = named or next(iter(candidates), WEIGHTS)
+    if named is None and not candidates:
+        _refuse_pickles(folder)
+    return folder / name, [
+        f"{other} is there too, and is not read: transformers loads {printable(name)}"
+        for other in candidates
+        if other != name
+    ]
+
+
+def _is_weights_name(name: object) -> bool:
+    """True if transformers takes it for the name of weights, and it is the name of a file in the directory."""
+    is_name = isinstance(name, str) and name.isprintable() and Path(name).name == name
+    return is_name and str(name).endswith((_SUFFIX, _INDEX_SUFFIX))
+
+
+def _refuse_pickles(folder: Path) -> None:
+    """Refuse a directory whose weights are pickles alone."""
+    for name, problem in ((PICKLED, "is a pickle"), (f"{PICKLED}.index.json", "names a pickle")):
+        if (folder / name).exists():
             raise FormatError(
-                f"{folder / PICKLED}: is a pickle, which could run anything and is never read; expected {WEIGHTS} "
-                "beside it. Load the model with transformers and write it with save_pretrained, which makes one"
+                f"{folder / name}: {problem}, which could run anything and is never read; expected {WEIGHTS} beside "
+                "it. Load the model with transformers and write it with save_pretrained, which makes one"
             )
-        return (folder / WEIGHTS,)
+
+
+def _shards(index: Path) -> tuple[Path, ...]:
+    """The files that an index names."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict):
         raise FormatError(f"{index}: has no weight_map; expected one that names the file of each tensor")
     names = sorted({str(name) for name in weight_map.values()})
     if wrong := [name for name in names if Path(name).name != name or not name.isprintable()]:
         raise FormatError(f"{index}: names '{printable(wrong[0])}', expected files beside it")
-    return tuple(folder / name for name in names)
+    return tuple(index.parent / name for name in names)
 
 
 @contextmanager

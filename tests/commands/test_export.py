@@ -419,15 +419,18 @@ def pickled(folder: Path) -> None:
 
 def repeated(folder: Path) -> None:
     (folder / "copy.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
-    weight_map = {"a": "model.safetensors", "b": "copy.safetensors"}
+    (folder / "model.safetensors").rename(folder / "one.safetensors")
+    weight_map = {"a": "one.safetensors", "b": "copy.safetensors"}
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}), "utf-8")
 
 
 def no_map(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text('{"weight_map": [1]}', "utf-8")
 
 
 def odd_name(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "\x1b[2J"}}), "utf-8")
 
 
