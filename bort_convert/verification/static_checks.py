@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from bort_convert.dtypes import TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError, MappingError, ParityError
 from bort_convert.files.streams import bit_difference, sha256_of
-from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, module_overrides
 from bort_convert.models.registry import families
 from bort_convert.params import open_params
+from bort_convert.verification.config_check import config_problems
 from bort_convert.verification.report import BITS, NAMES_AND_SHAPES, CheckResult
 
 if TYPE_CHECKING:
@@ -21,16 +21,14 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array, Shape
     from bort_convert.mapping.fit import Fit
     from bort_convert.mapping.plan import Step
-    from bort_convert.model_dir.manifest import Manifest
     from bort_convert.model_dir.read import ModelDir
 
 _MOST_LINES: Final = 20
-_TRAINING_KEYS: Final = ("dropout", "dropout_prob", "pdrop", "initializer_range")
 _SIZES: Final = ("vocab_size", "hidden_size", "layers", "intermediate_size", "max_positions")
 
 
 def names_and_shapes(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
-    """Compare config.json and conversion.json with what the source calls for, and the tensors with the target model.
+    """Compare config.json with the source and with what a conversion writes, and the tensors with the target model.
 
     The target model is built from config.json on torch's `meta` device.
 
@@ -43,7 +41,7 @@ def names_and_shapes(directory: ModelDir, provenance: Mapping[str, str]) -> Chec
         FormatError: the directory cannot be read.
     """
     config = directory.config
-    problems = _config_problems(config, directory.conversion, provenance)
+    problems = config_problems(directory, provenance)
     if same_sizes(directory, provenance):
         from bort_convert.verification.torch_run import state_shapes  # noqa: PLC0415 - torch is loaded when it is needed
 
@@ -54,15 +52,18 @@ def names_and_shapes(directory: ModelDir, provenance: Mapping[str, str]) -> Chec
         found = {name: spec.shape for name, spec in directory.header.items()}
         problems += _shape_problems(found, expected)
         written = f"{len(found):,} tensors are those of {config['architectures'][0]}"
-        return _result(NAMES_AND_SHAPES, problems, f"{written}, config.json says what the source calls for")
+        return _result(NAMES_AND_SHAPES, problems, f"{written}, every key of config.json is right")
     return _result(NAMES_AND_SHAPES, problems, "")
 
 
 def same_sizes(directory: ModelDir, provenance: Mapping[str, str]) -> bool:
-    """True if config.json has the source's sizes; a model of any other size is not worth building or running."""
+    """True if config.json has the source's sizes; a model of any other size is not worth building or running.
+
+    A size that depends on the padding id does not follow from the source alone.
+    """
     config, expected = directory.config, json.loads(provenance["config"])
     family = families().get(provenance["family"])
-    keys = [key.name for key in family.config if key.source in _SIZES] if family else []
+    keys = [key.name for key in family.config if key.source in _SIZES and not key.after] if family else []
     return all(config.get(key) == expected[key] for key in keys if key in expected)
 
 
@@ -140,45 +141,6 @@ def _result(name: str, problems: Sequence[str], success: str) -> CheckResult:
     if len(problems) > _MOST_LINES:
         problems = [*problems[:_MOST_LINES], f"and {len(problems) - _MOST_LINES:,} more"]
     return CheckResult(name, not problems, "\n".join(problems) or success)
-
-
-def _config_problems(config: Mapping[str, Any], manifest: Manifest, provenance: Mapping[str, str]) -> list[str]:
-    source, hyperparameters = provenance["source"], json.loads(provenance["hyperparameters"])
-    found = {**config, "architectures": (config.get("architectures") or [None])[0]}
-    expected = {"architectures": provenance["architecture"], **_constants(config, provenance["family"])}
-    # Release 0.1 did not record special token ids.
-    expected |= {
-        key: value
-        for key, value in json.loads(provenance["config"]).items()
-        if key not in SPECIAL_TOKEN_IDS or key in manifest.hyperparameters
-    }
-    problems = _disagreements("config.json", found, expected, source)
-    # Another release may record other hyperparameters. Those in config.json were compared; a module override must be here.
-    recorded = {
-        name: value
-        for name, value in hyperparameters.items()
-        if name in {*manifest.hyperparameters, *module_overrides(hyperparameters)}
-    }
-    problems += _disagreements("conversion.json", manifest.hyperparameters, recorded, source)
-    return problems + _disagreements("conversion.json", manifest.dims, json.loads(provenance["dims"]), source)
-
-
-def _constants(config: Mapping[str, Any], family_name: str) -> dict[str, object]:
-    """Keys of a config that are the same for every model of the family, without those that only training reads."""
-    family = families().get(family_name)
-    return {
-        key.name: key.constant
-        for key in (family.config if family else ())
-        if not key.source and key.name in config and not key.name.endswith(_TRAINING_KEYS)
-    }
-
-
-def _disagreements(file: str, found: Mapping[str, Any], expected: Mapping[str, Any], source: str) -> list[str]:
-    return [
-        f"{file}: {key} is {found.get(key)!r}, expected {value!r} by {source}"
-        for key, value in expected.items()
-        if type(found.get(key)) is not type(value) or found[key] != value
-    ]
 
 
 def _shape_problems(found: Mapping[str, Shape], expected: Mapping[str, tuple[Shape, str]]) -> list[str]:
