@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from bort_convert.errors import BackendError
+from bort_convert.errors import BackendError, install_hint
 from bort_convert.lazy_numpy import np
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
         import ml_dtypes  # noqa: PLC0415 - an extra that only bfloat16 needs
     except ImportError as error:
         raise BackendError(
-            f'computing with bfloat16 values needs ml_dtypes ({error}): pip install "bort-convert[bfloat16]"'
+            f"computing with bfloat16 values needs ml_dtypes ({error}): {install_hint('bfloat16')}"
         ) from error
     return np.dtype(ml_dtypes.bfloat16)
 

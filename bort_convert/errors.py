@@ -21,6 +21,11 @@ def printable(text: str, longest: int = 120) -> str:
     return escaped if len(text) <= longest else f"{escaped[:longest]}... ({len(text):,} characters)"
 
 
+def install_hint(extra: str) -> str:
+    """The command that installs an extra; the package is on no index yet, so it is installed from a clone."""
+    return f'pip install ".[{extra}]" in a clone of bort_convert'
+
+
 class ConvertError(Exception):
     """Base of all errors of this package; `exit_code` is the status that the command line ends with."""
 

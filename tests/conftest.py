@@ -43,7 +43,7 @@ def absent(marker: str) -> list[str]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in NEEDS:
         if item.get_closest_marker(marker) and absent(marker):
-            unavailable(f"needs {' and '.join(absent(marker))}: pip install 'bort-convert[{marker}]'")
+            unavailable(f"needs {' and '.join(absent(marker))}: pip install '.[{marker}]'")
 
 
 @pytest.fixture

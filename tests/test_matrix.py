@@ -51,7 +51,7 @@ def test_a_user_gets_what_gluonnlp_computes(
     if isinstance(case, Conversion) and case.version == LATER:
         request.getfixturevalue("releases")
     if "sentencepiece" in case.name and importlib.util.find_spec("sentencepiece") is None:
-        unavailable("needs sentencepiece: pip install 'bort-convert[dev]'")
+        unavailable("needs sentencepiece: pip install '.[dev]'")
     if problems := matrix.run_case(case, processes, tmp_path):
         pytest.fail("\n".join(problems[: matrix.LINES]), pytrace=False)
 

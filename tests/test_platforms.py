@@ -142,4 +142,4 @@ def test_tied_bfloat16_tensors_that_differ_are_counted_without_ml_dtypes(bfloat1
 def test_values_of_bfloat16_without_ml_dtypes_are_an_error_that_names_the_extra(bfloat16_bort: Path) -> None:
     error = run(["ml_dtypes"], bfloat16_bort, "open_params", status=1).stderr.splitlines()[-1]
     assert error.startswith("bort_convert.errors.BackendError: computing with bfloat16 values needs ml_dtypes (")
-    assert error.endswith('): pip install "bort-convert[bfloat16]"')
+    assert error.endswith('): pip install ".[bfloat16]" in a clone of bort_convert')

@@ -14,8 +14,8 @@ from bort_convert.cli.output import complain, progress_lines, show, show_verdict
 from bort_convert.cli.swapped import refuse_swapped, refuse_swapped_verification
 from bort_convert.cli.text import is_complete, shown
 from bort_convert.errors import ConvertError
-from bort_convert.files.atomic import new_file, write_text
-from bort_convert.verification.render import form_of, text_blocks, to_dict
+from bort_convert.files.atomic import new_file
+from bort_convert.verification.render import form_of, text_blocks, to_dict, write_form
 from bort_convert.verification.report_file import reason_to_keep
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True),
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True, help="Device that torch runs on."
 )
 @ATTENTIONS
+@click.option("--gradients", is_flag=True, help="Compare the gradient of every tensor too, which fine-tuning follows.")
 @click.option("--heads", type=click.IntRange(min=1), help="Number of attention heads; by default as in the conversion.")
 @MXNET_PYTHON
 @GLUONNLP
@@ -113,7 +114,7 @@ def _report_file(path: Path | None) -> Iterator[Callable[[Report], None]]:
     form = form_of(path)
     with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
         file.touch()
-        yield lambda result: write_text(file, form(result))
+        yield lambda result: write_form(file, form(result))
 
 
 @click.command(cls=Command, short_help="Keep the outputs of GluonNLP on MXNet for later verifications.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.errors import BackendError, FormatError, printable
+from bort_convert.errors import BackendError, FormatError, install_hint, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -138,7 +138,7 @@ def _download(tokenizer: str | os.PathLike[str], wanted: Collection[str]) -> Pat
         from huggingface_hub import snapshot_download  # noqa: PLC0415 - needed only here, and optional
     except ImportError as error:
         raise BackendError(
-            f"{name} is no directory; fetching it needs huggingface_hub: pip install 'bort-convert[torch]'"
+            f"{name} is no directory; fetching it needs huggingface_hub: {install_hint('torch')}"
         ) from error
     try:
         return Path(snapshot_download(name, allow_patterns=[*wanted]))

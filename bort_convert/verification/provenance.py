@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def provenance_of(path: Path, fit: Fit) -> dict[str, str]:
     """Provenance of a checkpoint, as a trace keeps it; see `Trace`."""
     return {
-        "source": path.name,
+        "source": path.name.encode("utf-8", "backslashreplace").decode(),
         "size": str(path.stat().st_size),
         "sha256": sha256_of_file(path),
         "family": fit.family.name,

@@ -9,12 +9,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.errors import BackendError, OptionError
+from bort_convert.errors import BackendError, OptionError, install_hint
 from bort_convert.files.atomic import new_file
 from bort_convert.files.places import named_path
 from bort_convert.plain_table import TextTable, plain_text
-from bort_convert.verification.compare import position_text
-from bort_convert.verification.headline import label
+from bort_convert.verification.compare import Run, position_text
+from bort_convert.verification.headline import excess, label
 from bort_convert.verification.report_file import check_report_path, reason_to_keep
 from bort_convert.version import __version__
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from bort_convert.verification.compare import Difference, Run
+    from jinja2 import Environment
+
+    from bort_convert.verification.compare import Difference
     from bort_convert.verification.report import Report
 
 COLUMNS: Final = (
@@ -36,8 +38,10 @@ EXPLANATION: Final = (
     "float32 is from its own float64; the notes name limits that follow from it. 'passes at' is the smallest absolute "
     "tolerance that passes."
 )
+TENSORS_SHOWN: Final = 12
+"""Tensors in a table of gradients."""
 TEMPLATE: Final = "report.html.jinja"
-_INSTALL: Final = 'pip install "bort-convert[report]"'
+_INSTALL: Final = install_hint("report")
 _INK: Final = "#010203"
 """Colour of text and axes in the plot, for which the page puts the colour of its own text, dark or light."""
 _INK_SETTINGS: Final = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
@@ -78,6 +82,10 @@ def to_dict(report: Report) -> dict[str, Any]:
         "checks": checks,
         "rungs": checks,
         "runs": [_run(run) for run in report.runs],
+        "gradients": [
+            {"dtype": run.dtype, "tensors": [{**_layer(tensor), "cause": tensor.cause} for tensor in run.layers]}
+            for run in report.gradients
+        ],
         "first_divergence": first.name if first else None,
         "per_layer": _run(report.per_layer) if report.per_layer else None,
         "at_fault": [layer.name for layer in report.per_layer.failures] if report.per_layer else None,
@@ -115,16 +123,7 @@ def to_html(report: Report) -> str:
     Raises:
         BackendError: jinja2 is missing.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - only this page needs it
-    except ImportError as error:
-        raise BackendError(
-            f"an HTML report needs jinja2 ({error}): {_INSTALL}, or choose another form, such as a file in .md"
-        ) from error
-    loader = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = _template_environment()
     plot, reason = _plot_or_reason(report.runs)
     page: str = environment.get_template(TEMPLATE).render(
         report=report,
@@ -152,6 +151,7 @@ def form_of(path: str | os.PathLike[str]) -> Callable[[Report], str]:
 
     Raises:
         OptionError: the name ends in none of .html, .json, .md and .txt.
+        BackendError: the report is a page, and jinja2 is missing.
         OutputError: the name is empty, or no report may be written there.
     """
     file = named_path(path)
@@ -159,6 +159,8 @@ def form_of(path: str | os.PathLike[str]) -> Callable[[Report], str]:
     if form is None:
         raise OptionError("report", str(path), f"a report ends in {', '.join(FORMS)}; choose one of them")
     check_report_path(file)
+    if form is to_html:
+        _template_environment()
     return form
 
 
@@ -172,7 +174,30 @@ def write_report(report: Report, path: str | os.PathLike[str]) -> None:
     """
     content = form_of(path)(report)
     with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
-        file.write_text(content, encoding="utf-8", newline="\n")
+        write_form(file, content)
+
+
+def write_form(file: Path, content: str) -> None:
+    """Write the text of a report; a name in it that is no UTF-8 is written with escapes."""
+    file.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+def _template_environment() -> Environment:
+    """The environment of jinja2 that the page is rendered in.
+
+    Raises:
+        BackendError: jinja2 is missing.
+    """
+    try:
+        import jinja2  # noqa: PLC0415 - only this page needs it
+    except ImportError as error:
+        raise BackendError(
+            f"an HTML report needs jinja2 ({error}): {_INSTALL}, or choose another form, such as a file in .md"
+        ) from error
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    return jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
 
 
 def tables(report: Report) -> list[tuple[str, Run]]:
@@ -181,7 +206,14 @@ def tables(report: Report) -> list[tuple[str, Run]]:
     if report.per_layer:
         title = f"{report.per_layer.dtype}, per-layer comparison: every layer with the reference's input"
         found.append((title, report.per_layer))
-    return found
+    return found + [_nearest_to_limits(run) for run in report.gradients]
+
+
+def _nearest_to_limits(run: Run) -> tuple[str, Run]:
+    """Table of the gradients nearest to their limits or beyond, with its title; the JSON document has all of them."""
+    shown = sorted(run.layers, key=excess, reverse=True)[:TENSORS_SHOWN]
+    part = f", the {len(shown)} of {len(run.layers)} tensors nearest to their limits"
+    return f"{run.dtype} gradients{part if run.layers[TENSORS_SHOWN:] else ''}", Run(run.dtype, tuple(shown))
 
 
 def cells(layer: Difference) -> tuple[str, ...]:

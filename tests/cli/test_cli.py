@@ -12,6 +12,7 @@ from command_line import run
 
 import bort_convert
 from bort_convert import cli
+from bort_convert.cli.checkpoints import _labels
 from bort_convert.params import save_params
 
 if TYPE_CHECKING:
@@ -181,3 +182,57 @@ def test_every_malformed_file_ends_in_exit_3_and_one_clear_line(shared: Path, tm
         assert line.startswith("Error: ")
         assert name in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "answer", "table"),
+    [
+        ("ernie_2_2_8_8.params", ("--family", "ernie", "--heads", 2), "ERNIE (language model, ", "CHECKPOINT  "),
+        ("ernie_2_2_8_8.params", (), "names and sizes fit more than one family: bert, ernie. ", "NAME  "),
+        ("cnn_tiny.params", (), "no family fits this file; the closest is ", "NAME  "),
+    ],
+)
+def test_inspect_prints_its_answer_before_the_table_and_a_summary_without(
+    source: str, options: tuple[object, ...], answer: str, table: str, fixtures: Path
+) -> None:
+    lines = run("inspect", fixtures / source, *options).stdout.splitlines()
+    assert lines[1].startswith(answer)
+    (at,) = [number for number, line in enumerate(lines) if line.startswith(table)]
+    summary = run("inspect", fixtures / source, *options, "--summary").stdout.splitlines()
+    assert [*summary, ""] == lines[:at]
+    full = json.loads(run("inspect", fixtures / source, *options, "--json").stdout)
+    document = json.loads(run("inspect", fixtures / source, *options, "--json", "--summary").stdout)
+    assert full.pop("arrays")
+    if options:
+        assert full["fit"].pop("steps")
+    assert document == full
+
+
+def test_a_summary_has_no_table_for_values(fixtures: Path) -> None:
+    result = run("inspect", fixtures / "cnn_tiny.params", "--summary", "--values")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: --values fills a table, and --summary has none: leave one of them out\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("neg\nneu\npos\n", ["neg", "neu", "pos"]),
+        ("\ufeffneg\r\nneu\r\npos\r\n\r\n", ["neg", "neu", "pos"]),
+        ("neg\n ne\u2028u \npos", ["neg", "ne\u2028u", "pos"]),
+        ("neg\n\npos\n", ["neg", "", "pos"]),
+    ],
+)
+def test_a_file_of_labels_has_one_on_each_line(text: str, names: list[str], tmp_path: Path) -> None:
+    (tmp_path / "labels").write_bytes(text.encode())
+    assert _labels(str(tmp_path / "labels")) == names
+
+
+def test_labels_between_commas_are_no_file_and_a_missing_file_is_no_label(fixtures: Path, tmp_path: Path) -> None:
+    assert _labels("a, b,c") == ["a", "b", "c"]
+    assert _labels("score") == ["score"]
+    assert _labels(",".join(["x" * 300] * 3)) == ["x" * 300] * 3
+    for name in ("lables.txt", "folder/lables"):
+        result = run(fixtures / "bert_2_2_8_8-regression.params", tmp_path / "out", "--heads", 2, "--labels", name)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr.endswith(f"Error: Invalid value for --labels: there is no file {name}\n")

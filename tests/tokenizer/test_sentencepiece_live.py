@@ -79,7 +79,7 @@ class Sides:
 @pytest.fixture(scope="module", params=["nmt_nfkc", "identity", pytest.param("korean", marks=pytest.mark.shared)])
 def sides(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     if importlib.util.find_spec("sentencepiece") is None:
-        unavailable("needs sentencepiece: pip install 'bort-convert[dev]'")
+        unavailable("needs sentencepiece: pip install '.[dev]'")
     folder = tmp_path_factory.mktemp(request.param)
     if request.param == "korean":
         here = request.getfixturevalue("shared") / "data" / "text"

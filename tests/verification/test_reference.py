@@ -11,11 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bort_convert
 from bort_convert.errors import BackendError, OptionError
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.compare import compare
 from bort_convert.verification.inputs import default_inputs
-from bort_convert.verification.reference import SCRIPT, LiveReference, ReferenceOptions, fit_checkpoint, run_reference
+from bort_convert.verification.reference import (
+    SCRIPT,
+    LiveReference,
+    ReferenceOptions,
+    _advice,
+    fit_checkpoint,
+    run_reference,
+)
 from bort_convert.verification.trace import Trace
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -49,10 +57,30 @@ def test_the_error_without_mxnet_says_what_to_install(bort: Path, tmp_path: Path
     assert message.startswith(
         f"the live reference needs mxnet and gluonnlp, which {python} has not (import of gluonnlp"
     )
-    assert message.endswith(
-        ': pip install "bort-convert[mxnet]", or verify against a trace that was recorded where they are'
-    )
+    assert ': pip install ".[mxnet]" in a clone of bort_convert, or verify against a trace that was rec' in message
+    assert message.endswith("recorded where they are")
     assert "\n" not in message
+
+
+def test_the_error_without_mxnet_names_a_python_that_is_too_new_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 13, 1))
+    assert _advice(sys.executable) == (
+        "mxnet 1.9.1 has no wheel for Python 3.13. Pass `mxnet_python=...`, a Python 3.10 to 3.12 with both"
+    )
+    for python, version in ((sys.executable, (3, 12, 9)), ("/usr/bin/python3.11", (3, 13, 1))):
+        monkeypatch.setattr(sys, "version_info", version)
+        assert _advice(python) == 'pip install ".[mxnet]" in a clone of bort_convert'
+
+
+@pytest.mark.mxnet
+def test_a_checkpoint_whose_name_is_no_utf_8_runs(tmp_path: Path) -> None:
+    source = tmp_path / os.fsdecode(b"n\xe9g.params")
+    try:
+        source.write_bytes((FIXTURES / "bert_2_2_8_8.params").read_bytes())
+    except OSError:
+        pytest.skip("this file system has names in UTF-8 alone")
+    trace = bort_convert.record(source, tmp_path / "trace", dtype="float32", family="bert", heads=2)
+    assert trace.provenance["source"] == r"n\udce9g.params"
 
 
 def test_an_abort_shows_the_last_lines(bort: Path, tmp_path: Path) -> None:

@@ -174,13 +174,15 @@ def test_html_without_matplotlib_has_no_plot_and_says_so(monkeypatch: pytest.Mon
     page = to_html(REPORT)
     assert "<svg" not in page
     assert "No plot: matplotlib is missing" in page
-    assert "pip install &#34;bort-convert[report]&#34; brings it" in page
+    assert "pip install &#34;.[report]&#34; in a clone of bort_convert brings it" in page
     assert "No plot" not in to_html(PASSED)
 
 
 def test_html_without_jinja2_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    with pytest.raises(BackendError, match=r'pip install "bort-convert\[report\]", or choose another form'):
+    with pytest.raises(
+        BackendError, match=r'pip install "\.\[report\]" in a clone of bort_convert, or choose another form'
+    ):
         to_html(REPORT)
 
 
