@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +31,8 @@ _OBJECTS: Final = (
     "parity", "files",
 )  # fmt: skip
 _OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list}
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""A byte of a file's name that is no UTF-8, as Python has it; in JSON it is an escape."""
 _DAMAGED: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
@@ -237,7 +240,8 @@ def _check_types(known: Mapping[str, Any]) -> None:
 
 
 def _text(document: Mapping[str, object]) -> str:
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return _LONE_SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _digest(document: Mapping[str, object]) -> str:
