@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bort_convert.commands.convert import convert
+from bort_convert.errors import FormatError
 from bort_convert.model_dir.manifest import Manifest
 from bort_convert.model_dir.read import read_model_dir
 from bort_convert.verification.config_check import config_problems
@@ -99,10 +100,7 @@ def test_what_convert_writes_has_no_problem(name: str, problems: Callable[..., l
         ("bort", "architectures", ["BertForMaskedLM", "BertModel"]),
         ("bort", "architectures", ["BertModel"]),
         ("bort", "architectures", REMOVED),
-        ("bort", "auto_map", {"AutoModel": "x.Y"}),
-        ("bort", "quantization_config", {"bits": 4}),
         ("bort", "chunk_size_feed_forward", 5),
-        ("bort", "transformers_weights", "other.safetensors"),
         ("gpt2", "scale_attn_weights", False),
         ("gpt2", "num_attention_heads", 2),
         ("gpt2", "n_inner", 7),
@@ -124,6 +122,21 @@ def test_every_key_of_the_config_is_compared(
     found = problems(name, **{key: value})
     assert len(found) == 1
     assert found[0].startswith(f"config.json: {key} is ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("auto_map", {"AutoModel": "x.Y"}),
+        ("quantization_config", {"bits": 4}),
+        ("transformers_weights", "other.safetensors"),
+    ],
+)
+def test_a_config_that_asks_for_another_class_or_other_weights_is_refused(
+    key: str, value: object, problems: Callable[..., list[str]]
+) -> None:
+    with pytest.raises(FormatError, match=f"{key}|{value}"):
+        problems("bort", **{key: value})
 
 
 def test_a_manifest_that_was_edited_is_a_problem(problems: Callable[..., list[str]]) -> None:
