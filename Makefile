@@ -79,7 +79,7 @@ BYTES := test_cuts test_fuzz cli/test_interrupted
 quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
 	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or shared or slow or long)"
 
-.PHONY: test coverage oldest pythons parity zoo mutants kills
+.PHONY: test coverage oldest pythons parity zoo matrix mutants kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py)
@@ -105,6 +105,9 @@ parity: .venv/.made $(FULL) reference ## the tests that run both frameworks and 
 
 zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some): docs/parity.md
 	$(BIN)/python -W ignore tests/support/zoo.py $(ONLY)
+
+matrix: .venv/.made reference ## conversions, exports and texts against GluonNLP in plain transformers, with their counts (5 minutes; ONLY=bort for one family)
+	$(BIN)/python -W ignore tests/support/matrix.py --full $(if $(ONLY),--only $(ONLY))
 
 mutants: .venv/.made ## deliberate conversion errors: which check catches each, and by how much
 	$(BIN)/python tests/support/mutants.py
