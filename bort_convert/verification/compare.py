@@ -85,6 +85,7 @@ class Difference:
         limit_by: "floor" where the reference's noise floor set the limit, else "fixed".
         floors: framework -> the largest difference of its float32 from its own float64, where both were run.
         problem: reason why nothing was compared, or "".
+        cause: the plainest cause of a difference, or "".
     """
 
     name: str
@@ -99,6 +100,7 @@ class Difference:
     limit_by: str = "fixed"
     floors: Mapping[str, float] = field(default_factory=dict)
     problem: str = ""
+    cause: str = ""
 
     @property
     def passed(self) -> bool:

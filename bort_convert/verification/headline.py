@@ -51,8 +51,9 @@ def failure_line(run: Run, per_layer: Run | None) -> str:
 
 
 def label(name: str) -> str:
-    """Name of an output in words: `layer 2`."""
-    return name.replace(".", " ")
+    """Name of an output in words, `layer 2`; a tensor keeps its name."""
+    kind, _, number = name.partition(".")
+    return f"{kind} {number}" if number.isdecimal() else name
 
 
 def labels(names: Iterable[str]) -> str:
@@ -61,11 +62,11 @@ def labels(names: Iterable[str]) -> str:
     for name in names:
         kind, _, number = name.partition(".")
         numbers.setdefault(kind, []).extend([int(number)] if number else [])
-    parts = [f"{kind}{'s' * (len(found) > 1)} {_ranges(found)}" if found else kind for kind, found in numbers.items()]
+    parts = [f"{kind}{'s' * (len(found) > 1)} {ranges(found)}" if found else kind for kind, found in numbers.items()]
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 
 
-def _ranges(numbers: list[int]) -> str:
+def ranges(numbers: list[int]) -> str:
     """`2, 4-6` for 2, 4, 5, 6."""
     spans: list[list[int]] = []
     for number in sorted(numbers):

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 NAMES_AND_SHAPES: Final = "names and shapes"
 BITS: Final = "bits"
 BEHAVIOUR: Final = "behaviour"
-_HEADLINE_ORDER: Final = (NAMES_AND_SHAPES, BEHAVIOUR, BITS)
+GRADIENTS: Final = "gradients"
+_HEADLINE_ORDER: Final = (NAMES_AND_SHAPES, BEHAVIOUR, GRADIENTS, BITS)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Report:
         peak_mb: the largest resident memory of this process or of the reference's, in 10**6 bytes.
         digests: file name -> SHA-256, of both sides.
         call: the command or call that made the report.
+        gradients: one run for each precision, tensors by the checkpoint's names, last layer first; () unless asked for.
     """
 
     source: str
@@ -68,6 +70,7 @@ class Report:
     peak_mb: float = 0.0
     digests: Mapping[str, str] = field(default_factory=dict)
     call: str = ""
+    gradients: tuple[Run, ...] = ()
 
     def __bool__(self) -> bool:
         return self.passed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
@@ -14,11 +14,12 @@ from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour, chosen_dtypes
+from bort_convert.verification.gradients import GradientsResult, check_gradients, default_cotangents
 from bort_convert.verification.inputs import BATCH, inputs_for
 from bort_convert.verification.notes import cast_note, dtype_note, limit_note, version_note
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
-from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report, peak_mb
+from bort_convert.verification.report import BEHAVIOUR, GRADIENTS, CheckResult, Report, peak_mb
 from bort_convert.verification.trace import BOTH, DTYPES, Trace, dtypes_of
 from bort_convert.verification.trace_file import is_trace, load_trace
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from bort_convert.arguments import RunDtype
     from bort_convert.dtypes import Array
     from bort_convert.mapping.fit import Fit
+    from bort_convert.mapping.plan import Plan
 
     PathLike = str | os.PathLike[str]
 
@@ -45,7 +47,8 @@ class Reference:
         digests: file name -> SHA-256.
         bits: result of comparing its weights with the directory's.
         dtypes: precisions to compare.
-        run: a function that gives its outputs.
+        run: a function that gives its outputs; it runs GluonNLP once.
+        plan: of the conversion; None for a recorded trace.
     """
 
     provenance: Mapping[str, str]
@@ -53,6 +56,7 @@ class Reference:
     bits: CheckResult
     dtypes: tuple[str, ...]
     run: Callable[[], Trace]
+    plan: Plan | None = None
 
 
 def verify(
@@ -67,6 +71,7 @@ def verify(
     batch: int = BATCH,
     device: Device = "cpu",
     attentions: bool = False,
+    gradients: bool = False,
     heads: int | None = None,
     reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
@@ -74,7 +79,7 @@ def verify(
     timeout: float | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
-    """Check a converted directory against its source: names and shapes, bits, behaviour.
+    """Check a converted directory against its source: names and shapes, bits, behaviour, and gradients if asked for.
 
     Args:
         reference: the `.params` file, which GluonNLP then runs on MXNet, or a trace from `record`.
@@ -87,6 +92,7 @@ def verify(
         batch: rows of the default inputs.
         device: "cpu" or "cuda", for torch.
         attentions: compare attention probabilities too.
+        gradients: compare the gradient of every tensor of the checkpoint too; see `gradients`.
         heads: attention heads, for a size that was never published; by default those of the conversion.
         reference_options: interpreter, gluonnlp and timeout of the reference's run.
         mxnet_python: see `ReferenceOptions`.
@@ -113,35 +119,50 @@ def verify(
     directory = read_model_dir(target)
     recorded = is_trace(reference)
     if recorded:
-        if text is not None:
-            raise OptionError("text", text, "a recorded trace brings its own inputs; leave `text` out, or record anew")
+        _refuse_for_trace(text=text, gradients=gradients)
         against = _recorded(reference, directory, dtypes, all_needed=dtype != BOTH)
     else:
         fit = fit_as_converted(reference, directory.conversion, heads)
         live = LiveReference(Path(reference), fit, options, progress, directory.cast)
         inputs = inputs_for(fit, seed=seed, batch=batch, sentences=_sentences(directory, text, fit))
+        if gradients:
+            inputs |= default_cotangents(inputs, fit, attentions=attentions, seed=seed)
         against = _live(live, directory, inputs, dtypes, attentions=attentions)
     shapes = static_checks.names_and_shapes(directory, against.provenance)
     result = _behaviour(against, directory, Limits(atol, rtol), device, progress)
+    trained = _gradients(against, directory, device, progress) if gradients else None
     return Report(
         source=Path(reference).name,
         target=Path(target).name,
-        checks=(shapes, against.bits, result.check),
+        checks=(shapes, against.bits, result.check, *([trained.check] if trained else [])),
         runs=result.runs,
         per_layer=result.per_layer,
-        notes=(
-            *cast_note(directory, recorded=recorded),
-            *version_note(against.provenance, result.versions),
-            *dtype_note(against.dtypes, result.runs),
-            *limit_note(result.runs),
-            *result.notes,
-        ),
+        notes=(*_notes(directory, against, result, recorded=recorded), *(trained.notes if trained else ())),
         versions=result.versions,
         lengths=result.lengths,
         seconds=time.perf_counter() - start,
         peak_mb=peak_mb(),
         digests={**against.digests, **digests_of_files(directory)},
         call=call,
+        gradients=trained.runs if trained else (),
+    )
+
+
+def _refuse_for_trace(*, text: PathLike | None, gradients: bool) -> None:
+    """Refuse options that need the checkpoint."""
+    if text is not None:
+        raise OptionError("text", text, "a recorded trace brings its own inputs; leave `text` out, or record anew")
+    if gradients:
+        raise OptionError("gradients", gradients, "a recorded trace has none; verify with the checkpoint in its place")
+
+
+def _notes(directory: ModelDir, against: Reference, result: BehaviourResult, *, recorded: bool) -> tuple[str, ...]:
+    return (
+        *cast_note(directory, recorded=recorded),
+        *version_note(against.provenance, result.versions),
+        *dtype_note(against.dtypes, result.runs),
+        *limit_note(result.runs),
+        *result.notes,
     )
 
 
@@ -161,10 +182,10 @@ def _live(
 
     GluonNLP runs in both precisions whatever was requested: limits follow the difference between them.
     """
-    run = partial(run_reference, live, inputs, dtypes=DTYPES, attentions=attentions)
+    run = cache(partial(run_reference, live, inputs, dtypes=DTYPES, attentions=attentions))
     provenance = provenance_of(live.path, live.fit)
     files = {provenance["source"]: provenance["sha256"]}
-    return Reference(provenance, files, static_checks.bits(directory, live.path, live.fit), dtypes, run)
+    return Reference(provenance, files, static_checks.bits(directory, live.path, live.fit), dtypes, run, live.fit.plan)
 
 
 def _behaviour(
@@ -180,6 +201,18 @@ def _behaviour(
         version, ran = trace.provenance.get("gluonnlp"), next(iter(trace.outputs))
         raise BackendError(f"gluonnlp {version} computes this network in {ran} alone: choose `dtype={ran!r}`")
     return check_behaviour(trace, directory, dtypes, limits=limits, device=device, progress=progress)
+
+
+def _gradients(
+    against: Reference, directory: ModelDir, device: str, progress: Callable[[str], None]
+) -> GradientsResult:
+    """Run both frameworks backwards; a directory of other sizes fails without a run."""
+    if against.plan is None or not static_checks.same_sizes(directory, against.provenance):
+        detail = "not run: config.json has other sizes than the source"
+        return GradientsResult(CheckResult(GRADIENTS, passed=False, detail=detail))
+    trace = against.run()
+    dtypes = [dtype for dtype in against.dtypes if dtype in trace.outputs]
+    return check_gradients(trace, directory, against.plan, dtypes, device=device, progress=progress)
 
 
 def _sentences(directory: ModelDir, text: PathLike | None, fit: Fit) -> list[list[int]]:
