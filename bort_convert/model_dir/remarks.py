@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NEGLIGIBLE: Final = frozenset({"head_layer_norm_eps"})
 """Differences of the stock class that are documented as harmless: at most 6e-5 in the logits (docs/parity.md)."""
+_AS_USED: Final = "as used"
+"""The check of a verification that runs the stock class."""
 _MEASURED: Final = {
     "head_hidden_act": "up to 0.7 in the logits of the masked-language-model head",
     "head_layer_norm_eps": "up to 6e-5 in the logits of the masked-language-model head",
@@ -92,7 +94,9 @@ def stock_class_note(manifest: Manifest) -> str:
         return ""
     named = " and ".join(f"{MODULE_OVERRIDES[name]} {value}" for name, value in differences.items())
     figures = " and ".join(_MEASURED[name] for name in differences if name not in _NEGLIGIBLE or len(differences) == 1)
-    return f"The config has no key for {named}: the stock class is off by {figures}"
+    measured = manifest.parity.get("checks", {}).get(_AS_USED, "").partition("\n")[0]
+    rest = f"; measured here: {measured}" if measured else ""
+    return f"The config has no key for {named}: the stock class is off by {figures}{rest}"
 
 
 def _token(name: str, value: Hyperparameter) -> str:

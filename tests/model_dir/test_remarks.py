@@ -101,5 +101,14 @@ def test_the_epsilon_of_a_head_alone_is_a_documented_deviation() -> None:
     )
 
 
+def test_a_difference_that_a_verification_measured_is_quoted() -> None:
+    parity = {"checks": {"bits": "some", "as used": "mlm_logits: max |d| 5.4e-05\nmore"}}
+    note = stock_class_note(manifest("bort", "BertForMaskedLM", {"head_layer_norm_eps": 1e-12}, parity=parity))
+    assert note.endswith(
+        "up to 6e-5 in the logits of the masked-language-model head; measured here: mlm_logits: max |d| 5.4e-05"
+    )
+    assert stock_class_note(manifest("bort", "BertModel", {}, parity=parity)) == ""
+
+
 def test_every_module_override_has_a_measured_figure() -> None:
     assert _MEASURED.keys() == MODULE_OVERRIDES.keys()
