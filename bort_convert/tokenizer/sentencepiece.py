@@ -47,6 +47,10 @@ ASCII: Final = r"!-/:-@\[-`{-~"
 AROUND_PUNCTUATION: Final = rf"(?<=\S)(?=[{ASCII}\p{{P}}])|(?<=[{ASCII}\p{{P}}])(?=\S)"
 # Spaces in a row, and each U+2581 at the end of a word: sentencepiece takes these for spaces as well.
 SPACES: Final = rf"(?: |(?<!{SPACE}){SPACE}++(?= |$))+"
+# Between an accent and a letter whose accents the model's table leaves alone: Â and a grave accent, say. BERT's
+# normalizer removes private-use characters from text, so this one is never there.
+ACCENTS: Final = r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{M}])(?=\p{M})"
+NO_CHARACTER: Final = "\ue000"
 _ASCII_MARK: Final = re.compile(f"[{ASCII}]")
 
 
@@ -104,11 +108,15 @@ def _normalizers(model: SentencePieceModel, *, lower_case: bool) -> Iterator[dic
     yield bert_normalizer(lower_case=lower_case)
     yield {"type": "Replace", "pattern": {"Regex": AROUND_PUNCTUATION}, "content": " "}
     if model.table:
-        # Stripping accents decomposes characters, and the model's table composes them again. The tokenizers library
-        # applies the table to short sequences only, so NFC composes them first.
+        # The model's table composes characters: Hangul, which stripping accents decomposes, and kana with voice marks.
+        # The tokenizers library applies the table to short sequences only, so NFC composes the others, before the table
+        # and behind: the table turns voice marks of half-width kana into ordinary ones.
         if lower_case:
             yield {"type": "NFC"}
         yield {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.table).decode("ascii")}
+        yield {"type": "Replace", "pattern": {"Regex": ACCENTS}, "content": NO_CHARACTER}
+        yield {"type": "NFC"}
+        yield {"type": "Replace", "pattern": {"String": NO_CHARACTER}, "content": ""}
     yield {"type": "Replace", "pattern": {"Regex": SPACES}, "content": " "}
     yield {"type": "Strip", "strip_left": True, "strip_right": True}
     yield {"type": "Prepend", "prepend": SPACE}
