@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
+import sys
 import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,9 +16,12 @@ import pytest
 
 import bort_convert
 from bort_convert.cli.text import conversion_text
+from bort_convert.commands.check import check
 from bort_convert.commands.convert import convert
+from bort_convert.commands.tokenizer import add_tokenizer
 from bort_convert.errors import FormatError, MappingError, OptionError, OutputError, VariantError
 from bort_convert.model_dir.manifest import Manifest
+from bort_convert.model_dir.read import read_manifest
 from bort_convert.models import bert
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
@@ -340,3 +346,19 @@ def test_a_checkpoint_in_the_target_is_not_deleted_even_with_force(full: Path, t
 def test_a_dtype_without_a_fraction_is_refused(full: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="`dtype='int8'`: expected one of float16, bfloat16, float32, float64"):
         convert(full, tmp_path / "out", family="bort", heads=8, dtype="int8")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [b"n\xe9g.params", b"\xff\xfe.params", "n\u00e9g\U0001f642.params".encode()])
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file names that are not UTF-8")
+def test_the_name_of_a_file_may_be_any_bytes(fixtures: Path, tmp_path: Path, name: bytes) -> None:
+    source, vocab = tmp_path / os.fsdecode(name), tmp_path / os.fsdecode(name.replace(b".params", b".vocab"))
+    shutil.copy(fixtures / "bert_2_2_8_8.params", source)
+    shutil.copy(fixtures / "tiny_bert.vocab", vocab)
+    convert(source, tmp_path / "out", family="bert", heads=2)
+    manifest = add_tokenizer(tmp_path / "out", vocab=vocab)
+    text = (tmp_path / "out" / "conversion.json").read_bytes().decode("utf-8")
+    assert os.fsencode(json.loads(text)["source"]["name"]) == name
+    assert [os.fsencode(key) for key in json.loads(text)["tokenizer"]] == [os.fsencode(vocab.name)]
+    assert read_manifest(tmp_path / "out") == manifest
+    assert check(tmp_path / "out", source=source)
+    assert source.name.isprintable() or ascii(source.name)[1:-1] in (tmp_path / "out" / "README.md").read_text("utf-8")
