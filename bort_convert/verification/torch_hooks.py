@@ -61,7 +61,7 @@ def float64_sinusoids(model: Model) -> Iterator[None]:
     if not has_float32_sinusoids(model):
         yield
         return
-    method = getattr(base, name)
+    method, own = getattr(base, name), vars(base).get(name)
 
     def exact(offsets: Tensor, frequencies: Tensor, *rest: Any) -> Tensor:  # noqa: ANN401 - the class decides
         values = offsets.new_tensor(exact_frequencies(2 * len(frequencies)), dtype=model.dtype)
@@ -72,6 +72,8 @@ def float64_sinusoids(model: Model) -> Iterator[None]:
         yield
     finally:
         delattr(base, name)
+        if own is not None:  # a clamp
+            setattr(base, name, own)
 
 
 @contextmanager

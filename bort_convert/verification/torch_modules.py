@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,7 +21,7 @@ from bort_convert.verification.trace import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from bort_convert.dtypes import Array
     from bort_convert.mapping.family import ModuleLayout
@@ -90,6 +91,22 @@ def epsilon_of(model: Model) -> float:
 def embeddings_norm(model: Model) -> Module | None:
     """LayerNorm of the embeddings; None without one."""
     return getattr(model.base_model.get_submodule(layout_of(model).embeddings), "LayerNorm", None)
+
+
+def clamp_distances(model: Model, clamp_len: int | None) -> None:
+    """Clip the distances of relative positions to [0, clamp_len] in a model that has them; None lifts the clamp.
+
+    The class itself clips to [-clamp_len, clamp_len], which no GluonNLP model does.
+    """
+    base, name = model.base_model, layout_of(model).sinusoids
+    vars(base).pop(name, None)
+    if name and clamp_len is not None:
+        setattr(base, name, partial(_clamped, getattr(base, name), clamp_len))
+
+
+def _clamped(sinusoids: Callable[..., Tensor], clamp_len: int, offsets: Tensor, *rest: Any) -> Tensor:  # noqa: ANN401 - the class decides
+    """Sinusoids of clipped offsets; a function of the module, so that the model can be pickled."""
+    return sinusoids(offsets.clamp(0, clamp_len), *rest)
 
 
 def head_norm(model: Model) -> Module | None:

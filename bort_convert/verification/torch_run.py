@@ -14,6 +14,7 @@ from bort_convert.models.registry import families
 from bort_convert.verification.torch_hooks import float64_sinusoids, keep_output, replace_input, trained_row
 from bort_convert.verification.torch_modules import (
     Model,
+    clamp_distances,
     embeddings_norm,
     epsilon_of,
     first_position,
@@ -30,9 +31,7 @@ try:
     import transformers
     from transformers.activations import ACT2FN
 except ImportError as missing:
-    raise BackendError(
-        f"this step needs torch and transformers ({missing}): {install_hint('torch')}"
-    ) from missing
+    raise BackendError(f"this step needs torch and transformers ({missing}): {install_hint('torch')}") from missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -81,7 +80,7 @@ def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN40
 
 
 def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter], *, as_float32: bool = False) -> None:
-    """Set the epsilon of every LayerNorm and the head's activation: the override where there is one, or the config's.
+    """Set all epsilons, the head's activation and the clamp length, from the overrides or else from the config.
 
     Args:
         model: the target model.
@@ -102,6 +101,8 @@ def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter]
         if name not in ACT2FN:
             raise FormatError(f"conversion.json: head_hidden_act is {name!r}, which transformers has not")
         transform.transform_act_fn = ACT2FN[name]
+    clamp_len = overrides.get("clamp_len")
+    clamp_distances(model, None if clamp_len is None else int(clamp_len))
 
 
 def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -179,7 +180,7 @@ def run_gradients(
         erf_slope: derivative of erf at 0 for the exact GELU; None for torch's own.
 
     Returns:
-        All names of a parameter (a tied one has several) -> its gradient. Parameters on which no output depends are absent.
+        All names of a parameter (a tied one has several) -> its gradient. Unused parameters are absent.
 
     Raises:
         ParityError: the model cannot run the inputs, or has no such output.

@@ -110,13 +110,18 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
 
 
 def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
-    """The checkpoint's arrays by structural name, as NumPy arrays of the file's dtypes."""
+    """The checkpoint's arrays by structural name, as NumPy arrays of the file's dtypes; bfloat16 becomes float32."""
     import mxnet as mx
 
     arrays, names = mx.nd.load(job["params"]), job["names"]
     if not isinstance(arrays, dict) or set(arrays) != set(names):
         raise JobError(f"{job['params']}: {len(arrays)} arrays, and other names than the {len(names)} of the job")
-    return {names[name]: array.asnumpy() for name, array in arrays.items()}
+    return {names[name]: numpy_values(array) for name, array in arrays.items()}
+
+
+def numpy_values(array: "Values") -> "Any":  # noqa: ANN401 - NumPy is imported later
+    """An array's values; NumPy has no bfloat16, and MXNet would give its bits as integers."""
+    return (array.astype("float32") if "bfloat16" in str(array.dtype) else array).asnumpy()
 
 
 def possible_dtypes(job: "dict[str, Any]", release: str) -> "list[str]":

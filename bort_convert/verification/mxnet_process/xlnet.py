@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import mxnet as mx
 import numpy as np
 from gluonnlp.model.attention_cell import _masked_softmax
-from gluonnlp.model.block import GELU
 from mxnet.gluon import Block, nn
 
 if TYPE_CHECKING:
@@ -24,14 +23,17 @@ if TYPE_CHECKING:
     Values: TypeAlias = Any  # an NDArray
 
 
+ACTIVATIONS = ("gelu_new", "gelu", "relu", "tanh")
+
+
 class Network:
     """An XLNet, with a mask embedding and a decoder where the job names their parameters."""
 
     def __init__(self, job: "dict[str, Any]") -> None:
         dims, hyperparameters, names = job["dims"], job["hyperparameters"], set(job["names"].values())
-        activation, exact_gelu = hyperparameters["hidden_act"], {"gelu": True, "gelu_new": False}
-        if activation not in exact_gelu:
-            raise ValueError("hidden_act is {!r}, expected one of {}".format(activation, ", ".join(exact_gelu)))
+        activation = hyperparameters["hidden_act"]
+        if activation not in ACTIVATIONS:
+            raise ValueError("hidden_act is {!r}, expected one of {}".format(activation, ", ".join(ACTIVATIONS)))
         if dims["attention_heads"] * dims["head_dim"] != dims["hidden_size"]:
             raise ValueError("attention_heads * head_dim is not hidden_size")
         self.block = Block()
@@ -43,12 +45,12 @@ class Network:
         net.pos_embed.inv_freq = net.pos_embed.params.get("inv_freq", shape=(1, dims["hidden_size"] // 2))
         net.transformer_cells = nn.Sequential()
         for _ in range(dims["layers"]):
-            net.transformer_cells.add(Cell(dims, hyperparameters["layer_norm_eps"], exact_gelu=exact_gelu[activation]))
+            net.transformer_cells.add(Cell(dims, hyperparameters["layer_norm_eps"], activation))
         if "_net.decoder.bias" in names:
             net.decoder = nn.Dense(
                 dims["vocab_size"], in_units=dims["hidden_size"], flatten=False, params=net.word_embed.params
             )
-        self.net = net
+        self.net, self.clamp_len = net, hyperparameters.get("clamp_len", -1)
 
     def watched(self, *, attentions: bool) -> "list[tuple[str, Any, int]]":
         """The word embedding and each layer; the second output of an attention is its probabilities."""
@@ -81,8 +83,13 @@ class Network:
         return {"lm_logits": self.net.decoder(picked)}
 
     def positions(self, length: int, dtype: str) -> "Values":
-        """Sinusoids of the offsets from `length` down to 1 - `length`, (2*length, hidden_size)."""
+        """Sinusoids of the offsets from `length` down to 1 - `length`, (2*length, hidden_size).
+
+        A clamp length makes every negative offset 0, as in the script.
+        """
         offsets = mx.nd.arange(length, -length, -1, dtype=dtype).reshape((-1, 1))
+        if self.clamp_len > 0:
+            offsets = mx.nd.clip(offsets, 0, self.clamp_len)
         hidden_size = self.net.word_embed.weight.shape[1]
         frequencies = 1 / mx.nd.power(10000, mx.nd.arange(0, hidden_size, 2, dtype=dtype) / hidden_size)
         angles = mx.nd.dot(offsets, frequencies.reshape((1, -1)))
@@ -141,7 +148,7 @@ class Attention(Block):  # type: ignore[misc] # mxnet has no types
 class Cell(Block):  # type: ignore[misc] # as above
     """A layer: attention and a feed-forward part, each with a residual and a LayerNorm."""
 
-    def __init__(self, dims: "dict[str, int]", epsilon: float, *, exact_gelu: bool) -> None:
+    def __init__(self, dims: "dict[str, int]", epsilon: float, activation: str) -> None:
         super().__init__()
         hidden_size = dims["hidden_size"]
         self.attention_cell = Attention(dims["attention_heads"], dims["head_dim"])
@@ -149,8 +156,7 @@ class Cell(Block):  # type: ignore[misc] # as above
         self.layer_norm = nn.LayerNorm(in_channels=hidden_size, epsilon=epsilon)
         self.ffn = Block()
         self.ffn.ffn_1 = nn.Dense(dims["intermediate_size"], in_units=hidden_size, flatten=False)
-        self.ffn.activation = GELU()
-        self.ffn.activation._support_erf = exact_gelu
+        self.activation = activation
         self.ffn.ffn_2 = nn.Dense(hidden_size, in_units=dims["intermediate_size"], flatten=False)
         self.ffn.layer_norm = nn.LayerNorm(in_channels=hidden_size, epsilon=epsilon)
 
@@ -158,8 +164,17 @@ class Cell(Block):  # type: ignore[misc] # as above
         """Hidden states (batch, length, hidden_size)."""
         context, _ = self.attention_cell(hidden, positions, mask, segments)
         hidden = self.layer_norm(self.proj(context) + hidden)
-        wide = self.ffn.activation(self.ffn.ffn_1(hidden))
+        wide = activate(self.ffn.ffn_1(hidden), self.activation)
         return self.ffn.layer_norm(self.ffn.ffn_2(wide) + hidden)
+
+
+def activate(values: "Values", activation: str) -> "Values":
+    """Apply one of `ACTIVATIONS`; the releases of gluonnlp have their GELUs under different names."""
+    if activation == "gelu":
+        return values * 0.5 * (1 + mx.nd.erf(values / math.sqrt(2)))
+    if activation == "gelu_new":
+        return 0.5 * values * (1 + mx.nd.tanh(math.sqrt(2 / math.pi) * (values + 0.044715 * values**3)))
+    return mx.nd.Activation(values, act_type=activation)
 
 
 def shifted(scores: "Values") -> "Values":
