@@ -281,13 +281,18 @@ class Bench:
         return check_gradients(self.trace, read_model_dir(target), self.fit.plan, ("float64",))
 
 
-@pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    source, target = converted("bort_2_3_24_24", tmp_path_factory.mktemp("bench"))
-    fit = fit_checkpoint(source, family="bort", heads=3)
+def bench_of(name: str, folder: Path) -> Bench:
+    source, target = converted(name, folder)
+    family, _, heads, *_ = name.split("_")
+    fit = fit_checkpoint(source, family=family, heads=int(heads))
     inputs = inputs_for(fit)
     inputs |= default_cotangents(inputs, fit)
     return Bench(source, target, fit, run_reference(LiveReference(source, fit), inputs, dtypes=("float64",)))
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    return bench_of("bort_2_3_24_24", tmp_path_factory.mktemp("bench"))
 
 
 @pytest.fixture
@@ -324,7 +329,7 @@ def test_gradients_are_those_of_the_sum_that_the_cotangents_say(bench: Bench, tm
 
 
 def detached(_module: object, _inputs: object, output: Any) -> Any:  # noqa: ANN401 - a hook's
-    return output.detach()
+    return (output[0].detach(), *output[1:]) if isinstance(output, tuple) else output.detach()
 
 
 def without_recording(module: Any) -> None:  # noqa: ANN401 - torch's
@@ -398,6 +403,36 @@ def test_what_trains_differently_is_named(bench: Bench, mutant: str) -> None:
         return
     assert next(iter(found.items())) == (first, cause)
     assert len(found) == count
+
+
+@pytest.mark.mxnet
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("name", "matrix", "layers", "first_of_layer_0"),
+    [
+        ("gpt2_2_3_48_12", "lm_head", "transformer.h", "_ffn_layers.0._out_map.bias"),
+        ("roberta_2_2_8_8", "lm_head.decoder", "roberta.encoder.layer", LAYER.format(0)),
+        ("xlnet_2_2_8_8", "lm_loss", "transformer.layer", "_net.transformer_cells.0.ffn.layer_norm.beta"),
+    ],
+)
+def test_other_families_are_named_alike(
+    name: str, matrix: str, layers: str, first_of_layer_0: str, tmp_path: Path
+) -> None:
+    import torch  # noqa: PLC0415 - as above
+
+    bench = bench_of(name, tmp_path)
+    model = bench.model()
+    model.get_submodule(matrix).weight = torch.nn.Parameter(model.get_submodule(matrix).weight.detach().clone())
+    first, cause = next(iter(bench.compare(run_backwards(model, bench.trace, "float64")).items()))
+    assert first == f"{matrix}.weight"
+    assert cause.startswith("torch trains it (gradient up to ")
+    model = bench.model()
+    model.get_submodule(f"{layers}.0").register_forward_hook(detached)
+    found = bench.compare(run_backwards(model, bench.trace, "float64"))
+    assert next(iter(found.items())) == (first_of_layer_0, NOT_TRAINED)
+    inputs = {key: array / 4 if "cotangents/" in key else array for key, array in bench.trace.inputs.items()}
+    found = bench.compare(run_backwards(bench.model(), replace(bench.trace, inputs=inputs), "float64"))
+    assert set(found.values()) == {"torch's is 0.25 times GluonNLP's"}
 
 
 @pytest.mark.mxnet
