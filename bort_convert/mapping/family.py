@@ -225,6 +225,11 @@ class Family:
         """The `model_type` of the target config."""
         return next(key.constant for key in self.config if key.name == "model_type")
 
+    @property
+    def switches(self) -> frozenset[str]:
+        """Hyperparameters that only choose rows of a table, by the gluonnlp version: `when` and `unless` name them."""
+        return frozenset(name for name, value in self.hyperparameters.items() if value is True)
+
     def for_version(self, gluonnlp_version: str) -> Family:
         """The same family as one gluonnlp version trained it: with its hyperparameters, and the rows that they enable.
 
@@ -250,9 +255,8 @@ class Family:
                 missing=("gluonnlp_version",),
                 candidates=versions,
             )
-        enabled = frozenset(name for name, value in hyperparameters.items() if value is True)
-        tables = tuple(replace(table, enabled=enabled) for table in self.tables)
-        return replace(self, hyperparameters=hyperparameters, tables=tables)
+        family = replace(self, hyperparameters=hyperparameters)
+        return replace(family, tables=tuple(replace(table, enabled=family.switches) for table in self.tables))
 
     def _hyperparameters_in(self, version: str) -> dict[str, Hyperparameter]:
         hyperparameters = dict(self.hyperparameters)

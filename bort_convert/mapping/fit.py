@@ -287,7 +287,7 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
         architecture,
         plan,
         sizes_of="" if published or not variant else variant.name,
-        assumed=tuple(_assumed({*hyperparameters} - {HEADS, *chosen}, given, published=published)),
+        assumed=tuple(_assumed({*hyperparameters} - {HEADS, *family.switches, *chosen}, given, published=published)),
     )
 
 
