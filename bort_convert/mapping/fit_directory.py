@@ -55,6 +55,7 @@ _REQUIRED_BY_TYPE: Final[Mapping[str, Mapping[str, object]]] = {
     "bert": {"is_causal": False},
     "roberta": {"is_causal": False},
     "gpt2": {"is_causal": True, "layer_types": None},
+    "xlnet": {"attn_type": "bi", "bi_data": False, "clamp_len": -1},
 }
 # Names that transformers reads as others: the later one in the file counts.
 _CONFIG_ALIASES: Final = {

@@ -232,8 +232,9 @@ def test_a_model_that_transformers_made_is_exported_and_runs_in_mxnet(tmp_path: 
     ("options", "message"),
     [
         ({"ff_activation": "gelu"}, "ff_activation is 'gelu', expected 'gelu_new' by GluonNLP's XLNet"),
-        ({"attn_type": "uni"}, "attn_type is 'uni', expected 'bi' by GluonNLP's XLNet, and no tensor shows it"),
-        ({"clamp_len": 4}, "clamp_len is 4, expected -1 by GluonNLP's XLNet"),
+        ({"attn_type": "uni"}, "attn_type is 'uni', expected 'bi': GluonNLP has no such model"),
+        ({"bi_data": True}, "bi_data is True, expected False: GluonNLP has no such model"),
+        ({"clamp_len": 4}, "clamp_len is 4, expected -1: GluonNLP has no such model"),
     ],
 )
 def test_a_config_that_gluonnlp_has_no_model_for_is_not_exported(
