@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from bort_convert.errors import ParityError
-from bort_convert.mapping.ops import Pad
 from bort_convert.verification.gradient_differences import (
     RTOL,
     backward_order,
@@ -238,10 +237,10 @@ def _plan_notes(plan: Plan, trace: Trace, gradients: Mapping[str, Parameters]) -
     for step in plan.steps:
         for spec in step.targets:
             gradient = known.get(spec.name, np.zeros(spec.shape))
-            rows = step.op.rows if isinstance(step.op, Pad) else 0
-            initialised = gradient[:rows] if step.sources else gradient
+            count = step.op.initialised(spec.shape)  # values before those of the source
+            initialised = gradient.reshape(-1)[:count] if step.sources else gradient
             if initialised.any():
-                part = f", the first {rows} rows" if step.sources else ""
+                part = f", the first {count:,} values" if step.sources else ""
                 size = float(np.abs(initialised).max())
                 notes.append(
                     f"{spec.name}{part}: initialised ({step.why}), and torch trains it: a gradient up to {size:.2g}"
