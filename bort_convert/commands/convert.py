@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from bort_convert.arguments import version_argument
 from bort_convert.errors import ParityError
@@ -30,7 +29,9 @@ if TYPE_CHECKING:
 
     from bort_convert.arguments import FamilyName, FloatDtype, ProblemType
     from bort_convert.dtypes import Hyperparameter
+    from bort_convert.mapping.fit import Fit
     from bort_convert.model_dir.manifest import Manifest
+    from bort_convert.params import ParamsFile
     from bort_convert.tokenizer import Tokenizer
     from bort_convert.verification import Report
 
@@ -121,34 +122,26 @@ def convert(
     version = version_argument(gluonnlp_version, producer)
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     tokenizer_options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
+    properties: _Properties = {
+        "variant": variant,
+        "heads": heads,
+        "gluonnlp_version": version,
+        "hyperparameters": dict(hyperparameters) if hyperparameters else None,
+    }
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
-        fit_to = partial(
-            fit_source,
-            params.specs,
-            variant=variant,
-            heads=heads,
-            gluonnlp_version=version,
-            hyperparameters=hyperparameters,
-        )
-        fit = fit_to(family=family)
-        new_tokenizer = tokenizer_for(fit.family, fit.plan.dims, tokenizer_options)
-        if new_tokenizer:
-            fit = fit_to(family=fit.family.name, special_token_ids=new_tokenizer.special_token_ids)
+        fit, new_tokenizer = _fit(params, family, properties, tokenizer_options)
         config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
         if strict:
             check_finite(statistics_of_arrays(params))
         options = _specified(
             family=family,
-            variant=variant,
-            heads=heads,
-            **tokenizer_options.settings,
-            gluonnlp_version=version,
-            hyperparameters=dict(hyperparameters) if hyperparameters else None,
+            **properties,
             labels=list(labels) if labels else None,
             problem_type=problem_type,
             dtype=dtype,
             max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
             license=license,
+            **tokenizer_options.settings,
         )
         with new_directory(target, source=source, force=force, reason_to_keep=reason_to_keep_directory) as folder:
             manifest = convert_weights(
@@ -161,19 +154,40 @@ def convert(
                 checksums=checksums,
                 progress=progress,
             )
-            manifest = replace(
-                manifest,
-                hyperparameters=ids_last(fit.hyperparameters),
-                assumed=fit.assumed,
-                stock_differences=stock_differences(fit.architecture, fit.hyperparameters),
-                options=options,
-            )
-            manifest = _complete(folder, manifest, config, new_tokenizer)
+            manifest = _complete(folder, replace(_with_fit(manifest, fit), options=options), config, new_tokenizer)
             params.check_unchanged()
-            if not verify:
-                return manifest
-            report = (_verify if verify is True else verify)(source, folder)
-            return _with_parity(report, folder, manifest)
+            return _with_parity(_verify if verify is True else verify, source, folder, manifest) if verify else manifest
+
+
+class _Properties(TypedDict):
+    """Properties of a model that a user gives; see `convert`."""
+
+    variant: str | None
+    heads: int | None
+    gluonnlp_version: str | None
+    hyperparameters: dict[str, Hyperparameter] | None
+
+
+def _fit(
+    params: ParamsFile, family: str | None, properties: _Properties, options: TokenizerOptions
+) -> tuple[Fit, Tokenizer | None]:
+    """Fit the source, and make its tokenizer, whose special token ids count for the fit."""
+    fit = fit_source(params.specs, family=family, **properties)
+    tokenizer = tokenizer_for(fit.family, fit.plan.dims, options)
+    if tokenizer is None:
+        return fit, None
+    ids = tokenizer.special_token_ids
+    return fit_source(params.specs, family=fit.family.name, special_token_ids=ids, **properties), tokenizer
+
+
+def _with_fit(manifest: Manifest, fit: Fit) -> Manifest:
+    """Put the hyperparameters of a fit, and remarks on them, into the manifest."""
+    return replace(
+        manifest,
+        hyperparameters=ids_last(fit.hyperparameters),
+        assumed=fit.assumed,
+        stock_differences=stock_differences(fit.architecture, fit.hyperparameters),
+    )
 
 
 def _specified(**options: object) -> dict[str, object]:
@@ -202,12 +216,13 @@ def _verify(source: str | os.PathLike[str], folder: Path) -> Report:
     return verification.verify(source, folder)
 
 
-def _with_parity(report: Report, folder: Path, manifest: Manifest) -> Manifest:
-    """Put the outcome of a verification into the manifest and the model card.
+def _with_parity(verifier: Verifier, source: str | os.PathLike[str], folder: Path, manifest: Manifest) -> Manifest:
+    """Verify a finished directory, and put the outcome into its manifest and model card.
 
     Raises:
         ParityError: the verification did not pass.
     """
+    report = verifier(source, folder)
     if not report.passed:
         raise ParityError(f"{report.headline}. Nothing was written")
     (folder / CARD).unlink()
