@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from gpt2_tables import END, small_vocabulary, vocabulary_text
+from sentencepiece_files import model
 
 from bort_convert.errors import FormatError, OptionError
 from bort_convert.models.registry import families
@@ -165,3 +166,12 @@ def test_the_published_vocabulary_is_found_in_the_model_cache(shared: Path, empt
     assert set(tokenizer.sources) == {gpt2.VOCABULARY.name, RANKS.name}
     assert json_of(tokenizer, "vocab.json") == ids
     assert tokenizer.files["merges.txt"] == (folder / "gpt2" / "vocab.bpe").read_text("utf-8")
+
+
+@pytest.mark.parametrize("kind", ["GPT-2", "RoBERTa", "Bort"])
+def test_a_sentencepiece_model_is_named_as_one(ranks: Path, tmp_path: Path, kind: str) -> None:
+    """KoGPT2's vocabulary is one."""
+    (tmp_path / "x.spiece").write_bytes(model())
+    options = TokenizerOptions(vocab=tmp_path / "x.spiece", bpe_ranks=ranks)
+    with pytest.raises(FormatError, match=r"x\.spiece: a SentencePiece model; a byte-level BPE cannot be made of one"):
+        find_tokenizer(kind, options, ModelLimits(SIZE, 24))
