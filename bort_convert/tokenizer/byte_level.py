@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.errors import FormatError, OptionError
 from bort_convert.tokenizer.gluon_files import read_published, vocabulary_from_json
 from bort_convert.tokenizer.sentencepiece_model import is_model
-from bort_convert.tokenizer.sentencepiece_model import is_model
 from bort_convert.tokenizer.sources import TokenizerFile, json_type, open_directory, read_file
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME, check_values, compact_json, section, token_ids
 from bort_convert.tokenizer.vocabulary import Vocabulary, check_merges, make_vocabulary, read_merges, tokens_by_id
@@ -85,8 +84,6 @@ def read_tables(
         read_published(file) if path is None else read_file(path)
         for path, file in zip((options.vocab, options.bpe_ranks), published, strict=True)
     )
-    if is_model(vocab):
-        raise FormatError(f"{vocab.path}: a SentencePiece model; a byte-level BPE cannot be made of one")
     if is_model(vocab):
         raise FormatError(f"{vocab.path}: a SentencePiece model; a byte-level BPE cannot be made of one")
     vocabulary = vocabulary_from_json(vocab, tuple(roles))
