@@ -66,7 +66,8 @@ def _comparable(manifest: Manifest, provenance: Mapping[str, str]) -> dict[str, 
     Another release may have recorded others. Those in config.json are compared there, module overrides are only here.
     """
     known = json.loads(provenance["hyperparameters"])
-    names = {*manifest.hyperparameters, *module_overrides(known)} - {*SPECIAL_TOKEN_IDS}
+    flags = {name for name, value in known.items() if value is True}  # such as the order of biases in 0.9
+    names = {*manifest.hyperparameters, *module_overrides(known), *flags} - {*SPECIAL_TOKEN_IDS}
     return {name: value for name, value in known.items() if name in names}
 
 

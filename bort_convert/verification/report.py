@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 NAMES_AND_SHAPES: Final = "names and shapes"
 BITS: Final = "bits"
 BEHAVIOUR: Final = "behaviour"
+AS_USED: Final = "as used"
 GRADIENTS: Final = "gradients"
-_HEADLINE_ORDER: Final = (NAMES_AND_SHAPES, BEHAVIOUR, GRADIENTS, BITS)
+_HEADLINE_ORDER: Final = (NAMES_AND_SHAPES, BEHAVIOUR, GRADIENTS, BITS, AS_USED)
 
 
 @dataclass(frozen=True)

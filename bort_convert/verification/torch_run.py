@@ -233,6 +233,44 @@ def encode(path: Path, sentences: Sequence[str], positions: int | None) -> list[
     return [list(row) for row in rows]
 
 
+def load_stock(directory: ModelDir, auto_class: str, dtype: str, *, device: str = "cpu") -> Model:
+    """Load a directory as a user does, through an `AutoModel...` class, and set nothing but the precision.
+
+    Raises:
+        ParityError: transformers cannot load it so.
+    """
+    options = {"add_pooling_layer": False} if directory.conversion.lacks_pooler else {}
+    with _quiet(), _failing_as(f"transformers.{auto_class} cannot load it"):
+        model = getattr(transformers, auto_class).from_pretrained(
+            str(directory.path), local_files_only=True, dtype=getattr(torch, dtype), **options
+        )
+    return model.eval().to(device=device, dtype=getattr(torch, dtype))  # some classes keep a tensor in float32
+
+
+def call_stock(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Call a model as a user does, with arrays by the names of its arguments; give its outputs by their names.
+
+    Raises:
+        ParityError: the model cannot run them.
+    """
+    tensors = {name: torch.from_numpy(np.array(values)).to(model.device) for name, values in inputs.items()}
+    with torch.no_grad(), _failing_as("transformers cannot run it"):
+        found = model(**tensors, output_hidden_states=True)
+    last = {"last_hidden": found.hidden_states[-1]}
+    arrays = {name: values for name, values in found.items() if isinstance(values, torch.Tensor)}
+    return {name: values.cpu().numpy() for name, values in {**arrays, **last}.items()}
+
+
+def load_tokenizer(path: Path) -> Any:  # noqa: ANN401 - transformers has no types here
+    """Load the tokenizer of a directory as a user does.
+
+    Raises:
+        ParityError: transformers cannot load it.
+    """
+    with _quiet(), _failing_as("transformers.AutoTokenizer cannot load it"):
+        return transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
+
+
 def versions() -> dict[str, str]:
     """Versions of torch and transformers."""
     return {"torch": str(torch.__version__), "transformers": str(transformers.__version__)}

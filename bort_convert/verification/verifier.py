@@ -19,7 +19,7 @@ from bort_convert.verification.inputs import BATCH, inputs_for
 from bort_convert.verification.notes import cast_note, dtype_note, limit_note, version_note
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
-from bort_convert.verification.report import BEHAVIOUR, GRADIENTS, CheckResult, Report, peak_mb
+from bort_convert.verification.report import AS_USED, BEHAVIOUR, GRADIENTS, CheckResult, Report, peak_mb
 from bort_convert.verification.trace import BOTH, DTYPES, Trace, dtypes_of
 from bort_convert.verification.trace_file import is_trace, load_trace
 
@@ -79,7 +79,9 @@ def verify(
     timeout: float | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> Report:
-    """Check a converted directory against its source: names and shapes, bits, behaviour, and gradients if asked for.
+    """Check a converted directory against its source: names and shapes, bits, behaviour, and the directory as used.
+
+    Gradients are compared too if asked for.
 
     Args:
         reference: the `.params` file, which GluonNLP then runs on MXNet, or a trace from `record`.
@@ -130,11 +132,12 @@ def verify(
         against = _live(live, directory, inputs, dtypes, attentions=attentions)
     shapes = static_checks.names_and_shapes(directory, against.provenance)
     result = _behaviour(against, directory, Limits(atol, rtol), device, progress)
+    used = _as_used(against, directory, Limits(atol, rtol), device, progress)
     trained = _gradients(against, directory, device, progress) if gradients else None
     return Report(
         source=Path(reference).name,
         target=Path(target).name,
-        checks=(shapes, against.bits, result.check, *([trained.check] if trained else [])),
+        checks=(shapes, against.bits, result.check, used, *([trained.check] if trained else [])),
         runs=result.runs,
         per_layer=result.per_layer,
         notes=(*_notes(directory, against, result, recorded=recorded), *(trained.notes if trained else ())),
@@ -201,6 +204,19 @@ def _behaviour(
         version, ran = trace.provenance.get("gluonnlp"), next(iter(trace.outputs))
         raise BackendError(f"gluonnlp {version} computes this network in {ran} alone: choose `dtype={ran!r}`")
     return check_behaviour(trace, directory, dtypes, limits=limits, device=device, progress=progress)
+
+
+def _as_used(
+    against: Reference, directory: ModelDir, limits: Limits, device: str, progress: Callable[[str], None]
+) -> CheckResult:
+    """Run the stock class on the inputs of the behaviour check; a directory of other sizes fails without a run."""
+    if not static_checks.same_sizes(directory, against.provenance):
+        return CheckResult(AS_USED, passed=False, detail="not run: config.json has other sizes than the source")
+    from bort_convert.verification.as_used import check_as_used  # noqa: PLC0415 - torch is loaded when it is needed
+
+    trace = against.run()
+    dtypes = [dtype for dtype in against.dtypes if dtype in trace.outputs]
+    return check_as_used(trace, directory, dtypes, limits=limits, device=device, progress=progress)
 
 
 def _gradients(

@@ -55,7 +55,7 @@ def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None
     progress: list[str] = []
     report = verify(source, tmp_path / "out", attentions=True, progress=progress.append)
     assert report, report.headline
-    assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True}
+    assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True, "as used": True}
     expected = ["embeddings", *(f"{kind}.{layer}" for layer in range(3) for kind in ("attention", "layer"))]
     expected += {"mlm": ["mlm_logits"], "": []}.get(head, ["logits"])
     assert [run.dtype for run in report.runs] == ["float32", "float64"]
@@ -65,7 +65,7 @@ def test_a_live_run_agrees_in_both_precisions(tmp_path: Path, head: str) -> None
     assert {"mxnet", "gluonnlp", "torch", "transformers"} <= set(report.versions)
     assert report.lengths == (16, 1, 14, 11)
     assert "running in float64" in progress
-    assert report.headline == "PASS out is bort.params: names and shapes, bits, behaviour"
+    assert report.headline == "PASS out is bort.params: names and shapes, bits, behaviour, as used"
     assert report.peak_mb > 1
 
 
@@ -146,7 +146,7 @@ def test_the_first_line_names_the_layer_at_fault(bort: Path, copy: Path) -> None
     spoil(copy, "bert.encoder.layer.1.output.dense.bias", 3)
     report = verify(bort, copy)
     assert not report
-    assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False}
+    assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False, "as used": False}
     assert report.headline.startswith("FAIL layer 1: max |d| ")
     assert report.headline.endswith(", limit 1e-12; first divergence; layer 2 and mlm_logits inherit it (float64)")
     assert report.checks[1].detail == (
@@ -176,7 +176,7 @@ def test_a_nan_names_the_layer(recorded: Path, copy: Path) -> None:
 def test_a_config_that_disagrees_comes_first(bort: Path, copy: Path) -> None:
     edit(copy / "config.json", num_attention_heads=8, layer_norm_eps=1e-12)
     report = verify(bort, copy)
-    assert verdicts(report) == {"names and shapes": False, "bits": True, "behaviour": False}
+    assert verdicts(report) == {"names and shapes": False, "bits": True, "behaviour": False, "as used": False}
     assert report.headline == (
         "FAIL names and shapes: config.json: layer_norm_eps is 1e-12, expected 1e-05 by bort.params"
     )
@@ -223,7 +223,7 @@ def test_tensors_that_are_not_the_model_s_are_named(recorded: Path, copy: Path) 
 def test_another_checkpoint_fails_on_bits(tmp_path: Path, converted: Path, bort: Path) -> None:
     other = write_bort(tmp_path / "other.params", seed=2)
     report = verify(other, converted, dtype="float64")
-    assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False}
+    assert verdicts(report) == {"names and shapes": True, "bits": False, "behaviour": False, "as used": False}
     record(other, tmp_path / "other.trace", family="bort", heads=4)
     report = verify(tmp_path / "other.trace", converted)
     assert report.checks[1].detail.startswith("conversion.json: made from a file with the sha256 ")
@@ -348,13 +348,13 @@ def test_a_cast_passes_against_values_rounded_alike_and_fails_against_others(
 ) -> None:
     convert(bort, tmp_path / "out", family="bort", heads=4, dtype=dtype)
     report = verify(bort, tmp_path / "out")
-    assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True}
+    assert verdicts(report) == {"names and shapes": True, "bits": True, "behaviour": True, "as used": True}
     assert report.checks[1].detail.endswith(f"run backwards, equal to bort.params, as {dtype}")
     cast = f"conversion.json: the weights were cast to {dtype}"
     assert f"{cast}; GluonNLP ran on the values rounded in the same way" in report.notes
     record(bort, tmp_path / "t", family="bort", heads=4)
     against_trace = verify(tmp_path / "t", tmp_path / "out")
-    assert verdicts(against_trace) == {"names and shapes": True, "bits": True, "behaviour": False}
+    assert verdicts(against_trace) == {"names and shapes": True, "bits": True, "behaviour": False, "as used": False}
     assert any(note.startswith(f"{cast} and the trace's were not") for note in against_trace.notes)
 
 

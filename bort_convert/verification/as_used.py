@@ -1,0 +1,277 @@
+"""Check what a user gets: the model and tokenizer as transformers loads them, with nothing set by us.
+
+The model comes from the `AutoModel...` class that `convert` names, takes no positions, and masks padding by the
+tokenizer or by config.json. The reference is that of the behaviour check.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from bort_convert.errors import ParityError
+from bort_convert.mapping.family import MODULE_OVERRIDES, stock_differences
+from bort_convert.verification import torch_run
+from bort_convert.verification.compare import HEAD_FLOAT32, Limit, Run, compare, position_text
+from bort_convert.verification.headline import excess, label
+from bort_convert.verification.report import AS_USED, CheckResult
+from bort_convert.verification.special_tokens import has_own_tokenizer, token_problems
+from bort_convert.verification.torch_modules import Model, first_position, has_float32_sinusoids
+from bort_convert.verification.trace import (
+    FINAL_NORM,
+    INPUTS,
+    LM_LOGITS,
+    LOGITS,
+    MLM_LOGITS,
+    NEXT_SENTENCE,
+    POOLED,
+    SPAN_LOGITS,
+    Trace,
+    is_per_token,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from bort_convert.dtypes import Array, Hyperparameter
+    from bort_convert.model_dir.read import ModelDir
+    from bort_convert.verification.behaviour import Limits
+    from bort_convert.verification.compare import Difference
+
+EPSILON: Final = "head_layer_norm_eps"
+STOCK_FLOAT64: Final = Limit(3e-6, 3e-7)
+"""Epsilons are not rounded to float32 as in MXNet (1e-9), and XLNet's class has sinusoids in float32 (1e-6)."""
+_KNOWN: Final = "known deviation of the stock class, which lacks"
+_OF_A_ROW: Final = ("pooler_output", "seq_relationship_logits")
+"""Outputs of transformers without an axis of tokens."""
+Tokenizer: TypeAlias = Any
+"""A tokenizer as transformers loads it, or None; transformers has no types here."""
+
+
+def check_as_used(
+    trace: Trace,
+    directory: ModelDir,
+    dtypes: Sequence[str],
+    *,
+    limits: Limits,
+    device: str = "cpu",
+    progress: Callable[[str], None] = lambda _line: None,
+) -> CheckResult:
+    """Run the stock class on padded batches and on single texts, and compare special tokens, labels and the tokenizer.
+
+    Args:
+        trace: the reference.
+        directory: the converted directory.
+        dtypes: precisions to compare, all of which the trace has.
+        limits: tolerances.
+        device: for torch.
+        progress: called with each line of progress.
+    """
+    known, details, problems = [], [], list(label_problems(trace, directory))
+    try:
+        own = directory.has_tokenizer and has_own_tokenizer(directory)
+        tokenizer = torch_run.load_tokenizer(directory.path) if own else None
+        problems += token_problems(directory, tokenizer)
+        for dtype in dtypes:
+            progress(f"torch: as used, in {dtype}")
+            summary, deviations, found = _compare_stock(
+                trace, directory, tokenizer, dtype, limits=limits, device=device
+            )
+            known += deviations
+            details.append(summary)
+            problems += found
+    except ParityError as error:
+        problems.append(str(error))
+    if not (directory.has_tokenizer and has_own_tokenizer(directory)):
+        missing = "a tokenizer that no conversion wrote" if directory.has_tokenizer else "no tokenizer"
+        details.append(f"{missing}, so neither ids of texts nor special token ids could be compared")
+    return CheckResult(AS_USED, not problems, "\n".join(problems or [*known, *details]))
+
+
+def auto_class(architecture: str) -> str:
+    """Name of the `AutoModel...` class of transformers that loads a model class."""
+    if architecture.endswith("LMHeadModel"):
+        return "AutoModelForCausalLM"
+    _, purpose, head = architecture.partition("For")
+    return f"AutoModel{purpose}{head}"
+
+
+def label_problems(trace: Trace, directory: ModelDir) -> list[str]:
+    """Compare the labels that a pipeline gives with those that were asked for, in the order of the outputs."""
+    outputs = trace.dims.get("labels")
+    if not outputs:
+        return []
+    asked = directory.conversion.options.get("labels") or [f"LABEL_{number}" for number in range(outputs)]
+    known = directory.config.get("id2label")
+    found = [known.get(str(number)) if isinstance(known, dict) else None for number in range(outputs)]
+    return [
+        f"output {number} is called {name!r}, expected {expected!r}"
+        for number, (name, expected) in enumerate(zip(found, asked, strict=True))
+        if name != expected
+    ]
+
+
+def _compare_stock(
+    trace: Trace,
+    directory: ModelDir,
+    tokenizer: Tokenizer,
+    dtype: str,
+    *,
+    limits: Limits,
+    device: str,
+) -> tuple[str, list[str], list[str]]:
+    """Compare the stock class in one precision: a summary, known deviations, and problems."""
+    manifest = directory.conversion
+    model = torch_run.load_stock(directory, auto_class(manifest.architecture), dtype, device=device)
+    if has_float32_sinusoids(model):
+        return f"{dtype}: not run, because this class computes positions in float32", [], []
+    rows = _usable_rows(trace, model)
+    if not rows:
+        return (
+            f"{dtype}: not run, because every row holds the padding id, from which this class counts positions",
+            [],
+            [],
+        )
+    part = _rows_of(trace, rows)
+    differences = stock_differences(manifest.architecture, manifest.hyperparameters)
+    notes = []
+    if differences.keys() - {EPSILON}:
+        stock = _worst(layer for run in _runs(part, model, tokenizer, dtype, limits).values() for layer in run.layers)
+        notes = [f"{_KNOWN} {_named(differences)}: {stock}; load_pretrained has it ({dtype})"]
+        torch_run.apply_module_overrides(model, directory.module_overrides)
+        differences = {}
+    runs = _runs(part, model, tokenizer, dtype, limits)
+    compared = [(way, layer) for way, run in runs.items() for layer in run.layers]
+    known = [layer for _, layer in compared if EPSILON in differences and layer.name == MLM_LOGITS and layer.count]
+    if known:
+        worst = max(known, key=lambda layer: layer.max_abs / HEAD_FLOAT32.at(layer.largest))
+        limit = HEAD_FLOAT32.at(worst.largest)
+        notes = [f"{_KNOWN} {_named(differences)}: mlm_logits max |d| {worst.max_abs:.2g}, limit {limit:.2g} ({dtype})"]
+        known = [layer for layer in known if layer.max_abs <= HEAD_FLOAT32.at(layer.largest)]
+    rest = [(way, layer) for way, layer in compared if layer not in known]
+    count = f"{len(rows)} of {len(trace.inputs['valid_length'])} rows, padded and alone"
+    summary = (
+        f"{dtype}: {count}, nearest to its limit {_worst(layer for _, layer in rest)}" if rest else f"{dtype}: {count}"
+    )
+    return summary, notes, [f"{way}, {_difference_text(layer)} ({dtype})" for way, layer in rest if not layer.passed]
+
+
+def _named(differences: Mapping[str, Hyperparameter]) -> str:
+    return " and ".join(f"{MODULE_OVERRIDES[name]} {value}" for name, value in differences.items())
+
+
+def _difference_text(layer: Difference) -> str:
+    found = f"max |d| {layer.max_abs:.2g} at {position_text(layer.where)}, limit {layer.limit:.2g}"
+    return f"{label(layer.name)}: {layer.problem or found}"
+
+
+def _runs(part: Trace, model: Model, tokenizer: Tokenizer, dtype: str, limits: Limits) -> dict[str, Run]:
+    """Differences of a padded batch and of single texts."""
+    outputs = {"padded batch": _padded(part, model, tokenizer), "single texts": _single(part, model)}
+    atol, rtol = limits.atol, limits.rtol
+    found = {}
+    for way, arrays in outputs.items():
+        named = _by_trace_names(part, arrays)
+        reference = replace(
+            part,
+            outputs={
+                key: {name: values for name, values in known.items() if name in named}
+                for key, known in part.outputs.items()
+            },
+        )
+        (run,) = compare(reference, {dtype: named}, atol=atol, rtol=rtol)
+        if dtype == "float64" and atol is None and rtol is None:
+            floors = compare(reference, {"float32": named})[0].layers if "float32" in part.outputs else ()
+            noise = max((layer.floors.get("mxnet", 0.0) for layer in floors), default=0.0)
+            layers = [replace(one, limit=max(STOCK_FLOAT64.at(one.largest), noise)) for one in run.layers]
+            run = Run(dtype, tuple(layers))
+        found[way] = run
+    return found
+
+
+def _usable_rows(trace: Trace, model: Model) -> list[int]:
+    """Rows to compare: all, but for a class that counts positions from behind the padding id those without it."""
+    ids, lengths = trace.inputs["input_ids"], trace.inputs["valid_length"]
+    first = first_position(model)
+    return [row for row, length in enumerate(lengths) if not first or first - 1 not in ids[row, :length]]
+
+
+def _rows_of(trace: Trace, rows: Sequence[int]) -> Trace:
+    """A trace of some of the rows."""
+    inputs = {name: values[list(rows)] for name, values in trace.inputs.items() if name in INPUTS[:-1]}
+    kept: Array | list[int] = list(rows)
+    if trace.positions is not None:
+        kept = np.isin(trace.positions[:, 0], rows)
+        batch, token = trace.positions[kept].T
+        inputs["positions"] = np.stack([np.searchsorted(rows, batch), token], axis=1)
+    outputs = {
+        dtype: {name: values[kept if is_per_token(name) else list(rows)] for name, values in found.items()}
+        for dtype, found in trace.outputs.items()
+    }
+    return replace(trace, inputs=inputs, outputs=outputs)
+
+
+def _padded(part: Trace, model: Model, tokenizer: Tokenizer) -> dict[str, Array]:
+    """Outputs of all rows in one batch, padded and masked by the tokenizer, or by the padding id of config.json."""
+    ids, lengths = part.inputs["input_ids"], part.inputs["valid_length"]
+    valid = np.arange(ids.shape[1]) < lengths[:, None]
+    pad = getattr(model.config, "pad_token_id", None)
+    filled = np.where(valid, ids, 0 if pad is None else pad)
+    if tokenizer is not None and tokenizer.pad_token_id is not None:
+        rows = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
+        batch = tokenizer.pad({"input_ids": rows}, padding="max_length", max_length=ids.shape[1], return_tensors="np")
+        filled = batch["input_ids"]
+    inputs = {"input_ids": filled, "attention_mask": valid.astype(np.int64)}
+    if pad is not None:
+        by_config = filled != pad
+        clean = [pad not in row[:length] for row, length in zip(ids, lengths, strict=True)]
+        inputs["attention_mask"] = np.where(np.array(clean)[:, None], by_config, valid).astype(np.int64)
+    if "token_types" in part.inputs:
+        inputs["token_type_ids"] = part.inputs["token_types"]
+    return torch_run.call_stock(model, inputs)
+
+
+def _single(part: Trace, model: Model) -> dict[str, Array]:
+    """Outputs of each row alone, without a mask, put into one batch."""
+    ids, lengths = part.inputs["input_ids"], part.inputs["valid_length"]
+    found: list[dict[str, Array]] = []
+    for row, length in enumerate(lengths):
+        inputs = {"input_ids": ids[row : row + 1, :length]}
+        if "token_types" in part.inputs:
+            inputs["token_type_ids"] = part.inputs["token_types"][row : row + 1, :length]
+        found.append(torch_run.call_stock(model, inputs))
+    batch = {}
+    of_a_row = {*_OF_A_ROW, *(["logits"] if LOGITS in next(iter(part.outputs.values())) else [])}
+    for name, first in found[0].items():
+        per_token = name not in of_a_row
+        shape = (len(ids), ids.shape[1], *first.shape[2:]) if per_token else (len(ids), *first.shape[1:])
+        batch[name] = np.zeros(shape, first.dtype)
+        for row, (length, arrays) in enumerate(zip(lengths, found, strict=True)):
+            batch[name][(row, slice(0, length)) if per_token else row] = arrays[name][0]
+    return batch
+
+
+def _by_trace_names(part: Trace, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """Outputs of a transformers model by the names of the trace; those that it has not are left out."""
+    known = next(iter(part.outputs.values()))
+    last = FINAL_NORM if FINAL_NORM in known else f"layer.{part.dims['layers'] - 1}"
+    named = {last: arrays["last_hidden"], POOLED: arrays.get("pooler_output")}
+    named[NEXT_SENTENCE] = arrays.get("seq_relationship_logits")
+    language = arrays.get("prediction_logits", arrays.get("logits"))
+    for name in (MLM_LOGITS, LM_LOGITS):
+        if name in known and language is not None:
+            masked = part.inputs["masked_positions"]
+            named[name] = language[np.arange(len(masked))[:, None], masked]
+    if LOGITS in known:
+        named[LOGITS] = arrays.get("logits")
+    if "start_logits" in arrays:
+        named[SPAN_LOGITS] = np.stack([arrays["start_logits"], arrays["end_logits"]], axis=-1)
+    return {name: values for name, values in named.items() if values is not None and name in known}
+
+
+def _worst(layers: Iterable[Difference]) -> str:
+    """The output that is nearest to its limit, or furthest beyond."""
+    layer = max(layers, key=excess)
+    return f"{label(layer.name)} max |d| {layer.max_abs:.2g}, limit {layer.limit:.2g}"
