@@ -73,8 +73,8 @@ READING: Final = f"""\
   or {FLOAT32_RELATIVE:.0e} of the output's largest value where that is more (above 10).
 - *float32, heads* is that of any head; the bars are `verify`'s, 3e-05 for a pooler and 1e-04 for logits, or 1e-05 of
   their largest value.
-- A row passes when these bars are met, all checks of `verify` passed (names and shapes, bits, behaviour, as used), and the
-  published size was recognised.
+- A row passes when these bars are met, all checks of `verify` passed (names and shapes, bits, behaviour, as used), and
+  the published size was recognised.
 - *lengths* are the tokens of each row of the batch: {ROWS} rows, the default of `verify`; for files above {LARGE_MB} MB
   {ROWS_IF_LARGE}, one with every position and one with a single token.
 - *converted in* and *verified in* are of one run on a busy machine; [performance](performance.md) has careful
