@@ -62,6 +62,7 @@ FOREIGN = {
     "transformers": "verification.torch_run",
     "mxnet": "verification.mxnet_process",
     "gluonnlp": "verification.mxnet_process",
+    "sentencepiece": "verification.mxnet_process",
     "matplotlib": "verification.render",
     "jinja2": "verification.render",
     "huggingface_hub": "tokenizer.sources",

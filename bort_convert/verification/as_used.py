@@ -13,8 +13,10 @@ import numpy as np
 
 from bort_convert.errors import ParityError
 from bort_convert.mapping.family import MODULE_OVERRIDES, stock_differences
+from bort_convert.model_dir.config import widest_dtype
 from bort_convert.verification import torch_run
-from bort_convert.verification.compare import HEAD_FLOAT32, Limit, Run, compare, position_text
+from bort_convert.verification.compare import Limit, Run, compare, position_text
+from bort_convert.verification.gluon_tokens import compare_ids
 from bort_convert.verification.headline import excess, label
 from bort_convert.verification.report import AS_USED, CheckResult
 from bort_convert.verification.special_tokens import has_own_tokenizer, token_problems
@@ -33,14 +35,14 @@ from bort_convert.verification.trace import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bort_convert.dtypes import Array, Hyperparameter
     from bort_convert.model_dir.read import ModelDir
     from bort_convert.verification.behaviour import Limits
     from bort_convert.verification.compare import Difference
+    from bort_convert.verification.reference import LiveReference
 
-EPSILON: Final = "head_layer_norm_eps"
 STOCK_FLOAT64: Final = Limit(3e-6, 3e-7)
 """Epsilons are not rounded to float32 as in MXNet (1e-9), and XLNet's class has sinusoids in float32 (1e-6)."""
 _KNOWN: Final = "known deviation of the stock class, which lacks"
@@ -57,6 +59,7 @@ def check_as_used(
     *,
     limits: Limits,
     device: str = "cpu",
+    live: LiveReference | None = None,
     progress: Callable[[str], None] = lambda _line: None,
 ) -> CheckResult:
     """Run the stock class on padded batches and on single texts, and compare special tokens, labels and the tokenizer.
@@ -67,13 +70,20 @@ def check_as_used(
         dtypes: precisions to compare, all of which the trace has.
         limits: tolerances.
         device: for torch.
+        live: the checkpoint, where GluonNLP can tokenize; None for a recorded trace.
         progress: called with each line of progress.
     """
-    known, details, problems = [], [], list(label_problems(trace, directory))
+    known, details, problems = [], [], [*label_problems(trace, directory), *dtype_problems(directory)]
     try:
         own = directory.has_tokenizer and has_own_tokenizer(directory)
         tokenizer = torch_run.load_tokenizer(directory.path) if own else None
         problems += token_problems(directory, tokenizer)
+        if tokenizer is not None and live is not None:
+            summary, found = compare_ids(live, directory, tokenizer)
+            details.append(summary)
+            problems += found
+        elif tokenizer is not None:
+            details.append("ids of texts were not compared: a trace has no vocabulary")
         for dtype in dtypes:
             progress(f"torch: as used, in {dtype}")
             summary, deviations, found = _compare_stock(
@@ -113,6 +123,15 @@ def label_problems(trace: Trace, directory: ModelDir) -> list[str]:
     ]
 
 
+def dtype_problems(directory: ModelDir) -> list[str]:
+    """A line if transformers loads the tensors in a dtype that cannot hold their values."""
+    stored = {spec.dtype for spec in directory.header.values()}
+    loaded = directory.config.get("dtype", directory.config.get("torch_dtype", "float32"))
+    if widest_dtype({*stored, str(loaded)}) == loaded:
+        return []
+    return [f"transformers loads tensors of {' and '.join(sorted(stored))} as {loaded}, by config.json"]
+
+
 def _compare_stock(
     trace: Trace,
     directory: ModelDir,
@@ -137,25 +156,20 @@ def _compare_stock(
     part = _rows_of(trace, rows)
     differences = stock_differences(manifest.architecture, manifest.hyperparameters)
     notes = []
-    if differences.keys() - {EPSILON}:
-        stock = _worst(layer for run in _runs(part, model, tokenizer, dtype, limits).values() for layer in run.layers)
-        notes = [f"{_KNOWN} {_named(differences)}: {stock}; load_pretrained has it ({dtype})"]
+    if differences:
+        runs = _runs(part, model, tokenizer, dtype, limits)
+        worst = max((layer for run in runs.values() for layer in run.layers), key=excess)
+        size = worst.problem or f"max |d| {worst.max_abs:.2g}"
+        notes = [f"{_KNOWN} {_named(differences)}: {label(worst.name)} {size} ({dtype}); load_pretrained has it"]
         torch_run.apply_module_overrides(model, directory.module_overrides)
-        differences = {}
     runs = _runs(part, model, tokenizer, dtype, limits)
     compared = [(way, layer) for way, run in runs.items() for layer in run.layers]
-    known = [layer for _, layer in compared if EPSILON in differences and layer.name == MLM_LOGITS and layer.count]
-    if known:
-        worst = max(known, key=lambda layer: layer.max_abs / HEAD_FLOAT32.at(layer.largest))
-        limit = HEAD_FLOAT32.at(worst.largest)
-        notes = [f"{_KNOWN} {_named(differences)}: mlm_logits max |d| {worst.max_abs:.2g}, limit {limit:.2g} ({dtype})"]
-        known = [layer for layer in known if layer.max_abs <= HEAD_FLOAT32.at(layer.largest)]
-    rest = [(way, layer) for way, layer in compared if layer not in known]
+    worst = max((layer for _, layer in compared), key=excess)
     count = f"{len(rows)} of {len(trace.inputs['valid_length'])} rows, padded and alone"
-    summary = (
-        f"{dtype}: {count}, nearest to its limit {_worst(layer for _, layer in rest)}" if rest else f"{dtype}: {count}"
-    )
-    return summary, notes, [f"{way}, {_difference_text(layer)} ({dtype})" for way, layer in rest if not layer.passed]
+    nearest = f"{label(worst.name)} max |d| {worst.max_abs:.2g}, limit {worst.limit:.2g}"
+    summary = f"{dtype}: {count}, nearest to its limit {nearest}"
+    problems = [f"{way}, {_difference_text(layer)} ({dtype})" for way, layer in compared if not layer.passed]
+    return summary, notes, problems
 
 
 def _named(differences: Mapping[str, Hyperparameter]) -> str:
@@ -269,9 +283,3 @@ def _by_trace_names(part: Trace, arrays: Mapping[str, Array]) -> dict[str, Array
     if "start_logits" in arrays:
         named[SPAN_LOGITS] = np.stack([arrays["start_logits"], arrays["end_logits"]], axis=-1)
     return {name: values for name, values in named.items() if values is not None and name in known}
-
-
-def _worst(layers: Iterable[Difference]) -> str:
-    """The output that is nearest to its limit, or furthest beyond."""
-    layer = max(layers, key=excess)
-    return f"{label(layer.name)} max |d| {layer.max_abs:.2g}, limit {layer.limit:.2g}"

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, module_overrides
+from bort_convert.errors import OptionError, VariantError
+from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, SYNONYMS, module_overrides
 from bort_convert.model_dir.config import expected_config
 from bort_convert.model_dir.manifest import FILE_NAME as MANIFEST
 from bort_convert.model_dir.manifest import is_intact
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.family import Family
@@ -51,6 +53,7 @@ def config_problems(directory: ModelDir, provenance: Mapping[str, str]) -> list[
         written = expected_config(manifest, family)
     except (KeyError, TypeError, ValueError) as error:
         return [*problems, f"{MANIFEST}: {error!r}: config.json cannot be compared with it"]
+    problems += _unexplained(manifest, family)
     rest = {key: value for key, value in written.items() if key not in expected}
     problems += _disagreements("config.json", directory.config, rest, MANIFEST)
     return problems + [
@@ -69,6 +72,23 @@ def _comparable(manifest: Manifest, provenance: Mapping[str, str]) -> dict[str, 
     flags = {name for name, value in known.items() if value is True}  # such as the order of biases in 0.9
     names = {*manifest.hyperparameters, *module_overrides(known), *flags} - {*SPECIAL_TOKEN_IDS}
     return {name: value for name, value in known.items() if name in names}
+
+
+def _unexplained(manifest: Manifest, family: Family) -> Iterator[str]:
+    """Recorded hyperparameters that neither the family, a published size nor an option of the conversion gives.
+
+    Release 0.1 took GPT-2's activation from a release of gluonnlp.
+    """
+    options = manifest.options
+    given = {SYNONYMS.get(name, name) for name in options.get("hyperparameters", {})}
+    with suppress(OptionError, VariantError):
+        version = options.get("gluonnlp_version")
+        family = family.for_version(version) if version is not None else family
+    for name, default in family.hyperparameters.items():
+        known = {default, *(variant.hyperparameters.get(name, default) for variant in family.variants)}
+        value = manifest.hyperparameters.get(name, default)
+        if name not in {*given, *SPECIAL_TOKEN_IDS} and value not in known:
+            yield f"{MANIFEST}: {name} is {value!r}, expected {default!r}: no option of the conversion says otherwise"
 
 
 def _keys_of_special_tokens(family: Family | None) -> set[str]:

@@ -132,7 +132,7 @@ def run_reference(
     """
     with tempfile.TemporaryDirectory(prefix="bort-convert-") as folder:
         job = _write_job(Path(folder), reference, inputs, dtypes, attentions=attentions)
-        _run_script(reference, job)
+        run_script(reference, job)
         with np.load(Path(folder) / "outputs.npz", allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     versions = json.loads(str(arrays.pop("meta")))
@@ -211,7 +211,12 @@ def _named_in_utf8(folder: Path, path: Path) -> Path:
     return path
 
 
-def _run_script(reference: LiveReference, job: Path) -> None:
+def run_script(reference: LiveReference, job: Path) -> None:
+    """Run the script on MXNet's side with a job.
+
+    Raises:
+        BackendError: a framework is missing, or the process died.
+    """
     python, timeout = reference.options.mxnet_python or sys.executable, reference.options.timeout
     try:
         process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's choice, the rest is ours
@@ -286,7 +291,9 @@ def _advice(python: str) -> str:
     """The way to mxnet and gluonnlp; this interpreter may be too new for them."""
     if python == sys.executable and sys.version_info >= _TOO_NEW:
         version = ".".join(map(str, sys.version_info[:2]))
-        return f"mxnet 1.9.1 has no wheel for Python {version}. Pass `mxnet_python=...`, a Python 3.10 to 3.12 with both"
+        return (
+            f"mxnet 1.9.1 has no wheel for Python {version}. Pass `mxnet_python=...`, a Python 3.10 to 3.12 with both"
+        )
     return install_hint("mxnet")
 
 

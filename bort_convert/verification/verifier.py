@@ -49,6 +49,7 @@ class Reference:
         dtypes: precisions to compare.
         run: a function that gives its outputs; it runs GluonNLP once.
         plan: of the conversion; None for a recorded trace.
+        live: the checkpoint and its interpreter; None for a recorded trace.
     """
 
     provenance: Mapping[str, str]
@@ -57,6 +58,7 @@ class Reference:
     dtypes: tuple[str, ...]
     run: Callable[[], Trace]
     plan: Plan | None = None
+    live: LiveReference | None = None
 
 
 def verify(
@@ -188,7 +190,8 @@ def _live(
     run = cache(partial(run_reference, live, inputs, dtypes=DTYPES, attentions=attentions))
     provenance = provenance_of(live.path, live.fit)
     files = {provenance["source"]: provenance["sha256"]}
-    return Reference(provenance, files, static_checks.bits(directory, live.path, live.fit), dtypes, run, live.fit.plan)
+    bits = static_checks.bits(directory, live.path, live.fit)
+    return Reference(provenance, files, bits, dtypes, run, live.fit.plan, live)
 
 
 def _behaviour(
@@ -216,7 +219,7 @@ def _as_used(
 
     trace = against.run()
     dtypes = [dtype for dtype in against.dtypes if dtype in trace.outputs]
-    return check_as_used(trace, directory, dtypes, limits=limits, device=device, progress=progress)
+    return check_as_used(trace, directory, dtypes, limits=limits, device=device, live=against.live, progress=progress)
 
 
 def _gradients(

@@ -93,6 +93,7 @@ MUTANTS = [
     Mutant("xlnet", CONFIG, "attn_type", "uni", BOTH),
     Mutant("xlnet", CONFIG, "clamp_len", 2, BOTH),
     Mutant("xlnet", CONFIG, "ff_activation", "relu", BOTH),
+    Mutant("bert", CONFIG, "dtype", "float16", BOTH),
     Mutant("classifier", CONFIG, "id2label", {"0": "good", "1": "bad", "2": "odd"}, BOTH),
     Mutant("classifier", CONFIG, "problem_type", "multi_label_classification", CONFIG_ALONE),
     Mutant("bort", TOKENIZER, "model/merges", [], USED),
@@ -184,7 +185,7 @@ def test_known_deviations_stand_first_and_have_their_size(directories: dict[str,
     trace = load_trace(fixtures / "traces" / "bort_2_3_24_24.safetensors")
     used = check_as_used(trace, read_model_dir(directories["bort"]), ("float32",), limits=Limits())
     first = used.detail.partition("\n")[0]
-    assert first.endswith("e-05, limit 0.0001 (float32)")
+    assert first.endswith("e-05 (float32); load_pretrained has it")
     assert "no tokenizer" not in used.detail
 
 
@@ -205,3 +206,30 @@ def test_large_weights_are_right_as_used(family: str, fixtures: Path, tmp_path: 
     report = verify(large, tmp_path / "out")
     assert report, report.headline
     assert [check.name for check in report.checks] == ["names and shapes", "bits", "behaviour", "as used"]
+
+
+@pytest.mark.mxnet
+@pytest.mark.parametrize(
+    ("model", "file", "path", "value"),
+    [
+        ("bort", TOKENIZER, "model/merges", []),
+        ("bert", TOKENIZER, "normalizer/lowercase", False),
+        ("bort", TOKENIZER, "post_processor", None),
+        ("bert", TOKENIZER, "post_processor", None),
+        ("bort", "", "", None),
+        ("bert", "", "", None),
+    ],
+)
+def test_ids_of_texts_are_those_of_gluonnlps_own_tokenizer(
+    model: str, file: str, path: str, *, value: object, directories: dict[str, Path], fixtures: Path, tmp_path: Path
+) -> None:
+    """The tokenizer's file is sealed: only its ids show the mistake."""
+    out = shutil.copytree(directories[model], tmp_path / "out")
+    if file:
+        (out / file).write_text(json.dumps(with_change(json.loads((out / file).read_text("utf-8")), path, value)))
+        seal(out, file)
+    report = verify(fixtures / f"{SOURCES[model][0]}.params", out, dtype="float32")
+    (used,) = (check for check in report.checks if check.name == AS_USED)
+    assert used.passed == (not file)
+    expected = "expected [" if file else "ids of 10 texts are those of GluonNLP's tokenizer"
+    assert expected in used.detail

@@ -181,3 +181,26 @@ def test_a_manifest_that_lacks_a_hyperparameter_or_has_no_family_is_a_problem(
     )
     reseal(out, family="no such")
     assert config_problems(read_model_dir(out), provenance)[-1].startswith("conversion.json: family is 'no such', expe")
+
+
+def test_a_hyperparameter_that_no_option_explains_is_a_problem(
+    directories: dict[str, Path], tmp_path: Path, fixtures: Path
+) -> None:
+    """Release 0.1 recorded the exact GELU for `--producer 0.8`, which decides nothing."""
+    out = shutil.copytree(directories["gpt2"], tmp_path / "out")
+    document = json.loads((out / "conversion.json").read_text())
+    hyperparameters = {**document["hyperparameters"], "hidden_act": "gelu"}
+    provenance = dict(load_trace(fixtures / "traces" / f"{SOURCES['gpt2']}.safetensors").provenance)
+    known = {**json.loads(provenance["hyperparameters"]), "hidden_act": "gelu"}
+    config = {**json.loads(provenance["config"]), "activation_function": "gelu"}
+    provenance |= {"hyperparameters": json.dumps(known), "config": json.dumps(config)}
+    for options, problem in (({"gluonnlp_version": "0.8"}, True), ({"hyperparameters": {"activation": "gelu"}}, False)):
+        reseal(out, hyperparameters=hyperparameters, options={**document["options"], **options})
+        written = {**json.loads((out / "config.json").read_text()), "activation_function": "gelu"}
+        (out / "config.json").write_text(json.dumps(written))
+        found = config_problems(read_model_dir(out), provenance)
+        assert found == (
+            ["conversion.json: hidden_act is 'gelu', expected 'gelu_new': no option of the conversion says otherwise"]
+            if problem
+            else []
+        )

@@ -17,6 +17,7 @@ JOB.json holds:
     gluonnlp         path of a folder with another version of gluonnlp, null for the interpreter's own
     attentions       true to keep the attention probabilities
     gradients        true to run backwards too; the inputs then have "cotangents/OUTPUT", in the shape of each output
+    tokenizers       only in a job for ids of texts: path of a file whose function makes them; see tokenizers.py
     output           path of the .npz to write: an array for each "DTYPE/OUTPUT", the versions as JSON in "meta"; with
                      gradients an array for each "DTYPE/gradients/NAME" too, by structural names, and "erf_slope" among
                      the versions, a number as text
@@ -65,6 +66,10 @@ def main() -> int:
         import numpy as np
 
         report("mxnet {mxnet}, gluonnlp {gluonnlp}, numpy {numpy}, Python {python}".format(**versions))
+        if "tokenizers" in job:
+            with open(job["output"], "w") as file:
+                json.dump(module_at(job["tokenizers"]).ids_of_texts(job), file)
+            return 0
         with np.load(job["inputs"], allow_pickle=False) as stored:
             inputs = {name: stored[name] for name in stored.files}
         values = read_values(job)
@@ -192,15 +197,20 @@ def erf_slope() -> float:
     return float(origin.grad.asscalar())
 
 
-def build(job: "dict[str, Any]") -> "Network":
-    """Build the network of the job's structural names on the CPU, without values."""
+def module_at(path: str) -> "Any":  # noqa: ANN401 - a module
+    """Import a module by its path: with PYTHONSAFEPATH set, the folder of this script is not on the search path."""
     import importlib.util
 
-    # By its path: with PYTHONSAFEPATH set, the folder of this script is not on the search path.
-    spec = importlib.util.spec_from_file_location("network", job["network"])
+    spec = importlib.util.spec_from_file_location("module", path)
     assert spec is not None and spec.loader is not None  # noqa: PT018 - one condition: the path ends in .py
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return module
+
+
+def build(job: "dict[str, Any]") -> "Network":
+    """Build the network of the job's structural names on the CPU, without values."""
+    module = module_at(job["network"])
     try:
         return module.Network(job)
     except ValueError as error:
