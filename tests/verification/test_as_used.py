@@ -63,6 +63,11 @@ class Mutant:
     caught_by: set[str]
     sealed: bool = False
 
+    @property
+    def shown(self) -> object:
+        """The value in the name of the test, which must be the same in every process."""
+        return "removed" if self.value is REMOVED else self.value
+
 
 MUTANTS = [
     Mutant("bort", CONFIG, "pad_token_id", 7, BOTH),
@@ -157,7 +162,7 @@ def test_what_convert_writes_is_right_as_used(model: str, directories: dict[str,
 
 
 @pytest.mark.parametrize(
-    "mutant", MUTANTS, ids=lambda mutant: f"{mutant.model} {mutant.file} {mutant.path} {mutant.value} {mutant.sealed}"
+    "mutant", MUTANTS, ids=lambda mutant: f"{mutant.model} {mutant.file} {mutant.path} {mutant.shown} {mutant.sealed}"
 )
 def test_each_mutant_is_caught_by_the_check_that_should_see_it(
     mutant: Mutant, directories: dict[str, Path], fixtures: Path, tmp_path: Path
