@@ -52,9 +52,10 @@ MODULES_OF_VERIFICATION = {
     "verification.inputs": "verification.trace",
     "verification.compare": "verification.trace",
     "verification.headline": "verification.compare",
-    "verification.report": "verification.compare verification.headline verification.render",
+    "verification.findings": "verification.compare verification.headline",
     "verification.report_file": "",
-    "verification.render": "verification.compare verification.headline verification.report verification.report_file",
+    "verification.render": "verification.compare verification.headline verification.findings verification.report_file",
+    "verification.report": "verification.findings verification.render",
 }
 # Everyone may import the standard library, and NumPy at the top of a module; other packages are imported in one place.
 FOREIGN = {

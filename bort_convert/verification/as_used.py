@@ -16,9 +16,9 @@ from bort_convert.mapping.family import MODULE_OVERRIDES, stock_differences
 from bort_convert.model_dir.config import widest_dtype
 from bort_convert.verification import torch_run
 from bort_convert.verification.compare import Limit, Run, compare, position_text
+from bort_convert.verification.findings import AS_USED, CheckResult
 from bort_convert.verification.gluon_tokens import compare_ids
 from bort_convert.verification.headline import excess, label
-from bort_convert.verification.report import AS_USED, CheckResult
 from bort_convert.verification.special_tokens import has_own_tokenizer, token_problems
 from bort_convert.verification.torch_modules import Model, first_position, has_float32_sinusoids
 from bort_convert.verification.trace import (

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from bort_convert.errors import OptionError, ParityError
 from bort_convert.verification.compare import Run, compare
+from bort_convert.verification.findings import BEHAVIOUR, CheckResult
 from bort_convert.verification.headline import excess, failure_line, label
-from bort_convert.verification.report import BEHAVIOUR, CheckResult
 from bort_convert.verification.trace import DTYPES, EMBEDDINGS, Trace
 
 if TYPE_CHECKING:

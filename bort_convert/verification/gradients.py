@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from bort_convert.errors import ParityError
+from bort_convert.verification.findings import GRADIENTS, CheckResult
 from bort_convert.verification.gradient_differences import (
     RTOL,
     backward_order,
@@ -27,7 +28,6 @@ from bort_convert.verification.gradient_differences import (
     largest_values,
 )
 from bort_convert.verification.headline import excess
-from bort_convert.verification.report import GRADIENTS, CheckResult
 from bort_convert.verification.torch_modules import frozen_rows
 from bort_convert.verification.trace import (
     COTANGENTS,

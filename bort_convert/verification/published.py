@@ -12,8 +12,9 @@ import numpy as np
 from bort_convert.errors import ParityError
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.verification.compare import Limit, Run, measure, position_text
+from bort_convert.verification.findings import CheckResult, peak_mb
 from bort_convert.verification.provenance import call_text, digests_of_files
-from bort_convert.verification.report import CheckResult, Report, peak_mb
+from bort_convert.verification.report import Report
 
 if TYPE_CHECKING:
     import os

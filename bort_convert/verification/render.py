@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
     from bort_convert.verification.compare import Difference
-    from bort_convert.verification.report import Report
+    from bort_convert.verification.findings import Findings
 
 COLUMNS: Final = (
     *("output", "max |d|", "at", "mean |d|", "cosine", "floor mxnet", "floor torch", "limit", "passes at", "values"),
@@ -47,12 +47,12 @@ _INK: Final = "#010203"
 _INK_SETTINGS: Final = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 
 
-def to_text(report: Report) -> str:
+def to_text(report: Findings) -> str:
     """The report as plain text: the verdict, the checks, a table for each precision, and notes."""
     return plain_text(text_blocks(report)) + "\n"
 
 
-def text_blocks(report: Report) -> list[str | TextTable]:
+def text_blocks(report: Findings) -> list[str | TextTable]:
     """The lines and tables of the report's text."""
     checks = [
         (*((_verdict(passed=check.passed), check.name) if number == 0 else ("", "")), line)
@@ -67,7 +67,7 @@ def text_blocks(report: Report) -> list[str | TextTable]:
     return [*blocks, "", footer(report)]
 
 
-def to_dict(report: Report) -> dict[str, Any]:
+def to_dict(report: Findings) -> dict[str, Any]:
     """The report as JSON has it; a number that is missing or not finite is null.
 
     `rungs` and `at_fault` are what 0.1 called `checks` and the failures of `per_layer`; they stay for one release.
@@ -99,12 +99,12 @@ def to_dict(report: Report) -> dict[str, Any]:
     }
 
 
-def to_json(report: Report) -> str:
+def to_json(report: Findings) -> str:
     """The report as a JSON document."""
     return json.dumps(to_dict(report), indent=2) + "\n"
 
 
-def to_markdown(report: Report) -> str:
+def to_markdown(report: Findings) -> str:
     """The report as Markdown."""
     lines = [f"**{_escaped(report.headline)}**", "", "| check | verdict | |", "|---|---|---|"]
     for check in report.checks:
@@ -117,7 +117,7 @@ def to_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def to_html(report: Report) -> str:
+def to_html(report: Findings) -> str:
     """The report as one page that needs nothing else; without matplotlib it has no plot.
 
     Raises:
@@ -138,7 +138,7 @@ def to_html(report: Report) -> str:
     return page + "\n"
 
 
-FORMS: Final[dict[str, Callable[[Report], str]]] = {
+FORMS: Final[dict[str, Callable[[Findings], str]]] = {
     ".html": to_html,
     ".json": to_json,
     ".md": to_markdown,
@@ -146,7 +146,7 @@ FORMS: Final[dict[str, Callable[[Report], str]]] = {
 }
 
 
-def form_of(path: str | os.PathLike[str]) -> Callable[[Report], str]:
+def form_of(path: str | os.PathLike[str]) -> Callable[[Findings], str]:
     """The function that renders a report for a file of this name, which may be absent or an older report.
 
     Raises:
@@ -164,7 +164,7 @@ def form_of(path: str | os.PathLike[str]) -> Callable[[Report], str]:
     return form
 
 
-def write_report(report: Report, path: str | os.PathLike[str]) -> None:
+def write_report(report: Findings, path: str | os.PathLike[str]) -> None:
     """Write a report in the form that the file's ending asks for, in place of an older one.
 
     Raises:
@@ -200,7 +200,7 @@ def _template_environment() -> Environment:
     )
 
 
-def tables(report: Report) -> list[tuple[str, Run]]:
+def tables(report: Findings) -> list[tuple[str, Run]]:
     """Every comparison of a report with its title."""
     found = [(run.dtype, run) for run in report.runs]
     if report.per_layer:
@@ -236,7 +236,7 @@ def cells(layer: Difference) -> tuple[str, ...]:
     )
 
 
-def provenance(report: Report) -> list[tuple[str, str]]:
+def provenance(report: Findings) -> list[tuple[str, str]]:
     """Both sides with the SHA-256 of each file, the call, versions, inputs, time and memory, each with its name."""
     lengths = ", ".join(map(str, report.lengths))
     named = {
@@ -252,7 +252,7 @@ def provenance(report: Report) -> list[tuple[str, str]]:
     return [(name, text) for name, text in named.items() if text]
 
 
-def footer(report: Report) -> str:
+def footer(report: Findings) -> str:
     """Time, memory and versions in one line."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     return f"{report.seconds:.1f} s, peak memory {report.peak_mb:,.0f} MB" + (f"; {versions}" if versions else "")

@@ -12,7 +12,7 @@ from bort_convert.files.streams import bit_difference, sha256_of
 from bort_convert.models.registry import families
 from bort_convert.params import open_params
 from bort_convert.verification.config_check import config_problems
-from bort_convert.verification.report import BITS, NAMES_AND_SHAPES, CheckResult
+from bort_convert.verification.findings import BITS, NAMES_AND_SHAPES, CheckResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

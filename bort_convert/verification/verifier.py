@@ -14,12 +14,13 @@ from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour, chosen_dtypes
+from bort_convert.verification.findings import AS_USED, BEHAVIOUR, GRADIENTS, CheckResult, peak_mb
 from bort_convert.verification.gradients import GradientsResult, check_gradients, default_cotangents
 from bort_convert.verification.inputs import BATCH, inputs_for
 from bort_convert.verification.notes import cast_note, dtype_note, limit_note, version_note
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
-from bort_convert.verification.report import AS_USED, BEHAVIOUR, GRADIENTS, CheckResult, Report, peak_mb
+from bort_convert.verification.report import Report
 from bort_convert.verification.trace import BOTH, DTYPES, Trace, dtypes_of
 from bort_convert.verification.trace_file import is_trace, load_trace
 

@@ -8,7 +8,8 @@ import pytest
 from command_line import run
 
 import bort_convert
-from bort_convert.verification.report import CheckResult, Report
+from bort_convert.verification.findings import CheckResult
+from bort_convert.verification.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -38,7 +38,8 @@ PROGRAM = """
 import sys
 import bort_convert
 from bort_convert.cli import main
-from bort_convert.verification.report import CheckResult, Report
+from bort_convert.verification.findings import CheckResult
+from bort_convert.verification.report import Report
 from bort_convert.verification.trace import Trace
 
 def verify(source, out, **options):

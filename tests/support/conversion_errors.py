@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bort_convert.models import bert, bort, gpt2, roberta, xlnet
-from bort_convert.verification.report import BEHAVIOUR, BITS, NAMES_AND_SHAPES
+from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

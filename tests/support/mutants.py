@@ -23,10 +23,10 @@ from bort_convert.model_dir.read import read_model_dir
 from bort_convert.params import open_params, save_params
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import Limits, check_behaviour
+from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 from bort_convert.verification.headline import excess
 from bort_convert.verification.inputs import MASKED, default_inputs
 from bort_convert.verification.reference import LiveReference, fit_checkpoint, run_reference
-from bort_convert.verification.report import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 
 if TYPE_CHECKING:
     from bort_convert.verification.trace import Trace

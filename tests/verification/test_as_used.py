@@ -19,7 +19,7 @@ from bort_convert.verification import load_trace, verify
 from bort_convert.verification.as_used import check_as_used
 from bort_convert.verification.behaviour import Limits
 from bort_convert.verification.config_check import config_problems
-from bort_convert.verification.report import AS_USED, NAMES_AND_SHAPES
+from bort_convert.verification.findings import AS_USED, NAMES_AND_SHAPES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from bort_convert.verification.compare import Limit, compare, limit_of, measure
+from bort_convert.verification.findings import BEHAVIOUR, CheckResult
 from bort_convert.verification.headline import failure_line, labels
 from bort_convert.verification.notes import limit_note
-from bort_convert.verification.report import BEHAVIOUR, CheckResult, Report
+from bort_convert.verification.report import Report
 from bort_convert.verification.trace import Trace
 
 PROVENANCE = {

@@ -6,7 +6,7 @@ import pytest
 from conversion_errors import BERT, ERNIE, ERRORS, GPT2, SOURCE, Mutant, bort_mutants, row_pairs
 from mutants import MARGIN, Bench
 
-from bort_convert.verification.report import BEHAVIOUR, NAMES_AND_SHAPES
+from bort_convert.verification.findings import BEHAVIOUR, NAMES_AND_SHAPES
 
 if TYPE_CHECKING:
     from pathlib import Path

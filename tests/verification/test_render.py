@@ -11,8 +11,9 @@ import pytest
 
 from bort_convert.errors import BackendError, OptionError
 from bort_convert.verification.compare import Difference, Run
+from bort_convert.verification.findings import CheckResult
 from bort_convert.verification.render import to_dict, to_html, to_markdown, to_text
-from bort_convert.verification.report import CheckResult, Report
+from bort_convert.verification.report import Report
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from click.testing import CliRunner
 import bort_convert
 from bort_convert.cli import main
 from bort_convert.errors import OutputError
+from bort_convert.verification.findings import CheckResult
 from bort_convert.verification.render import FORMS
-from bort_convert.verification.report import CheckResult, Report
+from bort_convert.verification.report import Report
 
 CHECKPOINT = Path(__file__).parents[2] / "fixtures" / "bort_4_8_24_32.params"
 FAILED = Report("a.params", "out", (CheckResult("bits", passed=False, detail="one\ntwo"),))
