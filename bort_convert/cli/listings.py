@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bort_convert.cli.text import auto_class, pairs, shown
+from bort_convert.cli.text import pairs, shown
 from bort_convert.errors import printable
-from bort_convert.model_dir.remarks import absent_special_tokens, assumed_hyperparameters, size_name
+from bort_convert.model_dir.remarks import absent_special_tokens, assumed_hyperparameters, auto_class, size_name
 from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:

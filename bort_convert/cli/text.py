@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert import tokenizer
 from bort_convert.errors import printable
-from bort_convert.model_dir.remarks import assumptions, size_name, stock_class_is_right, stock_class_note
+from bort_convert.model_dir.remarks import assumptions, auto_class, size_name, stock_class_is_right, stock_class_note
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -96,14 +96,6 @@ def quoted(path: str | os.PathLike[str]) -> str:
     """A path as a Python literal in double quotes, or in single ones where a character must be escaped."""
     text = os.fspath(path)
     return f'"{text}"' if repr(text) == f"'{text}'" and '"' not in text else repr(text)
-
-
-def auto_class(architecture: str) -> str:
-    """Name of the `AutoModel...` class of transformers that loads a model class."""
-    if architecture.endswith("LMHeadModel"):
-        return "AutoModelForCausalLM"
-    _, purpose, head = architecture.partition("For")
-    return f"AutoModel{purpose}{head}"
 
 
 def pairs(values: Mapping[str, object]) -> str:

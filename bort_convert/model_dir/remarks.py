@@ -31,6 +31,14 @@ _MEASURED: Final = {
 live against GluonNLP 0.8.3, and against `load_pretrained` for 0.9; the clamp length against the script of XLNet."""
 
 
+def auto_class(architecture: str) -> str:
+    """Name of the `AutoModel...` class of transformers that loads a model class."""
+    if architecture.endswith("LMHeadModel"):
+        return "AutoModelForCausalLM"
+    _, purpose, head = architecture.partition("For")
+    return f"AutoModel{purpose}{head}"
+
+
 def size_name(family: str, variant: str, dims: Mapping[str, int]) -> str:
     """Name of a published size, or a remark that the size or its vocabulary was not published."""
     known = families().get(family)

@@ -14,6 +14,7 @@ import numpy as np
 from bort_convert.errors import ParityError
 from bort_convert.mapping.family import MODULE_OVERRIDES, stock_differences
 from bort_convert.model_dir.config import widest_dtype
+from bort_convert.model_dir.remarks import auto_class
 from bort_convert.verification import torch_run
 from bort_convert.verification.compare import Limit, Run, compare, position_text
 from bort_convert.verification.findings import AS_USED, CheckResult
@@ -98,14 +99,6 @@ def check_as_used(
         missing = "a tokenizer that no conversion wrote" if directory.has_tokenizer else "no tokenizer"
         details.append(f"{missing}, so neither ids of texts nor special token ids could be compared")
     return CheckResult(AS_USED, not problems, "\n".join(problems or [*known, *details]))
-
-
-def auto_class(architecture: str) -> str:
-    """Name of the `AutoModel...` class of transformers that loads a model class."""
-    if architecture.endswith("LMHeadModel"):
-        return "AutoModelForCausalLM"
-    _, purpose, head = architecture.partition("For")
-    return f"AutoModel{purpose}{head}"
 
 
 def label_problems(trace: Trace, directory: ModelDir) -> list[str]:

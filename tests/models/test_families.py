@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from family_forms import EVERY_FORM, fit_to, header_with
 
-from bort_convert.cli.text import auto_class
 from bort_convert.errors import MappingError
 from bort_convert.mapping.source_names import prefixed_names, structural_names
 from bort_convert.mapping.target_names import map_names
+from bort_convert.model_dir.remarks import auto_class
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
