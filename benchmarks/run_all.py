@@ -33,8 +33,8 @@ Generated Borts: the layers are those of the published Bort, and the vocabulary 
 tensors beyond 2 GB and offsets beyond 4 GB. From some GB on all programs, `cp` too, wait for the disk; the largest was
 run once.""",
     "verification": """\
-All checks: names and shapes, bits, every layer in both frameworks, and the directory as it is used. MXNet runs in another
-process.""",
+All checks: names and shapes, bits, every layer in both frameworks, and the directory as it is used. MXNet runs in
+another process.""",
     "inference": """\
 One forward pass of embeddings and encoder, without a head, in float32 unless the title says bfloat16; two threads; all
 positions are valid, and both sides take the mask. MXNet is hybridized with static memory, a compiled model has been
