@@ -20,7 +20,7 @@ SHOWN = r"a\n\x1b[31mb"
 def printed_by(*words: object, code: int = 0) -> str:
     result = run(*words)
     assert result.exit_code == code, result.output
-    text: str = result.output
+    text: str = result.stdout + result.stderr
     assert text.replace("\n", "").isprintable()
     return text
 
