@@ -75,8 +75,8 @@ def check_as_used(
         progress: called with each line of progress.
     """
     known, details, problems = [], [], [*label_problems(trace, directory), *dtype_problems(directory)]
+    own = directory.has_tokenizer and has_own_tokenizer(directory)
     try:
-        own = directory.has_tokenizer and has_own_tokenizer(directory)
         tokenizer = torch_run.load_tokenizer(directory.path) if own else None
         problems += token_problems(directory, tokenizer)
         if tokenizer is not None and live is not None:
@@ -95,7 +95,7 @@ def check_as_used(
             problems += found
     except ParityError as error:
         problems.append(str(error))
-    if not (directory.has_tokenizer and has_own_tokenizer(directory)):
+    if not own:
         missing = "a tokenizer that no conversion wrote" if directory.has_tokenizer else "no tokenizer"
         details.append(f"{missing}, so neither ids of texts nor special token ids could be compared")
     return CheckResult(AS_USED, not problems, "\n".join(problems or [*known, *details]))
