@@ -172,6 +172,8 @@ def test_float32_is_measured_by_the_noise_floors_too_where_they_are_known() -> N
     assert bias.limit >= bias.max_abs > 1e-3 * bias.largest
     (alone,) = compare_gradients(PLAN, both, {"float32": found["float32"]})
     assert set(failures(alone)) == {"bias"}
+    wrong = {dtype: {**arrays, ("bias",): arrays["bias",] + 100} for dtype, arrays in found.items()}
+    assert [set(failures(run)) for run in compare_gradients(PLAN, both, wrong)] == [{"bias"}, {"bias"}]
 
 
 def test_layers_are_taken_together_in_names() -> None:
