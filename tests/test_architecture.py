@@ -54,7 +54,10 @@ MODULES_OF_VERIFICATION = {
     "verification.headline": "verification.compare",
     "verification.findings": "verification.compare verification.headline",
     "verification.report_file": "",
-    "verification.render": "verification.compare verification.headline verification.findings verification.report_file",
+    "verification.github": "",
+    "verification.junit": "verification.findings",
+    "verification.render": "verification.compare verification.headline verification.findings verification.report_file "
+    "verification.junit",
     "verification.report": "verification.findings verification.render",
 }
 # Everyone may import the standard library, and NumPy at the top of a module; other packages are imported in one place.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,16 +9,13 @@ import click
 import bort_convert
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, OUTPUT, QUIET, SOURCE, fit_options
-from bort_convert.cli.output import complain, progress_lines, show, show_verdict
+from bort_convert.cli.output import progress_lines, show, show_verdict
+from bort_convert.cli.reports import REPORT, ReportForms, Reports
 from bort_convert.cli.swapped import refuse_swapped, refuse_swapped_verification
 from bort_convert.cli.text import is_complete, shown
-from bort_convert.errors import ConvertError
-from bort_convert.files.atomic import new_file
-from bort_convert.verification.render import form_of, text_blocks, to_dict, write_form
-from bort_convert.verification.report_file import reason_to_keep
+from bort_convert.verification.render import FORMS, text_blocks, to_dict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from bort_convert.verification import Report
@@ -57,7 +53,7 @@ TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True),
 @MXNET_PYTHON
 @GLUONNLP
 @TIMEOUT
-@click.option("--report", type=OUTPUT, help="Write a report too, as .html, .json, .md or .txt.")
+@REPORT
 @JSON
 @QUIET
 @click.pass_context
@@ -67,7 +63,7 @@ def verify(
     paths: tuple[Path, ...],
     *,
     published: bool,
-    report: Path | None,
+    report: tuple[Path, ...],
     as_json: bool,
     quiet: bool,
     **options: Any,  # noqa: ANN401
@@ -82,39 +78,26 @@ def verify(
     if not published:
         refuse_swapped_verification(*paths)
     chosen = {name: value for name, value in options.items() if value is not None}
-    code = 0
-    try:
-        with _report_file(report) as save:
-            if published:
-                result = bort_convert.verify_published(paths[0])
-            else:
-                result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
-            code = show_verdict(
-                lambda: to_dict(result),
-                lambda: text_blocks(result),
-                headline=lambda: [result.headline],
-                passed=bool(result),
-                as_json=as_json,
-                quiet=quiet,
-            )
-            save(result)
-    except ConvertError as error:
-        if not code:
-            raise
-        complain([f"Error: {error}"])  # of the report; the verdict stands
-    ctx.exit(code)
+    kept: Reports[Report] = Reports(report, ReportForms(FORMS, _failures))
+    if published:
+        result = bort_convert.verify_published(paths[0])
+    else:
+        result = bort_convert.verify(*paths, progress=progress_lines(shown=not quiet), **chosen)
+    code = show_verdict(
+        lambda: to_dict(result),
+        lambda: text_blocks(result),
+        headline=lambda: [result.headline],
+        passed=bool(result),
+        as_json=as_json,
+        quiet=quiet,
+    )
+    code_of_reports = kept.save(result)
+    ctx.exit(code or code_of_reports)
 
 
-@contextlib.contextmanager
-def _report_file(path: Path | None) -> Iterator[Callable[[Report], None]]:
-    """A function that writes a report; a place that cannot be written to is refused before anything runs."""
-    if path is None:
-        yield lambda _result: None
-        return
-    form = form_of(path)
-    with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
-        file.touch()
-        yield lambda result: write_form(file, form(result))
+def _failures(report: Report) -> list[tuple[str, str]]:
+    """The verdict of a verification that failed, as the annotation of a workflow."""
+    return [] if report.passed else [(f"{report.target} is not {report.source}", report.headline)]
 
 
 @click.command(cls=Command, short_help="Keep the outputs of GluonNLP on MXNet for later verifications.")

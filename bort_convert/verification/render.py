@@ -1,4 +1,4 @@
-"""A report as text, JSON, Markdown, and one self-contained HTML page with a plot."""
+"""A report as text, JSON, Markdown, JUnit XML, and one self-contained HTML page with a plot."""
 
 from __future__ import annotations
 
@@ -7,26 +7,27 @@ import io
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bort_convert.errors import BackendError, OptionError, install_hint
-from bort_convert.files.atomic import new_file
 from bort_convert.files.places import named_path
 from bort_convert.plain_table import TextTable, plain_text
 from bort_convert.verification.compare import Run, position_text
 from bort_convert.verification.headline import excess, label
-from bort_convert.verification.report_file import check_report_path, reason_to_keep
+from bort_convert.verification.junit import suite_of, to_junit
+from bort_convert.verification.report_file import check_report_path, write_report_file
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from jinja2 import Environment
 
     from bort_convert.verification.compare import Difference
     from bort_convert.verification.findings import Findings
 
+Result = TypeVar("Result")
 COLUMNS: Final = (
     *("output", "max |d|", "at", "mean |d|", "cosine", "floor mxnet", "floor torch", "limit", "passes at", "values"),
     "",
@@ -123,9 +124,9 @@ def to_html(report: Findings) -> str:
     Raises:
         BackendError: jinja2 is missing.
     """
-    environment = _template_environment()
     plot, reason = _plot_or_reason(report.runs)
-    page: str = environment.get_template(TEMPLATE).render(
+    return page(
+        Path(__file__).with_name(TEMPLATE),
         report=report,
         verdict=_verdict(passed=report.passed),
         tables=[(title, [(layer, cells(layer)) for layer in run.layers]) for title, run in tables(report)],
@@ -135,7 +136,6 @@ def to_html(report: Findings) -> str:
         provenance=provenance(report),
         explanation=EXPLANATION,
     )
-    return page + "\n"
 
 
 FORMS: Final[dict[str, Callable[[Findings], str]]] = {
@@ -143,24 +143,29 @@ FORMS: Final[dict[str, Callable[[Findings], str]]] = {
     ".json": to_json,
     ".md": to_markdown,
     ".txt": to_text,
+    ".xml": lambda report: to_junit([suite_of(report)]),
 }
 
 
-def form_of(path: str | os.PathLike[str]) -> Callable[[Findings], str]:
+def form_of(path: str | os.PathLike[str], forms: Mapping[str, Callable[[Result], str]]) -> Callable[[Result], str]:
     """The function that renders a report for a file of this name, which may be absent or an older report.
 
+    Args:
+        path: the file.
+        forms: ending of a file -> function that renders the report so; an .html is a page of jinja2.
+
     Raises:
-        OptionError: the name ends in none of .html, .json, .md and .txt.
+        OptionError: the name ends in none of .html, .json, .md, .txt and .xml.
         BackendError: the report is a page, and jinja2 is missing.
         OutputError: the name is empty, or no report may be written there.
     """
     file = named_path(path)
-    form = FORMS.get(file.suffix.lower())
+    form = forms.get(file.suffix.lower())
     if form is None:
-        raise OptionError("report", str(path), f"a report ends in {', '.join(FORMS)}; choose one of them")
+        raise OptionError("report", str(path), f"a report ends in {', '.join(forms)}; choose one of them")
     check_report_path(file)
-    if form is to_html:
-        _template_environment()
+    if file.suffix.lower() == ".html":
+        _template_environment(file.parent)
     return form
 
 
@@ -168,22 +173,25 @@ def write_report(report: Findings, path: str | os.PathLike[str]) -> None:
     """Write a report in the form that the file's ending asks for, in place of an older one.
 
     Raises:
-        OptionError: the name ends in none of .html, .json, .md and .txt.
+        OptionError: the name ends in none of .html, .json, .md, .txt and .xml.
         BackendError: an HTML report is asked for and jinja2 is missing.
         OutputError: the file cannot be written, or something else than a report stands there.
     """
-    content = form_of(path)(report)
-    with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
-        write_form(file, content)
+    write_report_file(path, form_of(path, FORMS)(report))
 
 
-def write_form(file: Path, content: str) -> None:
-    """Write the text of a report; a name in it that is no UTF-8 is written with escapes."""
-    file.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
+def page(template: Path, **values: object) -> str:
+    """Render a template of a page.
+
+    Raises:
+        BackendError: jinja2 is missing.
+    """
+    rendered: str = _template_environment(template.parent).get_template(template.name).render(**values)
+    return rendered + "\n"
 
 
-def _template_environment() -> Environment:
-    """The environment of jinja2 that the page is rendered in.
+def _template_environment(folder: Path) -> Environment:
+    """The environment of jinja2 that a page is rendered in, with the templates of a folder.
 
     Raises:
         BackendError: jinja2 is missing.
@@ -194,7 +202,7 @@ def _template_environment() -> Environment:
         raise BackendError(
             f"an HTML report needs jinja2 ({error}): {_INSTALL}, or choose another form, such as a file in .md"
         ) from error
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    loader = jinja2.FileSystemLoader(folder)
     return jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )

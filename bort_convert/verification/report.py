@@ -21,5 +21,5 @@ class Report(Findings):
         return render.to_dict(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the report to a file that ends in .html, .json, .md or .txt; see `render.write_report`."""
+        """Write the report to a file that ends in .html, .json, .md, .txt or .xml; see `render.write_report`."""
         render.write_report(self, path)

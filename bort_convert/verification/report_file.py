@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OutputError
+from bort_convert.files.atomic import new_file
 from bort_convert.model_dir.ownership import reason_to_keep_file
 
 if TYPE_CHECKING:
@@ -17,8 +19,9 @@ _BEGINNINGS: Final = {
     ".json": r'{\s*"passed": (true|false),\s*"headline": "(PASS|FAIL) ',
     ".md": r"\*\*(PASS|FAIL) [^\n]*\*\*\n\n\| (check|rung) \| verdict \| \|\n",
     ".txt": r"(PASS|FAIL) [^\n]*\n\n(PASS|FAIL) ",
+    ".xml": r'<\?xml [^\n]*>\n<testsuites name="bort_convert" ',
 }
-"""Beginning of a report by the ending of its file, as this release and 0.1 write it."""
+"""Beginning of a report by the ending of its file, as this release and 0.1 write it; 0.1 wrote no XML."""
 _BEGINNING_LENGTH: Final = 65_536
 
 
@@ -30,6 +33,31 @@ def check_report_path(path: Path) -> None:
     """
     if reason := reason_to_keep(path):
         raise OutputError(f"{path} {reason}")
+
+
+def try_report_path(path: str | os.PathLike[str]) -> None:
+    """Write a report's file and take it back, so that a place that cannot be written to is found early.
+
+    Raises:
+        OutputError: it cannot be written to, or no report may stand there.
+    """
+    with contextlib.suppress(_TakenBackError), new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
+        file.touch()
+        raise _TakenBackError
+
+
+def write_report_file(path: str | os.PathLike[str], content: str) -> None:
+    """Write the text of a report, in place of an older one; a name in it that is no UTF-8 is written with escapes.
+
+    Raises:
+        OutputError: the file cannot be written, or something else than a report stands there.
+    """
+    with new_file(path, force=True, reason_to_keep=reason_to_keep) as file:
+        file.write_text(content, encoding="utf-8", errors="backslashreplace", newline="\n")
+
+
+class _TakenBackError(Exception):
+    """Ends the block in which a file was tried."""
 
 
 def reason_to_keep(path: Path) -> str:

@@ -9,6 +9,7 @@ from command_line import run
 
 import bort_convert
 from bort_convert.verification.findings import CheckResult
+from bort_convert.verification.render import FORMS
 from bort_convert.verification.report import Report
 
 if TYPE_CHECKING:
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCE = "ernie_2_2_8_8.params"
+
+
+@pytest.fixture(autouse=True)
+def _no_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def test_the_verdict_is_printed_and_the_report_is_written(
 @pytest.mark.parametrize(
     ("report", "refusal"),
     [
-        ("r.pdf", (2, "a report ends in .html, .json, .md, .txt; choose one of them")),
+        ("r.pdf", (2, "a report ends in .html, .json, .md, .txt, .xml; choose one of them")),
         ("", (4, "empty")),
         ("folder.md", (4, "is there already and is no report")),
         ("note.md", (4, "is there already and is no report of a verification")),
@@ -117,3 +123,89 @@ def test_a_missing_jinja2_is_found_before_anything_runs(
     assert (result.exit_code, result.stdout, runs) == (5, "", [])
     assert "an HTML report needs jinja2" in result.stderr
     assert not (tmp_path / "r.html").exists()
+
+
+def test_every_report_is_written_and_one_that_fails_stops_no_other(
+    places: dict[str, Path], tmp_path: Path, verdict: Callable[..., list[int]]
+) -> None:
+    first, second, third = (tmp_path / name for name in ("1.md", "2.xml", "3.json"))
+    options = [word for path in (first, second, third) for word in ("--report", path)]
+    verdict(passed=False)
+    assert run("verify", *places.values(), *options).exit_code == 1
+    assert [path.read_text("utf-8")[:6] for path in (first, second, third)] == ["**FAIL", "<?xml ", '{\n  "p']
+    for passed, code in ((True, 4), (False, 1)):
+        for path in (first, second, third):
+            path.unlink(missing_ok=True)
+        verdict(passed=passed, then=second.mkdir)
+        result = run("verify", *places.values(), *options)
+        assert result.exit_code == code
+        assert ("PASS t is s: bits" if passed else "FAIL bits: some") in result.stdout
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"Error: {second} is a directory")
+        assert first.exists()
+        assert third.exists()
+        second.rmdir()
+
+
+def test_a_report_that_cannot_be_made_loses_no_verdict(
+    places: dict[str, Path], tmp_path: Path, verdict: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_report: object) -> str:
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setitem(FORMS, ".html", fail)
+    for passed, code in ((True, 4), (False, 1)):
+        verdict(passed=passed)
+        result = run("verify", *places.values(), "--report", tmp_path / "r.html")
+        assert result.exit_code == code
+        assert ("PASS t is s: bits" if passed else "FAIL bits: some") in result.stdout
+        assert result.stderr == (
+            f"Error: {tmp_path / 'r.html'}: the report cannot be made (RuntimeError: no fonts). Choose another form\n"
+        )
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_two_reports_need_two_files(places: dict[str, Path], tmp_path: Path, verdict: Callable[..., list[int]]) -> None:
+    runs = verdict(passed=True)
+    result = run("verify", *places.values(), "--report", tmp_path / "r.md", "--report", tmp_path / "r.md")
+    assert (result.exit_code, runs) == (2, [])
+    assert "stands there twice" in result.stderr
+
+
+def test_a_workflow_of_github_gets_its_annotations_and_its_summary_by_itself(
+    places: dict[str, Path], tmp_path: Path, verdict: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary"
+    summary.write_text("before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    for options in ((), ("--report", "github"), ("--json",)):
+        verdict(passed=False)
+        result = run("verify", *places.values(), *options)
+        assert result.exit_code == 1
+        lines = [line for line in result.stderr.splitlines() if line.startswith("::")]
+        assert lines == ["::error title=t is not s::FAIL bits: some"]
+        assert "::error" not in result.stdout
+        verdict(passed=True)
+        result = run("verify", *places.values(), *options)
+        assert (result.exit_code, result.stderr) == (0, "")
+    text = summary.read_text("utf-8")
+    assert text.startswith("before\n**FAIL bits: some**\n\n| check | verdict | |\n")
+    assert (text.count("**FAIL bits"), text.count("**PASS t is s")) == (3, 3)
+    assert not (tmp_path / "github").exists()
+
+
+def test_a_summary_that_cannot_be_written_fails_only_where_it_was_asked_for(
+    places: dict[str, Path], tmp_path: Path, verdict: Callable[..., list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))
+    runs = verdict(passed=True)
+    result = run("verify", *places.values(), "--report", "github")
+    assert (result.exit_code, result.stdout, runs) == (4, "", [])
+    assert "the step's summary cannot be written" in result.stderr
+    result = run("verify", *places.values())
+    assert (result.exit_code, runs) == (0, [1])
+    assert "the step's summary cannot be written" in result.stderr
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY")
+    result = run("verify", *places.values(), "--report", "github")
+    assert (result.exit_code, runs) == (2, [1])
+    assert "--report github: GITHUB_STEP_SUMMARY is not set" in result.stderr

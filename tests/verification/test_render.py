@@ -200,7 +200,9 @@ def test_the_ending_chooses_the_form(tmp_path: Path, suffix: str, start: str) ->
 
 @pytest.mark.parametrize("name", ["report.pdf", "report", ".html"])
 def test_another_ending_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(OptionError, match=r"a report ends in .html, .json, .md, .txt; choose one of them") as caught:
+    with pytest.raises(
+        OptionError, match=r"a report ends in .html, .json, .md, .txt, .xml; choose one of them"
+    ) as caught:
         REPORT.save(tmp_path / name)
     assert (caught.value.option, caught.value.exit_code) == ("report", 2)
     assert not list(tmp_path.iterdir())

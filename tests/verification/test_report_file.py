@@ -19,7 +19,7 @@ from bort_convert.verification.report import Report
 CHECKPOINT = Path(__file__).parents[2] / "fixtures" / "bort_4_8_24_32.params"
 FAILED = Report("a.params", "out", (CheckResult("bits", passed=False, detail="one\ntwo"),))
 PASSED = Report("<a> & b.params", "out", (CheckResult("names and shapes", passed=True, detail="74 tensors"),))
-ENDINGS = ("html", "json", "md", "txt")
+ENDINGS = ("html", "json", "md", "txt", "xml")
 # Beginnings of reports of release 0.1.
 OLD = {
     "html": '<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>PASS out is a.params: bits</title><style>body',
@@ -32,6 +32,7 @@ THESES = {
     "json": '{"passed": true, "thesis": "years of work"}',
     "md": "**PASS** is a word of my thesis\n\n| check | verdict | |\n",
     "txt": "PASS is a word\nof my thesis\n\nPASS ",
+    "xml": '<?xml version="1.0"?>\n<testsuites name="somebody else\'s" tests="1"/>',
 }
 
 
@@ -46,7 +47,7 @@ def test_a_report_replaces_a_report(tmp_path: Path, ending: str, report: Report)
     assert path.read_text("utf-8") != first
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", OLD)
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_a_report_replaces_one_of_release_0_1_and_an_empty_file(tmp_path: Path, ending: str, newline: str) -> None:
     path = tmp_path / f"report.{ending}"
