@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
-from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bort_convert.verification.findings import CheckResult, Findings
 
-DECLARATION: Final = '<?xml version="1.0" encoding="utf-8"?>\n'
+DECLARATION: Final = '<?xml version="1.0" encoding="utf-8"?>'
 NAME: Final = "bort_convert"
 _ELEMENTS: Final = {"failed": "failure", "error": "error", "skipped": "skipped"}
+_LINE_ENDS: Final = re.compile("[\t\n\r]")
 _NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -67,19 +68,19 @@ def suite_of(report: Findings) -> Suite:
 
 def to_junit(suites: Sequence[Suite]) -> str:
     """The suites as one XML document; what XML cannot hold is written as an escape."""
-    root = ET.Element("testsuites", _counts(NAME, [case for suite in suites for case in suite.cases]))
-    root.set("time", f"{sum(suite.seconds for suite in suites):.3f}")
+    cases = [case for suite in suites for case in suite.cases]
+    seconds = sum(suite.seconds for suite in suites)
+    lines = [DECLARATION, f"<testsuites{_counts(NAME, cases, seconds)}>"]
     for suite in suites:
-        element = ET.SubElement(root, "testsuite", _counts(suite.name, suite.cases))
-        element.set("time", f"{suite.seconds:.3f}")
+        lines.append(f"  <testsuite{_counts(suite.name, suite.cases, suite.seconds)}>")
         if suite.properties:
-            properties = ET.SubElement(element, "properties")
-            for name, value in suite.properties.items():
-                ET.SubElement(properties, "property", {"name": _clean(name), "value": _clean(value)})
-        for case in suite.cases:
-            _add_case(element, suite.name, case)
-    ET.indent(root)
-    return f"{DECLARATION}{ET.tostring(root, encoding='unicode')}\n"
+            lines.append("    <properties>")
+            pairs = suite.properties.items()
+            lines += [f"      <property{_attributes(name=name, value=value)}/>" for name, value in pairs]
+            lines.append("    </properties>")
+        lines += [_case_element(suite.name, case) for case in suite.cases]
+        lines.append("  </testsuite>")
+    return "\n".join([*lines, "</testsuites>", ""])
 
 
 def _case(check: CheckResult) -> Case:
@@ -88,20 +89,29 @@ def _case(check: CheckResult) -> Case:
     return Case(check.name, "failed", check.detail.partition("\n")[0], check.detail, "ParityError")
 
 
-def _counts(name: str, cases: Sequence[Case]) -> dict[str, str]:
+def _counts(name: str, cases: Sequence[Case], seconds: float) -> str:
     outcomes = [case.outcome for case in cases]
     counts = {"tests": len(cases), "failures": outcomes.count("failed")}
     counts |= {"errors": outcomes.count("error"), "skipped": outcomes.count("skipped")}
-    return {"name": _clean(name), **{key: str(count) for key, count in counts.items()}}
+    return _attributes(name=name, **{key: str(count) for key, count in counts.items()}, time=f"{seconds:.3f}")
 
 
-def _add_case(suite: ET.Element, class_name: str, case: Case) -> None:
-    element = ET.SubElement(suite, "testcase", {"classname": _clean(class_name), "name": _clean(case.name)})
-    if case.outcome in _ELEMENTS:
-        kind = {"type": case.type} if case.type else {}
-        result = ET.SubElement(element, _ELEMENTS[case.outcome], {"message": _clean(case.message), **kind})
-        result.text = _clean(case.detail) or None
+def _case_element(class_name: str, case: Case) -> str:
+    start = f"    <testcase{_attributes(classname=class_name, name=case.name)}"
+    if case.outcome not in _ELEMENTS:
+        return f"{start}/>"
+    tag, kind = _ELEMENTS[case.outcome], {"type": case.type} if case.type else {}
+    result = f"<{tag}{_attributes(message=case.message, **kind)}>{_escaped(case.detail)}</{tag}>"
+    return f"{start}>\n      {result}\n    </testcase>"
 
 
-def _clean(text: str) -> str:
-    return _NOT_IN_XML.sub(lambda match: ascii(match[0])[1:-1], text)
+def _attributes(**values: str) -> str:
+    return "".join(f' {name}="{_LINE_ENDS.sub(_reference, _escaped(value))}"' for name, value in values.items())
+
+
+def _escaped(text: str) -> str:
+    return html.escape(_NOT_IN_XML.sub(lambda match: ascii(match[0])[1:-1], text))
+
+
+def _reference(match: re.Match[str]) -> str:
+    return f"&#{ord(match[0])};"  # a reader makes a space of a bare one

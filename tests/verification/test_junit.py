@@ -70,9 +70,9 @@ def test_errors_and_skipped_cases_are_told_apart() -> None:
 def test_a_name_that_xml_cannot_hold_is_escaped(tmp_path: Path) -> None:
     (tmp_path / "new").mkdir()
     path = tmp_path / "new" / "report.xml"
-    suite = Suite("\x1b[31m\udcff\ufffe", [Case("bits", "failed", 'a "b" \x00', "\x07 é 中 \U0001f600")])
+    suite = Suite("\x1b[31m\udcff\ufffe", [Case("bits", "failed", 'a "b"\n\tc \x00', "\x07 é 中 \U0001f600")])
     path.write_text(to_junit([suite]), "utf-8")
     (read,) = junitparser.JUnitXml.fromfile(str(path))
     assert read.name == r"\x1b[31m\udcff\ufffe"
     (failure,) = next(iter(read)).result
-    assert (failure.message, failure.text) == (r'a "b" \x00', "\\x07 é 中 \U0001f600")
+    assert (failure.message, failure.text) == ('a "b"\n\tc \\x00', "\\x07 é 中 \U0001f600")
