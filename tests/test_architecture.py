@@ -41,6 +41,7 @@ ROOMS = {
     "weights": "model_dir",
     "verification": "model_dir plain_table",
     "commands": "weights verification",
+    "workers": "errors",
     "__init__": "commands",
     "cli": "__init__",
     "__main__": "cli",

@@ -1,0 +1,70 @@
+"""Jobs for workers, which import them by their name; run as a script, a parent with workers that a test kills."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from bort_convert.workers.jobs import Job
+from bort_convert.workers.processes import LocalWorkers
+
+
+def sleep_and_tell(seconds: float) -> tuple[float, int]:
+    """Sleep, and give the seconds and this process."""
+    time.sleep(seconds)
+    return seconds, os.getpid()
+
+
+def die_or_tell(signal_number: int) -> int:
+    """Die of a signal, unless the number is 0; give this process."""
+    if signal_number:
+        os.kill(os.getpid(), signal_number)
+        time.sleep(60)
+    return os.getpid()
+
+
+def end_or_fail(word: str) -> str:
+    """End the process in the way that a word names."""
+    if word == "exit":
+        os._exit(7)
+    if word == "raise":
+        raise ValueError("one line\nanother")
+    if word == "leave":
+        raise SystemExit(3)
+    return word
+
+
+def interval(seconds: float) -> tuple[float, float]:
+    """Sleep; give when this began and ended, in the seconds of a clock that all processes share."""
+    start = time.monotonic()
+    time.sleep(seconds)
+    return start, time.monotonic()
+
+
+def threads(_argument: None) -> str | None:
+    """Threads that a library will use here."""
+    return os.environ.get("OMP_NUM_THREADS")
+
+
+def hold(folder: str) -> None:
+    """Leave a file while the job runs; clean-up takes it away."""
+    mark = Path(folder, str(os.getpid()))
+    mark.touch()
+    try:
+        time.sleep(60)
+    finally:
+        mark.unlink()
+
+
+def main() -> None:
+    """Run jobs that hold until something ends this process, as a program does that heeds SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    for _outcome in LocalWorkers(2).run(hold, [Job(sys.argv[1])] * 4):
+        pass
+
+
+if __name__ == "__main__":
+    main()
