@@ -9,8 +9,11 @@ from typing import Literal, TypeAlias
 
 from bort_convert.errors import OptionError
 
-FamilyName: TypeAlias = Literal["bert", "bort", "distilbert", "ernie", "gpt2", "roberta", "xlnet"]
-"""A model family: the name of a module in `bort_convert.models`."""
+FamilyName: TypeAlias = Literal[
+    "bert", "bert-1.0", "bort", "distilbert", "electra", "ernie", "gpt2", "gpt2-1.0", "roberta", "roberta-1.0",
+    "xlm-roberta", "xlnet",
+]  # fmt: skip
+"""A model family of `bort_convert.models`; `-1.0` stands for GluonNLP 1.0 where 0.x has the model too."""
 FloatDtype: TypeAlias = Literal["float16", "bfloat16", "float32", "float64"]
 """A dtype that `convert` writes."""
 ProblemType: TypeAlias = Literal["regression", "single_label_classification", "multi_label_classification"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.errors import MappingError, OptionError, VariantError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from bort_convert.dtypes import Hyperparameter
     from bort_convert.mapping.rows import Rows
@@ -22,6 +22,8 @@ HEADS: Final = "attention_heads"
 
 GLUONNLP_VERSIONS: Final = ("0.8", "0.9.0", "0.9.1", "0.9.2", "0.10")
 """The releases of gluonnlp that compute differently; a bug-fix release that computes the same is not listed."""
+GLUONNLP_1: Final = ("1.0",)
+"""The release with the models for MXNet 2's NumPy interface, whose tensors have other names."""
 
 MODULE_OVERRIDES: Final = {
     "head_layer_norm_eps": "the head's LayerNorm epsilon",
@@ -70,12 +72,16 @@ class Table:
         all_rows: rows of every form, including those that `when`/`unless` switch off.
         architectures: target classes, each with the titles of the optional groups that it has a place for.
         enabled: hyperparameters that are true; they decide which rows count.
+        refusal: the reason why no target class computes this form, "" where one does.
+        equal_unless: optional group -> two sizes that differ in a checkpoint with the group, and are equal without it.
     """
 
     title: str
     all_rows: Rows
     architectures: tuple[tuple[str, ...], ...]
     enabled: frozenset[str] = frozenset()
+    refusal: str = ""
+    equal_unless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sources = Counter(source.name for row in self.rows for source in row.sources)
@@ -92,12 +98,22 @@ class Table:
         """The target class for a checkpoint that has these optional groups.
 
         Raises:
-            MappingError: no class has a place for all of them.
+            MappingError: no class has a place for all of them, or computes this form at all.
         """
+        if self.refusal:
+            raise MappingError(f"{self.title}: {self.refusal}")
         for architecture, *places in self.architectures:
             if frozenset(places) == groups:
                 return architecture
         raise MappingError(f"{self.title}: no target class has a place for {', '.join(sorted(groups))} together")
+
+    def size_problems(self, dims: Mapping[str, int], groups: frozenset[str]) -> Iterator[str]:
+        """A line for each two sizes that `equal_unless` contradicts."""
+        for group, (one, other) in self.equal_unless.items():
+            if group in groups and dims[one] == dims[other]:
+                yield f"{one} is {dims[one]}, as {other} is; expected no {group}"
+            if group not in groups and dims[one] != dims[other]:
+                yield f"{one} is {dims[one]}, expected {other}, {dims[other]}, where there is no {group}"
 
 
 @dataclass(frozen=True)
@@ -188,8 +204,9 @@ class Family:
         base: prefix of the backbone's targets; removed where the target class is the backbone itself.
         base_class: target class of the backbone.
         tokenizer: kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
-        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet.
+        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet, "" without one.
         layout: modules of the target backbone, for `verify`.
+        versions: the gluonnlp versions that have the model, of those that compute differently.
         by_version: gluonnlp version, or the beginning of several -> hyperparameters that differ in models that it
             trained.
         gluonnlp_name: name in gluonnlp, where it differs from `name`: its class names begin with it, and a fine-tuned
@@ -209,6 +226,7 @@ class Family:
     tokenizer: str = ""
     mxnet_module: str = "bert"
     layout: ModuleLayout = ModuleLayout()
+    versions: tuple[str, ...] = GLUONNLP_VERSIONS
     by_version: Mapping[str, Mapping[str, Hyperparameter]] = field(default_factory=dict)
     gluonnlp_name: str = ""
     pooler: bool = True
@@ -242,11 +260,11 @@ class Family:
         """
         versions = [
             version
-            for version in GLUONNLP_VERSIONS
+            for version in self.versions
             if _is_part_of(version, gluonnlp_version) or _is_part_of(gluonnlp_version, version)
         ]
         if not versions:
-            raise OptionError("gluonnlp_version", gluonnlp_version, f"expected one of {', '.join(GLUONNLP_VERSIONS)}")
+            raise OptionError("gluonnlp_version", gluonnlp_version, self._expected_versions())
         hyperparameters, *others = (self._hyperparameters_in(version) for version in versions)
         if any(other != hyperparameters for other in others):
             raise VariantError(
@@ -257,6 +275,11 @@ class Family:
             )
         family = replace(self, hyperparameters=hyperparameters)
         return replace(family, tables=tuple(replace(table, enabled=family.switches) for table in self.tables))
+
+    def _expected_versions(self) -> str:
+        if self.versions == GLUONNLP_1:
+            return f"the names in the file are those of {self.title}, which gluonnlp 1.0 alone has. Leave it out"
+        return f"expected one of {', '.join(self.versions)}"
 
     def _hyperparameters_in(self, version: str) -> dict[str, Hyperparameter]:
         hyperparameters = dict(self.hyperparameters)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from bort_convert.errors import MappingError, OptionError, VariantError
-from bort_convert.mapping.family import HEADS, MASKED_LM_CLASSES, SPECIAL_TOKEN_IDS
+from bort_convert.mapping.family import GLUONNLP_1, HEADS, MASKED_LM_CLASSES, SPECIAL_TOKEN_IDS
 from bort_convert.mapping.planner import make_plan
 from bort_convert.mapping.rows import resolve
 from bort_convert.mapping.source_names import structural_names
@@ -205,7 +205,8 @@ def _compare(
     rows = resolve(table.rows, known)
     names, clashes = structural_names(specs, rows)
     plan = make_plan(rows, {structural: specs[name] for structural, name in names.items()})
-    return Candidate(family, table, names, replace(plan, disagreements=(*clashes, *plan.disagreements)))
+    problems = (*clashes, *plan.disagreements) or tuple(table.size_problems(plan.dims, plan.groups))
+    return Candidate(family, table, names, replace(plan, disagreements=problems))
 
 
 def published_first(fitting: list[AnyCandidate]) -> list[AnyCandidate]:
@@ -262,8 +263,9 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
     if HEADS in plan.dims:
         hyperparameters.pop(HEADS, None)
     activation = family.hyperparameters.get("hidden_act")
-    if chosen.get("hidden_act", activation) != activation and architecture.endswith(MASKED_LM_CLASSES):
-        hyperparameters.setdefault("head_hidden_act", str(activation))  # which GluonNLP's head has in any case
+    has_own_head = family.versions != GLUONNLP_1 and architecture.endswith(MASKED_LM_CLASSES)
+    if chosen.get("hidden_act", activation) != activation and has_own_head:
+        hyperparameters.setdefault("head_hidden_act", str(activation))  # which the head of 0.x has in any case
     _drop_foreign_ids(hyperparameters, plan.dims, given)
     known = {"", *hyperparameters, *plan.dims, *SPECIAL_TOKEN_IDS}
     if unknown := [key.source for key in family.config if key.source not in known]:

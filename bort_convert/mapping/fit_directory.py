@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError, VariantError, printable
 from bort_convert.mapping.axes import shape_of
-from bort_convert.mapping.family import HEADS, SPECIAL_TOKEN_IDS, stock_differences
+from bort_convert.mapping.family import GLUONNLP_1, HEADS, SPECIAL_TOKEN_IDS, stock_differences
 from bort_convert.mapping.fit import (
     Candidate,
     Fit,
@@ -137,6 +137,7 @@ def fit_directory(
     fitting = published_first([candidate for candidate in candidates if candidate.fits])
     if not fitting:
         raise no_table_fits(candidates, "directory")
+    fitting = _of_one_release(fitting)
     names = [candidate.family.name for candidate in fitting]
     if len(set(names)) > 1:
         raise several_families("the directory fits", names)
@@ -148,6 +149,16 @@ def fit_directory(
     if converted_with is None:
         fit = replace(fit, plan=fit.plan.lenient())
     return FittedDirectory(fit, chosen.sources, chosen.name_map, tuple(_notes(chosen, others, config)))
+
+
+def _of_one_release(fitting: list[_DirectoryCandidate]) -> list[_DirectoryCandidate]:
+    """The candidates without a family of GluonNLP 1.0 that 0.x has too: the same directory comes from either."""
+    later = [candidate for candidate in fitting if candidate.family.versions == GLUONNLP_1]
+    older = [candidate for candidate in fitting if candidate.family.versions != GLUONNLP_1]
+    if not later or not older:
+        return fitting
+    types = {candidate.family.model_type for candidate in older}
+    return [*older, *(candidate for candidate in later if candidate.family.model_type not in types)]
 
 
 def unprefixed(fitted: Candidate | Fit) -> list[str]:
@@ -169,7 +180,8 @@ def _compare(
         sources: Specs = {}
     else:
         plan, sources = _plan_from_targets(resolve(table.rows, known), targets)
-    plan = replace(plan, disagreements=(*name_map.clashes, *plan.disagreements))
+    problems = (*name_map.clashes, *plan.disagreements) or tuple(table.size_problems(plan.dims, plan.groups))
+    plan = replace(plan, disagreements=problems)
     names = {name: name for name in sources}
     candidate = _DirectoryCandidate(family, table, names, plan, sources, name_map, given)
     if candidate.fits:

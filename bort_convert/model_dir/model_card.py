@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from bort_convert.model_dir.manifest import Manifest
 
 FILE_NAME: Final = "README.md"
+_ENCODER: Final = "feature-extraction"
 _TASKS: Final = {
+    "ElectraForPreTraining": _ENCODER,  # the Hub has no task of finding replaced tokens
     "LMHeadModel": "text-generation",
     "MaskedLM": "fill-mask",
     "PreTraining": "fill-mask",
     "QuestionAnswering": "question-answering",
     "SequenceClassification": "text-classification",
 }
-_ENCODER: Final = "feature-extraction"
 
 _LOADED_BY_US: Final = """\
 import bort_convert

@@ -130,6 +130,8 @@ def run_reference(
     Raises:
         BackendError: mxnet or gluonnlp is missing, or the process died; the message has its last lines.
     """
+    if not reference.fit.family.mxnet_module:
+        raise BackendError(f"{reference.fit.family.title} runs on MXNet 2, which cannot be started from here yet")
     with tempfile.TemporaryDirectory(prefix="bort-convert-") as folder:
         job = _write_job(Path(folder), reference, inputs, dtypes, attentions=attentions)
         run_script(reference, job)

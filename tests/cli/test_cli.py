@@ -63,7 +63,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
         (("extract", "{full}", "{out}.bin"), 2, "expected a name that ends in .safetensors or .npz"),
         (("{full}",), 2, "Missing argument 'OUT'"),
         (("{full}", "{out}", "--heads", "none"), 2, "Invalid value for '--heads'"),
-        (("{full}", "{out}", "--family", "bart"), 2, "'bart' is not one of 'bert', 'bort', "),
+        (("{full}", "{out}", "--family", "llama"), 2, "'llama' is not one of "),
     ],
 )
 def test_every_mistake_has_its_exit_code_and_one_clear_message(

@@ -87,6 +87,8 @@ def test_the_aliases_of_a_family_are_those_that_transformers_ties(
 def test_every_family_has_the_axes_that_other_rooms_need() -> None:
     for family in families().values():
         for table in family.tables:
+            if table.refusal:
+                continue
             assert {"vocab_size", "hidden_size", "layers"} <= set(
-                fit_to(family, table, header=header_with(table, frozenset())).plan.dims
+                fit_to(family, table, header=header_with(table, frozenset(table.architectures[-1][1:]))).plan.dims
             )

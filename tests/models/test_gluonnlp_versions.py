@@ -14,7 +14,7 @@ from bort_convert.commands.convert import convert
 from bort_convert.commands.export import export
 from bort_convert.commands.inspect import inspect
 from bort_convert.errors import OptionError, VariantError
-from bort_convert.mapping.family import GLUONNLP_VERSIONS, SPECIAL_TOKEN_IDS, Family, module_overrides
+from bort_convert.mapping.family import GLUONNLP_VERSIONS, SPECIAL_TOKEN_IDS, Family, Table, module_overrides
 from bort_convert.models import _encoder
 from bort_convert.models.registry import families
 from bort_convert.params import open_params
@@ -152,16 +152,18 @@ def test_a_family_states_any_hyperparameter_of_a_version_as_data() -> None:
     assert family.for_version("0.9").hyperparameters == family.hyperparameters
 
 
+def names_of(table: Table) -> list[tuple[str, str]]:
+    sources = [("source", source.name) for row in table.rows for source in row.sources]
+    return sources + [("target", target) for row in table.rows for target in row.targets]
+
+
 @pytest.mark.parametrize("family", families().values(), ids=lambda family: family.name)
 def test_every_version_of_every_family_has_tables_of_the_same_tensors_each_named_once(family: Family) -> None:
-    for version in GLUONNLP_VERSIONS:
+    for version in family.versions:
         trained = family.for_version(version)
         for before, table in zip(family.tables, trained.tables, strict=True):
-            names = [name for row in table.rows for name in (*(source.name for source in row.sources), *row.targets)]
-            assert len(names) == len(set(names))
-            assert sorted(names) == sorted(
-                name for row in before.rows for name in (*(source.name for source in row.sources), *row.targets)
-            )
+            assert sorted(names_of(table)) == sorted(names_of(before))
+            assert len(set(names_of(table))) == len(names_of(table))
         scrambled = any(row.when == _encoder.SCRAMBLED for table in trained.tables for row in table.rows)
         assert scrambled == (trained.hyperparameters.get(_encoder.SCRAMBLED) is True)
 

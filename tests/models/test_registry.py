@@ -19,16 +19,16 @@ def test_families_are_found_by_their_modules() -> None:
 def test_a_family_is_found_by_its_name() -> None:
     assert find_family("bort") is FAMILY
     with pytest.raises(OptionError) as caught:
-        find_family("bart")
-    assert str(caught.value) == f"`family='bart'`: expected one of {', '.join(families())}"
+        find_family("llama")
+    assert str(caught.value) == f"`family='llama'`: expected one of {', '.join(families())}"
 
 
 def test_a_source_is_fitted_to_the_family_that_is_named_or_to_any() -> None:
     assert fit_source(language_model(**RELEASED)).family is FAMILY
     assert fit_source(encoder(), family="distilbert", heads=2).family.name == "distilbert"
-    with pytest.raises(OptionError, match="`family='bart'`: expected one of bert, bort, "):
-        fit_source(language_model(), family="bart")
-    with pytest.raises(OptionError, match="`family=''`: expected one of bert, bort, "):
+    with pytest.raises(OptionError, match=r"`family='llama'`: expected one of .*bort, "):
+        fit_source(language_model(), family="llama")
+    with pytest.raises(OptionError, match=r"`family=''`: expected one of .*bort, "):
         fit_source(language_model(), family="")
 
 

@@ -35,6 +35,7 @@ def header_with(table: Table, groups: frozenset[str], **sizes: int) -> Header:
     dims = {"layers": 2, **{axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}}
     if "attention_heads" in axes:
         dims |= {"attention_heads": HEADS, "hidden_size": HEADS * dims["head_dim"]}
+    dims |= {one: dims[other] for group, (one, other) in table.equal_unless.items() if group not in groups}
     return header_of(rows, dims | sizes)
 
 
