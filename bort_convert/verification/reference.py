@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
 import sys
 import tempfile
-from collections import deque
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from threading import Thread
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
-from bort_convert.errors import BackendError, OptionError, install_hint
+from bort_convert.errors import OptionError
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.provenance import provenance_of
+from bort_convert.verification.reference_process import ReferenceProcess
 from bort_convert.verification.trace import COTANGENTS, DTYPES, Trace, output_order
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from bort_convert.dtypes import Array
@@ -36,12 +34,7 @@ SCRIPT: Final = Path(__file__).parent / "mxnet_process" / "run.py"
 TIMEOUT: Final = 600.0
 CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparameters")
 """Options of a conversion that decide how a checkpoint is read."""
-_MISSING, _FAILED = 3, 4  # exit statuses of the script
-_MARK: Final = "progress: "  # before each line of the script's own on stderr
-_LAST_LINES: Final = 8
 _GRADIENTS: Final = "gradients/"
-_TOO_NEW: Final = (3, 13)
-"""The first Python that mxnet 1.9.1 has no wheel for."""
 _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
 
 
@@ -53,11 +46,13 @@ class ReferenceOptions:
         mxnet_python: an interpreter that has mxnet and gluonnlp; None for this one.
         gluonnlp: a folder that holds another version of gluonnlp; None for the interpreter's own.
         timeout: seconds that MXNet may take.
+        process: one that takes this run among others; None for a process of its own.
     """
 
     mxnet_python: str | None = None
     gluonnlp: str | None = None
     timeout: float = TIMEOUT
+    process: ReferenceProcess | None = field(default=None, repr=False, compare=False)
 
     def with_keywords(self, **keywords: str | float | None) -> ReferenceOptions:
         """Add options that were given as keywords beside this object; None means that one was not given.
@@ -214,91 +209,13 @@ def _named_in_utf8(folder: Path, path: Path) -> Path:
 
 
 def run_script(reference: LiveReference, job: Path) -> None:
-    """Run the script on MXNet's side with a job.
+    """Run the script on MXNet's side with a job, in the process of the options or in one for this job alone.
 
     Raises:
         BackendError: a framework is missing, or the process died.
     """
-    python, timeout = reference.options.mxnet_python or sys.executable, reference.options.timeout
-    try:
-        process = subprocess.Popen(  # noqa: S603 - the interpreter is the user's choice, the rest is ours
-            [python, str(SCRIPT), str(job)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise BackendError(
-            f"{python}: cannot be started ({error.strerror or error}); "
-            "`mxnet_python` must be an interpreter that has mxnet and gluonnlp"
-        ) from error
-    assert process.stderr is not None
-    last: deque[str] = deque(maxlen=_LAST_LINES)
-    reader = Thread(target=_forward_lines, args=(process.stderr, last, reference.progress), daemon=True)
-    reader.start()
-    try:
-        status = process.wait(timeout)
-    except subprocess.TimeoutExpired:
-        raise BackendError(
-            _with_last_lines(f"MXNet was stopped after {timeout:g} s", _stop(process, reader, last))
-        ) from None
-    finally:
-        _stop(process, reader, last)
-        process.stderr.close()
-    if status:
-        raise _failure(python, status, list(last))
-
-
-def _forward_lines(stream: IO[str], last: deque[str], progress: Callable[[str], None]) -> None:
-    for line in stream:
-        text = line.rstrip()
-        last.append(text.removeprefix(_MARK))
-        if text.startswith(_MARK):
-            progress(text.removeprefix(_MARK))
-
-
-def _stop(process: subprocess.Popen[str], reader: Thread, last: deque[str]) -> list[str]:
-    """Kill the process and all that it started, if it still runs; give its last lines."""
-    if process.poll() is None:
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
-        process.wait()
-    reader.join(5)
-    return list(last)
-
-
-def _failure(python: str, status: int, last: list[str]) -> BackendError:
-    if status == _MISSING:
-        why = last[-1] if last else "an import failed"
-        return BackendError(
-            f"the live reference needs mxnet and gluonnlp, which {python} has not ({why}): {_advice(python)}, or "
-            "verify against a trace that was recorded where they are"
-        )
-    if status == _FAILED and last:
-        return BackendError(f"the live reference cannot be run: {last[-1]}")
-    if status < 0:
-        name = signal.Signals(-status).name if -status in list(signal.Signals) else str(-status)
-        hint = "; out of memory?" if name == "SIGKILL" else ""
-        return BackendError(_with_last_lines(f"MXNet died of {name}{hint}", last))
-    return BackendError(_with_last_lines(f"MXNet ended with status {status}", last))
-
-
-def _advice(python: str) -> str:
-    """The way to mxnet and gluonnlp; this interpreter may be too new for them."""
-    if python == sys.executable and sys.version_info >= _TOO_NEW:
-        version = ".".join(map(str, sys.version_info[:2]))
-        return (
-            f"mxnet 1.9.1 has no wheel for Python {version}. Pass `mxnet_python=...`, a Python 3.10 to 3.12 with both"
-        )
-    return install_hint("mxnet")
-
-
-def _with_last_lines(event: str, last: list[str]) -> str:
-    lines = "\n  ".join(last) if last else "(nothing)"
-    return f"{event}; the last lines of its stderr:\n  {lines}"
+    options = reference.options
+    settings: dict[str, Any] = {"gluonnlp": options.gluonnlp, "timeout": options.timeout}
+    python = options.mxnet_python or sys.executable
+    with nullcontext(options.process) if options.process else ReferenceProcess() as process:
+        process.run(python, job, **settings, progress=reference.progress)
