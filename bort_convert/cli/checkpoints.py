@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 @fit_options
 @tokenizer_options
 @click.option(
-    "--labels", help="Names of a classifier's outputs, in order: a,b,c, or a text file with one name on each line."
+    "--labels",
+    help="Names of a classifier's or tagger's outputs, in order: a,b,c, or a text file with one name on each line.",
 )
 @click.option(
     "--problem-type",

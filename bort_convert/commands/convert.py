@@ -92,7 +92,7 @@ def convert(
         roberta_pairs: put two `</s>` between the texts of a pair, as RoBERTa does, for a Bort too, which has one.
         lower_case: True if a BERT's tokenizer lower-cases text and strips its accents; by default the files of
             `tokenizer` or the vocabulary decide.
-        labels: names of a classifier's outputs, in their order.
+        labels: names of the outputs of a classifier or a tagger, in their order.
         problem_type: task of a classifier; by default "regression" for one output, else "single_label_classification".
         dtype: dtype of every written tensor; values are rounded to nearest even.
         allow_overflow: let values that are too large for `dtype` become infinite.

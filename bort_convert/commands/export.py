@@ -88,12 +88,14 @@ def _fit(directory: ModelDir, family: FamilyName | None, *, prefixed: bool) -> F
         return fit_directory(directory.header, directory.config, candidates, prefixed=prefixed, named=named)
     if family not in {None, manifest.family}:
         raise OptionError("family", family, f"{FILE_NAME} names {printable(manifest.family)}. Leave it out")
+    converted = _converted_family(manifest)
+    (table,) = (table for table in converted.tables if table.title == manifest.table)
     return fit_directory(
         directory.header,
         directory.config,
-        [_converted_family(manifest)],
-        # Prefixed names are those of parameters, whichever block holds them: every table that has them will do.
-        table="" if prefixed else manifest.table,
+        [converted],
+        # Prefixed names are those of parameters, whichever block holds them: another table that has them will do.
+        table="" if prefixed and not table.has_prefixed_names else table.title,
         prefixed=prefixed,
         converted_with=manifest.hyperparameters,
     )

@@ -94,6 +94,11 @@ class Table:
         """The rows that count, by `enabled`."""
         return tuple(row for row in self.all_rows if row.when in {"", *self.enabled} and row.unless not in self.enabled)
 
+    @property
+    def has_prefixed_names(self) -> bool:
+        """True if every source but an alias has a prefixed name."""
+        return all(source.prefixed for row in self.rows for source in row.sources if not row.tied_to)
+
     def architecture(self, groups: frozenset[str]) -> str:
         """The target class for a checkpoint that has these optional groups.
 
@@ -105,7 +110,13 @@ class Table:
         for architecture, *places in self.architectures:
             if frozenset(places) == groups:
                 return architecture
-        raise MappingError(f"{self.title}: no target class has a place for {', '.join(sorted(groups))} together")
+        raise MappingError(f"{self.title}: {self.class_problem(groups)[0]}")
+
+    def class_problem(self, groups: frozenset[str]) -> tuple[str, ...]:
+        """A line if no target class has a place for all of these optional groups; nothing if one has, or for `refusal`."""
+        if self.refusal or groups in {frozenset(places) for _, *places in self.architectures}:
+            return ()
+        return (f"no target class has a place for {', '.join(sorted(groups))} together",)
 
     def size_problems(self, dims: Mapping[str, int], groups: frozenset[str]) -> Iterator[str]:
         """A line for each two sizes that `equal_unless` contradicts."""
@@ -133,9 +144,15 @@ class Variant:
     hyperparameters: Mapping[str, Hyperparameter]
     vocabularies: frozenset[int] = frozenset()
 
-    def is_published(self, dims: Mapping[str, int]) -> bool:
-        """True if a model of these sizes, its vocabulary's among them, was published."""
-        return self.dims.items() <= dims.items() and (not self.vocabularies or dims["vocab_size"] in self.vocabularies)
+    def differences(self, dims: Mapping[str, int]) -> list[str]:
+        """A line for each size that it was not published with, the vocabulary's among them; none if it has these."""
+        allowed = {axis: [size] for axis, size in self.dims.items()}
+        allowed |= {"vocab_size": sorted(self.vocabularies)} if self.vocabularies else {}
+        return [
+            f"{axis} is {dims.get(axis)}, expected {' or '.join(map(str, sizes))}"
+            for axis, sizes in allowed.items()
+            if dims.get(axis) not in sizes
+        ]
 
 
 @dataclass(frozen=True)

@@ -135,6 +135,11 @@ class Candidate:
         """The published size that has the sizes of the checkpoint, if any."""
         return next((known for known in self.family.variants if known.dims.items() <= self.plan.dims.items()), None)
 
+    @property
+    def published(self) -> Variant | None:
+        """The same, if it was published with a vocabulary of this size; else somebody else trained the checkpoint."""
+        return self.variant if self.variant and not self.variant.differences(self.plan.dims) else None
+
 
 AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
 
@@ -205,7 +210,10 @@ def _compare(
     rows = resolve(table.rows, known)
     names, clashes = structural_names(specs, rows)
     plan = make_plan(rows, {structural: specs[name] for structural, name in names.items()})
-    problems = (*clashes, *plan.disagreements) or tuple(table.size_problems(plan.dims, plan.groups))
+    problems = (*clashes, *plan.disagreements) or (
+        *table.class_problem(plan.groups),
+        *table.size_problems(plan.dims, plan.groups),
+    )
     return Candidate(family, table, names, replace(plan, disagreements=problems))
 
 
@@ -223,12 +231,7 @@ def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:
         known = ", ".join(dict.fromkeys(variant.name for _, variant in variants))
         raise OptionError("variant", name, f"the file fits {families}; expected one of {known}")
     for candidate, variant in wanted:
-        differing = [
-            f"{axis} is {candidate.plan.dims.get(axis)}, expected {size}"
-            for axis, size in variant.dims.items()
-            if candidate.plan.dims.get(axis) != size
-        ]
-        if differing:
+        if differing := variant.differences(candidate.plan.dims):
             raise OptionError("variant", name, f"the file has other sizes: {'; '.join(differing)}")
     return [candidate for candidate, _ in wanted]
 
@@ -257,11 +260,13 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
     chosen = given.chosen(family)
     hyperparameters = given.of(family) | (dict(variant.hyperparameters) if variant else {}) | chosen
     heads = given.heads if given.heads is not None else chosen.get(HEADS)
+    published = candidate.published
     if heads is not None:
-        _check_heads(int(heads), plan.dims, variant)
+        _check_heads(int(heads), plan.dims, published)
         hyperparameters[HEADS] = heads
     if HEADS in plan.dims:
         hyperparameters.pop(HEADS, None)
+    told = {*family.switches, *chosen, *({HEADS} if heads is not None else ())}
     activation = family.hyperparameters.get("hidden_act")
     has_own_head = family.versions != GLUONNLP_1 and architecture.endswith(MASKED_LM_CLASSES)
     if chosen.get("hidden_act", activation) != activation and has_own_head:
@@ -276,20 +281,19 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
             f"{plan.dims['vocab_size']:,} has no such token. Pass the vocabulary",
             missing=("vocab",),
         )
-    published = variant is not None and variant.is_published(plan.dims)
     plan = bind_hyperparameters(plan, hyperparameters)
     if architecture == family.base_class:
         plan = plan.without_prefix(family.base)
     return Fit(
         family,
         candidate.table,
-        variant.name if variant and published else "",
+        published.name if published else "",
         hyperparameters,
         candidate.names,
         architecture,
         plan,
         sizes_of="" if published or not variant else variant.name,
-        assumed=tuple(_assumed({*hyperparameters} - {HEADS, *family.switches, *chosen}, given, published=published)),
+        assumed=tuple(_assumed(hyperparameters.keys() - told, given, published=published is not None)),
     )
 
 

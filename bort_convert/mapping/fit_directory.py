@@ -143,7 +143,7 @@ def fit_directory(
         raise several_families("the directory fits", names)
     if prefixed:
         fitting = [candidate for candidate in fitting if not unprefixed(candidate)] or fitting
-    chosen, *others = fitting
+    chosen, *others = sorted(fitting, key=_initialised)
     fit = complete_fit(chosen, _with_heads(chosen.given, config, chosen))
     fit = replace(fit, plan=bind_hyperparameters(chosen.plan, fit.hyperparameters))
     if converted_with is None:
@@ -309,13 +309,18 @@ def _with_heads(given: Given, config: Config, candidate: Candidate) -> Given:
 
 def _heads_key(candidate: Candidate) -> str:
     """The config's key for attention heads; "" where a published size or the shapes give their number."""
-    if HEADS in candidate.plan.dims or candidate.variant:
+    if HEADS in candidate.plan.dims or candidate.published:
         return ""
     return next((key.name for key in candidate.family.config if key.source == HEADS), "")
 
 
+def _initialised(candidate: Candidate) -> int:
+    """Number of tensors that the table makes from nothing; a checkpoint has no place for their values."""
+    return sum(not step.sources for step in candidate.plan.steps)
+
+
 def _notes(chosen: Candidate, others: Iterable[Candidate], config: Config) -> Iterator[str]:
-    """Notes on config values that a checkpoint has no place for, and on other tables that fit."""
+    """Notes on config values that a checkpoint has no place for, and on other tables that take as many tensors."""
     differing = [
         f"{key.name} {_shown(config[key.name])}"
         for key in chosen.family.config
@@ -323,7 +328,8 @@ def _notes(chosen: Candidate, others: Iterable[Candidate], config: Config) -> It
     ]
     if differing:
         yield f"a checkpoint has no place for these of config.json: {', '.join(differing)}"
-    if titles := " or ".join(f"'{other.table.title}'" for other in others):
+    as_much = [other for other in others if _initialised(other) == _initialised(chosen)]
+    if titles := " or ".join(f"'{other.table.title}'" for other in as_much):
         yield f"written as '{chosen.table.title}'; what a directory holds does not tell it from {titles}"
 
 

@@ -43,7 +43,7 @@ def target_config(
     Args:
         fit: the checkpoint's family, sizes and hyperparameters.
         dtype: dtype of the written tensors; by default the widest of the checkpoint's.
-        labels: names of a classifier's outputs, in their order; by default LABEL_0, LABEL_1, ...
+        labels: names of the outputs of a classifier or a tagger, in their order; by default LABEL_0, LABEL_1, ...
         problem_type: task of a classifier; by default "regression" for one output, else "single_label_classification".
 
     Raises:
@@ -53,12 +53,8 @@ def target_config(
         raise OptionError("dtype", dtype, f"expected one of {', '.join(FLOATS)}")
     stored = widest_dtype(spec.dtype for step in fit.plan.steps for spec in step.targets)
     outputs = fit.plan.dims.get("labels")
+    _refuse_foreign_options(fit, labels, problem_type)
     if outputs is None:
-        for option, value in (("labels", labels), ("problem_type", problem_type)):
-            if value is not None:
-                raise OptionError(
-                    option, value, f"is for a classifier; the checkpoint is a {fit.table.title}. Leave it out"
-                )
         return _completed(fit.config, dtype or stored)
     names = None if labels is None else checked_labels(labels, outputs)
     if problem_type is not None and problem_type not in PROBLEM_TYPES:
@@ -66,6 +62,23 @@ def target_config(
     if problem_type == _SINGLE_LABEL and outputs == 1:
         raise OptionError("problem_type", problem_type, "the classifier has one output, expected two or more")
     return _completed(fit.config, dtype or stored, outputs, names, problem_type)
+
+
+def _refuse_foreign_options(fit: Fit, labels: Sequence[str] | None, problem_type: ProblemType | None) -> None:
+    """Refuse labels where there are no outputs to name, and a problem type where texts have no class."""
+    has_labels = "labels" in fit.plan.dims
+    places = (
+        ("labels", labels, has_labels, "a classifier or a tagger"),
+        ("problem_type", problem_type, has_labels and not _is_tagger(fit.config), "a classifier of texts"),
+    )
+    for option, value, has_place, receiver in places:
+        if value is not None and not has_place:
+            raise OptionError(option, value, f"is for {receiver}; the checkpoint is a {fit.table.title}. Leave it out")
+
+
+def _is_tagger(config: Mapping[str, Any]) -> bool:
+    """True if the target class has labels for tokens and none for texts, and so no problem type."""
+    return str(config["architectures"][0]).endswith("ForTokenClassification")
 
 
 def expected_config(manifest: Manifest, family: Family) -> dict[str, object]:
@@ -104,12 +117,11 @@ def _completed(
     if outputs is None:
         return config
     names = [f"LABEL_{number}" for number in range(outputs)] if labels is None else labels
-    return {
-        **config,
-        "id2label": {str(number): name for number, name in enumerate(names)},
-        "label2id": {name: number for number, name in enumerate(names)},
-        "problem_type": problem_type or (_REGRESSION if outputs == 1 else _SINGLE_LABEL),
-    }
+    config["id2label"] = {str(number): name for number, name in enumerate(names)}
+    config["label2id"] = {name: number for number, name in enumerate(names)}
+    if not _is_tagger(config):
+        config["problem_type"] = problem_type or (_REGRESSION if outputs == 1 else _SINGLE_LABEL)
+    return config
 
 
 def widest_dtype(dtypes: Iterable[str]) -> str:

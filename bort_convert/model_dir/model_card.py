@@ -29,6 +29,7 @@ _TASKS: Final = {
     "PreTraining": "fill-mask",
     "QuestionAnswering": "question-answering",
     "SequenceClassification": "text-classification",
+    "TokenClassification": "token-classification",
 }
 
 _LOADED_BY_US: Final = """\

@@ -7,7 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.mapping.family import MASKED_LM_CLASSES, MODULE_OVERRIDES, SPECIAL_TOKEN_IDS, stock_differences
+from bort_convert.mapping.family import (
+    MASKED_LM_CLASSES,
+    MODULE_OVERRIDES,
+    SPECIAL_TOKEN_IDS,
+    SYNONYMS,
+    stock_differences,
+)
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -69,11 +75,23 @@ def assumed_hyperparameters(
     ids = [_token(name, hyperparameters[name]) for name in names if name in SPECIAL_TOKEN_IDS]
     lines = []
     if others:
-        values = ", ".join(others)
-        lines = [f"taken for granted, nothing in the file tells: {values}; `hyperparameters=...` says otherwise"]
+        values, example = ", ".join(others), _other_choice(family, hyperparameters, names)
+        lines = [
+            f"taken for granted, nothing in the file tells: {values}; `hyperparameters=...` says otherwise{example}"
+        ]
     if ids:
         lines.append(f"special token ids by {family.title}'s own vocabulary: {', '.join(ids)}: no vocabulary was given")
     return lines
+
+
+def _other_choice(family: Family, hyperparameters: Mapping[str, Hyperparameter], assumed: Iterable[str]) -> str:
+    """The argument that says otherwise, where GluonNLP has exactly one other value of an assumed hyperparameter."""
+    synonyms = {name: synonym for synonym, name in SYNONYMS.items()}
+    for name in assumed:
+        others = [value for value in family.choices.get(name, ()) if value != hyperparameters[name]]
+        if len(others) == 1:
+            return f", such as `hyperparameters={ {synonyms.get(name, name): others[0]} }`"
+    return ""
 
 
 def absent_special_tokens(family: Family, hyperparameters: Mapping[str, Hyperparameter]) -> Iterator[str]:

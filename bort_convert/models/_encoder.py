@@ -55,13 +55,13 @@ LAYERS = (
     *norm(f"{CELL}.ffn.layer_norm", f"{LAYER}.output.LayerNorm", "hidden_size", prefixed=f"{FFN}_~layernorm#"),
 )
 TIED_OUTPUT = tied("decoder.3.weight", tied_to="word_embed.0.weight", axes=WORD_AXES, why="the output layer is tied")
-HEAD = optional(
-    MASKED_LM,
+HEAD_ROWS = (
     rename("decoder.3.bias", "cls.predictions.bias", "vocab_size", prefixed=f"{EMBEDDING}_bias"),
-    linear("decoder.0", "cls.predictions.transform.dense", SQUARE, prefixed=f"{MODEL}dense#"),
-    norm("decoder.2", "cls.predictions.transform.LayerNorm", "hidden_size", prefixed=f"{MODEL}~layernorm#"),
+    *linear("decoder.0", "cls.predictions.transform.dense", SQUARE, prefixed=f"{MODEL}dense#"),
+    *norm("decoder.2", "cls.predictions.transform.LayerNorm", "hidden_size", prefixed=f"{MODEL}~layernorm#"),
     TIED_OUTPUT,
 )
+HEAD = optional(MASKED_LM, HEAD_ROWS)
 
 # Differences between releases of gluonnlp. In BERT, where every epsilon is 1e-12, the biases are the only one; an
 # encoder without a head does not need the head's epsilon.

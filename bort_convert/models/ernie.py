@@ -7,13 +7,14 @@ Source: dmlc/gluon-nlp v0.8.3, model/bert.py, ernie_12_768_12_hparams and BERTMo
 """
 
 from bort_convert.mapping.family import Family, Variant
+from bort_convert.models._bert_forms import TABLES
 from bort_convert.models._encoder import CHOICES, VERSIONS_OF_HEADS
 from bort_convert.models.bert import FAMILY as BERT
 
 FAMILY = Family(
     name="ernie",
     title="ERNIE",
-    tables=BERT.tables,
+    tables=TABLES,
     variants=(
         Variant(
             "ernie_12_768_12",

@@ -31,6 +31,7 @@ from bort_convert.verification.trace import (
     NEXT_SENTENCE,
     POOLED,
     SPAN_LOGITS,
+    TAG_LOGITS,
     Trace,
     is_per_token,
 )
@@ -271,8 +272,9 @@ def _by_trace_names(part: Trace, arrays: Mapping[str, Array]) -> dict[str, Array
         if name in known and language is not None:
             masked = part.inputs["masked_positions"]
             named[name] = language[np.arange(len(masked))[:, None], masked]
-    if LOGITS in known:
-        named[LOGITS] = arrays.get("logits")
+    for name in (LOGITS, TAG_LOGITS):
+        if name in known:
+            named[name] = arrays.get("logits")
     if "start_logits" in arrays:
         named[SPAN_LOGITS] = np.stack([arrays["start_logits"], arrays["end_logits"]], axis=-1)
     return {name: values for name, values in named.items() if values is not None and name in known}

@@ -24,7 +24,7 @@ from bort_convert.verification.trace import (
     MLM_LOGITS,
     NEXT_SENTENCE,
     POOLED,
-    SPAN_LOGITS,
+    TOKEN_HEADS,
     is_per_token,
     pick,
     valid_positions,
@@ -259,5 +259,5 @@ def _where(reference: Trace, name: str, index: tuple[int, ...]) -> dict[str, int
         return {"batch": index[0], "token": token, "vocab": index[2]}
     assert is_per_token(name)
     batch, token = (int(number) for number in valid_positions(reference)[index[0]])
-    rest = ("head", "key") if name.startswith("attention.") else ("label",) if name == SPAN_LOGITS else ("unit",)
+    rest = ("head", "key") if name.startswith("attention.") else ("label",) if name in TOKEN_HEADS else ("unit",)
     return {"batch": batch, "token": token, **dict(zip(rest, index[1:], strict=True))}

@@ -18,6 +18,7 @@ from bort_convert.verification.trace import (
     NEXT_SENTENCE,
     POOLED,
     SPAN_LOGITS,
+    TAG_LOGITS,
 )
 
 if TYPE_CHECKING:
@@ -144,7 +145,9 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
     if masked is not None and (decode := decode or model.get_output_embeddings()) is not None:
         name = LM_LOGITS if head_norm(model) is None else MLM_LOGITS
         found[name] = decode(last[np.arange(len(masked))[:, None], masked])
-    if hasattr(model, "classifier"):  # RoBERTa's picks the first token itself
+    if type(model).__name__.endswith("ForTokenClassification"):
+        found[TAG_LOGITS] = model.classifier(last)
+    elif hasattr(model, "classifier"):  # RoBERTa's picks the first token itself
         found[LOGITS] = model.classifier(found.get(POOLED, last))
     if hasattr(model, "qa_outputs"):
         found[SPAN_LOGITS] = model.qa_outputs(last)

@@ -19,6 +19,7 @@ Outputs (float32 or float64, as computed):
     lm_logits           (batch, masked, vocab_size), of any other language-model head, such as for the next token
     logits              (batch, labels)
     span_logits         (batch, length, 2), for the first and the last token of an answer
+    tag_logits          (batch, length, labels), for the tag of each token
 In a sampled trace, (n,) stands in place of (batch, length).
 
 Gradients are those of the sum over all outputs of <cotangent, output>. A file holds none.
@@ -47,7 +48,9 @@ MLM_LOGITS: Final = "mlm_logits"
 LOGITS: Final = "logits"
 LM_LOGITS: Final = "lm_logits"
 SPAN_LOGITS: Final = "span_logits"
-HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, SPAN_LOGITS, MLM_LOGITS, LM_LOGITS)
+TAG_LOGITS: Final = "tag_logits"
+TOKEN_HEADS: Final = (SPAN_LOGITS, TAG_LOGITS)
+HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, *TOKEN_HEADS, MLM_LOGITS, LM_LOGITS)
 EMBEDDINGS: Final = "embeddings"
 FINAL_NORM: Final = "final_norm"
 BACKBONE: Final = (EMBEDDINGS, FINAL_NORM)
@@ -116,8 +119,8 @@ def dtypes_of(dtype: str) -> tuple[str, ...]:
 
 
 def is_per_token(name: str) -> bool:
-    """True if an output has one row for each token of the batch; the only such head is that for answers."""
-    return name not in HEADS or name == SPAN_LOGITS
+    """True if an output has one row for each token of the batch; such heads are those for answers and for tags."""
+    return name not in HEADS or name in TOKEN_HEADS
 
 
 def output_order(name: str) -> tuple[int, int, int]:
@@ -149,7 +152,7 @@ def output_shape(
     rows = (len(inputs["positions"]),) if "positions" in inputs else (batch, length)
     if name.startswith("attention."):
         return *rows, attention_heads, length
-    return *rows, 2 if name == SPAN_LOGITS else dims["hidden_size"]
+    return *rows, {SPAN_LOGITS: 2, TAG_LOGITS: dims.get("labels", 0)}.get(name, dims["hidden_size"])
 
 
 def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:

@@ -110,7 +110,7 @@ def test_what_was_taken_for_granted_is_printed(command: str, fixtures: Path, tmp
     lines = run(command, fixtures / GPT2, *out, "--heads", 3).stdout.splitlines()
     assert (
         "  taken for granted, nothing in the file tells: hidden_act gelu_new, layer_norm_eps 1e-05; --set NAME=VALUE "
-        "says otherwise"
+        "says otherwise, such as --set activation=gelu"
     ) in lines
     assert (
         "  special token ids left out: bos 50256, eos 50256 by GPT-2's own vocabulary, and this one has no such row: "

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from headers import RELEASED, Header, classifier, language_model
+from headers import RELEASED, Header, classifier, header_of, language_model
 
 from bort_convert.errors import OptionError
 from bort_convert.mapping.fit import Fit, fit
 from bort_convert.model_dir.config import dtype_notes, target_config, widest_dtype
+from bort_convert.models import bert
+from bort_convert.models._bert_forms import TAGGER
 from bort_convert.models.bort import FAMILY
 
 if TYPE_CHECKING:
@@ -91,9 +93,18 @@ def test_an_unknown_problem_type_is_refused(three: Fit) -> None:
     "argument", [{"labels": ["a"]}, {"labels": []}, {"problem_type": "regression"}, {"problem_type": "ranking"}]
 )
 def test_labels_and_problem_type_are_for_a_classifier(argument: dict[str, object]) -> None:
-    with pytest.raises(OptionError, match="is for a classifier; the checkpoint is a language model") as error:
+    with pytest.raises(OptionError, match=r"is for a classifier.*; the checkpoint is a language model") as error:
         target_config(fit_bort(language_model(**RELEASED)), **argument)  # type: ignore[arg-type]
     assert {error.value.option: error.value.value} == argument
+
+
+def test_a_tagger_has_labels_and_no_problem_type() -> None:
+    tagger = fit(header_of(TAGGER, RELEASED | {"type_vocab_size": 2, "labels": 3}), [bert.FAMILY], heads=2)
+    config = target_config(tagger, labels=["O", "B", "I"])
+    assert config["id2label"] == {"0": "O", "1": "B", "2": "I"}
+    assert "problem_type" not in config
+    with pytest.raises(OptionError, match="is for a classifier of texts; the checkpoint is a tagger"):
+        target_config(tagger, problem_type="single_label_classification")
 
 
 def test_the_dtype_is_the_checkpoints_or_the_requested_one(three: Fit) -> None:

@@ -30,7 +30,7 @@ def test_hyperparameters_and_ids_that_were_taken_for_granted_have_a_line_each() 
     assert assumptions(manifest("gpt2", "GPT2LMHeadModel", known, assumed=tuple(known))) == [
         (
             "taken for granted, nothing in the file tells: hidden_act gelu_new, layer_norm_eps 1e-05; "
-            "`hyperparameters=...` says otherwise"
+            "`hyperparameters=...` says otherwise, such as `hyperparameters={'activation': 'gelu'}`"
         ),
         "special token ids by GPT-2's own vocabulary: bos 50256, eos 50256: no vocabulary was given",
     ]

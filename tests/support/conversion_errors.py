@@ -67,12 +67,12 @@ def bert_mutants() -> Iterator[Mutant]:
     known = set(row_pairs())
     yield from _swaps(pair for pair in row_pairs(bert.FAMILY.tables[0].rows) if pair not in known)
     types, following = "bert.embeddings.token_type_embeddings.weight", "cls.seq_relationship"
-    yield Mutant("segments exchanged", _change(types, np.flipud))
-    yield Mutant("segments left out", _change(types, np.zeros_like))
-    yield Mutant("pooler transposed", _change("bert.pooler.dense.weight", np.transpose))
-    yield Mutant("pooler's bias zeroed", _change("bert.pooler.dense.bias", np.zeros_like))
-    yield Mutant("next sentence's outputs exchanged", _change(f"{following}.weight", np.flipud))
-    yield Mutant("next sentence's bias negated", _change(f"{following}.bias", np.negative))
+    yield Mutant("segments exchanged", change(types, np.flipud))
+    yield Mutant("segments left out", change(types, np.zeros_like))
+    yield Mutant("pooler transposed", change("bert.pooler.dense.weight", np.transpose))
+    yield Mutant("pooler's bias zeroed", change("bert.pooler.dense.bias", np.zeros_like))
+    yield Mutant("next sentence's outputs exchanged", change(f"{following}.weight", np.flipud))
+    yield Mutant("next sentence's bias negated", change(f"{following}.bias", np.negative))
     config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
     yield Mutant("Bort's epsilon", lambda to: to.set_hyperparameter("layer_norm_eps", 1e-5), config)
     head = frozenset({BEHAVIOUR})
@@ -81,18 +81,18 @@ def bert_mutants() -> Iterator[Mutant]:
     )
     every = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
     for name, parts in (("BertForMaskedLM", ("bert.pooler.", following)), ("BertForNextSentencePrediction", (HEAD,))):
-        yield Mutant(f"saved as {name}", lambda to, n=name, p=parts: _saved_as(to, n, p), every)
-    yield Mutant("pooler missing from the file", lambda to: _without(to, ("bert.pooler.",)), every)
+        yield Mutant(f"saved as {name}", lambda to, n=name, p=parts: saved_as(to, n, p), every)
+    yield Mutant("pooler missing from the file", lambda to: without(to, ("bert.pooler.",)), every)
 
 
 def roberta_mutants() -> Iterator[Mutant]:
     """Errors where a RoBERTa is converted in another way than a Bort: positions and names of the head."""
     positions = "roberta.embeddings.position_embeddings.weight"
     yield from _swaps(pair for pair in row_pairs(roberta.FAMILY.tables[0].rows) if "lm_head" in "".join(pair))
-    yield Mutant("positions not moved", _change(positions, lambda rows: np.concatenate((rows[2:], rows[:2]))))
-    yield Mutant("positions moved by one row", _change(positions, lambda rows: np.concatenate((rows[1:], rows[:1]))))
+    yield Mutant("positions not moved", change(positions, lambda rows: np.concatenate((rows[2:], rows[:2]))))
+    yield Mutant("positions moved by one row", change(positions, lambda rows: np.concatenate((rows[1:], rows[:1]))))
     bits = frozenset({BITS})
-    yield Mutant("a row of padding is not zero", _change(positions, _first_row_one), bits)
+    yield Mutant("a row of padding is not zero", change(positions, _first_row_one), bits)
     yield Mutant("positions cut to those of GluonNLP", _cut_positions, frozenset({NAMES_AND_SHAPES, BEHAVIOUR}))
     config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
     for number in (0, 7):
@@ -109,18 +109,18 @@ def gpt2_mutants() -> Iterator[Mutant]:
     """Errors with transposed matrices, fused projections, and a tied output layer."""
     yield from _swaps(row_pairs(gpt2.LANGUAGE_MODEL))
     square = f"{BLOCK}.attn.c_proj.weight"
-    yield Mutant("a square matrix not transposed", _change(square, np.transpose))
+    yield Mutant("a square matrix not transposed", change(square, np.transpose))
     for name in ("attn.c_attn", "mlp.c_fc", "mlp.c_proj"):
         yield Mutant(
             f"{name} cut into other rows in place of transposed",
-            _change(f"{BLOCK}.{name}.weight", lambda values: values.T.reshape(values.shape)),
+            change(f"{BLOCK}.{name}.weight", lambda values: values.T.reshape(values.shape)),
         )
     for name, order in (("key, query, value", (1, 0, 2)), ("query, value, key", (0, 2, 1)), ("value first", (2, 0, 1))):
         yield Mutant(f"fused as {name}", lambda to, o=order: _fused_anew(to, lambda parts: parts[..., list(o), :, :]))
     yield Mutant("fused head by head", lambda to: _fused_anew(to, lambda parts: np.swapaxes(parts, -3, -2)))
-    yield Mutant("positions shifted by 2", _change("transformer.wpe.weight", lambda rows: np.roll(rows, 2, axis=0)))
-    yield Mutant("vocabulary rows shifted", _change("transformer.wte.weight", lambda rows: np.roll(rows, 1, axis=0)))
-    yield Mutant("last norm's bias zeroed", _change("transformer.ln_f.bias", np.zeros_like))
+    yield Mutant("positions shifted by 2", change("transformer.wpe.weight", lambda rows: np.roll(rows, 2, axis=0)))
+    yield Mutant("vocabulary rows shifted", change("transformer.wte.weight", lambda rows: np.roll(rows, 1, axis=0)))
+    yield Mutant("last norm's bias zeroed", change("transformer.ln_f.bias", np.zeros_like))
     yield Mutant("two layers permuted", lambda to: _permute_layers(to, "transformer.h.0."))
     bits = frozenset({BITS})
     yield Mutant("key bias changed", lambda to: _fused_anew(to, _key_bias_plus_one, kinds=("bias",)), bits)
@@ -139,7 +139,7 @@ def _wrong_gpt2_configs() -> Iterator[Mutant]:
     shapes, every = frozenset({NAMES_AND_SHAPES}), frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
     yield Mutant("output matrix written beside the embedding", lambda to: _with_output(to, tied=True), shapes)
     yield Mutant("output matrix untied", lambda to: _with_output(to, tied=False), behaviour)
-    yield Mutant("last norm missing from the file", lambda to: _without(to, ("transformer.ln_f.",)), every)
+    yield Mutant("last norm missing from the file", lambda to: without(to, ("transformer.ln_f.",)), every)
     yield Mutant("saved as GPT2Model", _saved_bare, every)
 
 
@@ -166,23 +166,21 @@ def distilbert_mutants() -> Iterator[Mutant]:
     config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
     yield Mutant("DistilBertModel's epsilon", lambda to: to.set_hyperparameter("layer_norm_eps", 1e-12), config)
     types = "embeddings.token_type_embeddings.weight"
-    yield Mutant(
-        "a segment embedding", _change(types, lambda row: row + np.linspace(-1, 1, row.size, dtype=np.float32))
-    )
+    yield Mutant("a segment embedding", change(types, lambda row: row + np.linspace(-1, 1, row.size, dtype=np.float32)))
 
 
 def xlnet_mutants() -> Iterator[Mutant]:
     """Errors with relative attention: every two rows of one shape swapped, and matrices transposed."""
     attention = "transformer.layer.0.rel_attn"
     yield from _swaps(row_pairs(xlnet.REST))
-    yield Mutant("segments exchanged", _change(f"{attention}.seg_embed", lambda pair: pair[::-1]))
-    yield Mutant("segments left out", _change(f"{attention}.seg_embed", np.zeros_like))
+    yield Mutant("segments exchanged", change(f"{attention}.seg_embed", lambda pair: pair[::-1]))
+    yield Mutant("segments left out", change(f"{attention}.seg_embed", np.zeros_like))
     for name in ("q", "r", "o"):
-        yield Mutant(f"{name} transposed", _change(f"{attention}.{name}", _turned))
-    yield Mutant("heads exchanged in o", _change(f"{attention}.o", lambda values: values[:, ::-1]))
+        yield Mutant(f"{name} transposed", change(f"{attention}.{name}", _turned))
+    yield Mutant("heads exchanged in o", change(f"{attention}.o", lambda values: values[:, ::-1]))
     yield Mutant("two layers permuted", lambda to: _permute_layers(to, "transformer.layer.0."))
-    yield Mutant("mask embedding changed", _change("transformer.mask_emb", np.negative), frozenset({BITS}))
-    yield Mutant("mask embedding missing", lambda to: _without(to, ("transformer.mask_emb",)))
+    yield Mutant("mask embedding changed", change("transformer.mask_emb", np.negative), frozenset({BITS}))
+    yield Mutant("mask embedding missing", lambda to: without(to, ("transformer.mask_emb",)))
     config = frozenset({NAMES_AND_SHAPES, BEHAVIOUR})
     for key, name, value in (
         ("ff_activation", "hidden_act", "gelu"),
@@ -192,7 +190,7 @@ def xlnet_mutants() -> Iterator[Mutant]:
     ):
         yield Mutant(f"{key} {value}", lambda to, k=key, n=name, v=value: to.set_hyperparameter(n, v, k), config)
     every = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
-    yield Mutant("saved as XLNetModel", lambda to: _saved_as(to, "XLNetModel", ("lm_loss",)), every)
+    yield Mutant("saved as XLNetModel", lambda to: saved_as(to, "XLNetModel", ("lm_loss",)), every)
 
 
 def row_pairs(table: Rows = bort.FAMILY.tables[0].rows) -> Iterator[tuple[str, str]]:
@@ -238,16 +236,16 @@ def _wrong_values() -> Iterator[Mutant]:
     word, position = "bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight"
     dense = "bert.encoder.layer.1.intermediate.dense"
     bits = frozenset({BITS})
-    yield Mutant("square matrix transposed", _change(f"{ATTENTION}.self.query.weight", np.transpose))
-    yield Mutant("positions shifted by 2", _change(position, lambda rows: np.roll(rows, 2, axis=0)))
-    yield Mutant("vocabulary rows shifted", _change(word, lambda rows: np.roll(rows, 1, axis=0)))
-    yield Mutant("one bias zeroed", _change(f"{dense}.bias", np.zeros_like))
-    yield Mutant("one bias negated", _change(f"{dense}.bias", np.negative))
-    yield Mutant("one value of one weight off by one bit", _change(f"{dense}.weight", _last_bit), bits)
-    yield Mutant("key bias changed", _change(f"{ATTENTION}.self.key.bias", lambda bias: bias + 1), bits)
+    yield Mutant("square matrix transposed", change(f"{ATTENTION}.self.query.weight", np.transpose))
+    yield Mutant("positions shifted by 2", change(position, lambda rows: np.roll(rows, 2, axis=0)))
+    yield Mutant("vocabulary rows shifted", change(word, lambda rows: np.roll(rows, 1, axis=0)))
+    yield Mutant("one bias zeroed", change(f"{dense}.bias", np.zeros_like))
+    yield Mutant("one bias negated", change(f"{dense}.bias", np.negative))
+    yield Mutant("one value of one weight off by one bit", change(f"{dense}.weight", _last_bit), bits)
+    yield Mutant("key bias changed", change(f"{ATTENTION}.self.key.bias", lambda bias: bias + 1), bits)
     yield Mutant(
         "non-zero token-type row",
-        _change(
+        change(
             "bert.embeddings.token_type_embeddings.weight",
             lambda row: row + np.linspace(-0.02, 0.02, row.size, dtype=np.float32),
         ),
@@ -316,19 +314,19 @@ def _wrong_heads() -> Iterator[Mutant]:
     yield Mutant("output matrix untied and random", untie, frozenset({NAMES_AND_SHAPES}))
 
 
-def _change(name: str, new: Callable[[Array], Array]) -> Mutate:
+def change(name: str, new: Callable[[Array], Array]) -> Mutate:
     def mutate(to: Converted) -> None:
         to.tensors[name] = np.ascontiguousarray(new(to.tensors[name]))
 
     return mutate
 
 
-def _without(to: Converted, prefixes: tuple[str, ...]) -> None:
+def without(to: Converted, prefixes: tuple[str, ...]) -> None:
     to.tensors = {name: array for name, array in to.tensors.items() if not name.startswith(prefixes)}
 
 
-def _saved_as(to: Converted, architecture: str, prefixes: tuple[str, ...]) -> None:
-    _without(to, prefixes)
+def saved_as(to: Converted, architecture: str, prefixes: tuple[str, ...]) -> None:
+    without(to, prefixes)
     to.config["architectures"] = [architecture]
 
 

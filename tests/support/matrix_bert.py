@@ -41,8 +41,12 @@ BEHIND = {
     "pooler": ("pooler",),
     "encoder": (),
     "question_answering": (),
+    "tagger": (),
+    "no_next_sentence": ("pooler", "masked_lm"),
 }
 """What stands behind the encoder in each form, in gluonnlp's order; a classifier of BERT's has the pooler."""
+TOKEN_HEADS = {"question_answering": "span_logits", "tagger": "tag_logits"}
+"""Forms with a head that reads every token, with the name of its output."""
 NAMES = {"pooler": "pooled", "next_sentence": "next_sentence", "masked_lm": "mlm_logits"}
 
 
@@ -52,12 +56,11 @@ class BertNetwork:
     def __init__(self, shape: Shape) -> None:
         pooled = () if shape.family in BACKBONES else ("pooler",)
         self.parts = BEHIND.get(shape.form, pooled)
-        self.model = backbone(shape, self.parts)
+        self.form, self.model = shape.form, backbone(shape, self.parts)
         self.head: Any = None
         self.block = self.model
-        if shape.form == "question_answering":
-            self.block = BertForQA(self.model)
-            self.head = self.block.span_classifier
+        if shape.form in TOKEN_HEADS:
+            self.block, self.head = of_tokens(shape, self.model)
         elif shape.form not in BEHIND:
             self.block, self.head = fine_tuned(shape, self.model)
         self.states: Outputs = {}
@@ -87,8 +90,8 @@ class BertNetwork:
         output = BERTModel.__call__(self.model, ids, token_types, lengths, masked)
         last, *behind = output if isinstance(output, tuple) else (output,)
         outputs = {NAMES[part]: values.asnumpy() for part, values in zip(self.parts, behind, strict=True)}
-        if isinstance(self.block, BertForQA):
-            outputs["span_logits"] = self.head(last).asnumpy()
+        if (name := TOKEN_HEADS.get(self.form)) is not None:
+            outputs[name] = self.head(last).asnumpy()
         elif self.head is not None:
             outputs["logits"] = self.head(behind[0] if behind else last[:, 0]).asnumpy()
         return {**self.states, **outputs}
@@ -154,6 +157,23 @@ class BertForQA(HybridBlock):  # type: ignore[misc]
         self.bert = model
         with self.name_scope():
             self.span_classifier = nn.Dense(2, flatten=False)
+
+
+class BERTTagger(HybridBlock):  # type: ignore[misc]
+    def __init__(self, model: Block, labels: int) -> None:
+        super().__init__()
+        self.bert_model = model
+        with self.name_scope():
+            self.tag_classifier = nn.Dense(labels, flatten=False)
+
+
+def of_tokens(shape: Shape, model: Block) -> tuple[Block, Block]:
+    """A model for answers or for tags on a model, and its head."""
+    if shape.form == "tagger":
+        tagger = BERTTagger(model, shape.labels)
+        return tagger, tagger.tag_classifier
+    answers = BertForQA(model)
+    return answers, answers.span_classifier
 
 
 def fine_tuned(shape: Shape, model: Block) -> tuple[Block, Block]:

@@ -274,6 +274,7 @@ STOCK = (
     ("BertForSequenceClassification", BERT_SIZES | {"num_labels": 5}, True),
     ("BertForSequenceClassification", BERT_SIZES | {"num_labels": 1}, True),
     ("BertForQuestionAnswering", BERT_SIZES, True),
+    ("BertForTokenClassification", BERT_SIZES | {"num_labels": 5}, True),
     ("BertModel", BERT_SIZES | {"hidden_act": "relu", "layer_norm_eps": 1e-5}, True),
     ("BertForMaskedLM", ROBERTA_SIZES, True),
     ("BertForSequenceClassification", ROBERTA_SIZES, True),

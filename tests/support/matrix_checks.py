@@ -39,6 +39,8 @@ HEADS = {
     "next_sentence": {"next_sentence"},
     "pooler": {"pooled"},
     "question_answering": {"span_logits"},
+    "tagger": {"tag_logits"},
+    "no_next_sentence": {"mlm_logits"},
     "language_model": {"lm_logits"},
     "language_model_without_mask": {"lm_logits"},
     "encoder": set[str](),

@@ -20,6 +20,8 @@ BERT_FORMS = (
     "regression",
     "regression_without_dropout",
     "question_answering",
+    "tagger",
+    "no_next_sentence",
 )
 BORT_FORMS = ("masked_lm", "encoder", "classifier", "classifier_without_dropout", "regression")
 FORMS = {

@@ -26,7 +26,12 @@ HEADS = {
     "seq_relationship_logits": "next_sentence",
 }
 """Output of a class -> name in a reference; `logits` means another head in each class."""
-LOGITS = {"MaskedLM": "mlm_logits", "NextSentencePrediction": "next_sentence", "SequenceClassification": "logits"}
+LOGITS = {
+    "MaskedLM": "mlm_logits",
+    "NextSentencePrediction": "next_sentence",
+    "SequenceClassification": "logits",
+    "TokenClassification": "tag_logits",
+}
 FORMS = {
     "BertModel": "pooler",
     "BertForPreTraining": "pretraining",
@@ -34,6 +39,7 @@ FORMS = {
     "BertForNextSentencePrediction": "next_sentence",
     "BertForSequenceClassification": "classifier",
     "BertForQuestionAnswering": "question_answering",
+    "BertForTokenClassification": "tagger",
     "RobertaModel": "encoder",
     "RobertaForMaskedLM": "masked_lm",
     "RobertaForSequenceClassification": "classifier",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from conversion_errors import ERRORS, HEADS, SOURCE, Mutant
 from converted_dir import Converted
+from form_errors import FORM_ERRORS, FORM_HEADS
 
 from bort_convert.commands.convert import convert
 from bort_convert.model_dir.read import read_model_dir
@@ -61,7 +62,7 @@ class Bench:
 
     def __init__(self, folder: Path, source: Path = SOURCE, scale: float = 1.0) -> None:
         self.folder, self.clean = folder, folder / "clean"
-        family, heads = source.name.partition("_")[0], HEADS[source]
+        family, heads = source.name.partition("_")[0], {**HEADS, **FORM_HEADS}[source]
         checkpoint = source if scale == 1.0 else scaled(source, folder / source.name, scale)
         convert(checkpoint, self.clean, family=family, heads=heads)
         self.reference = LiveReference(checkpoint, fit_checkpoint(checkpoint, family=family, heads=heads))
@@ -107,7 +108,7 @@ def scaled(source: Path, target: Path, factor: float) -> Path:
 
 def main() -> None:
     rows = []
-    for source, errors in ERRORS.items():
+    for source, errors in {**ERRORS, **FORM_ERRORS}.items():
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)
             rows += [(mutant, bench.try_out(mutant)) for mutant in errors()]

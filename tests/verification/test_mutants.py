@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from conversion_errors import BERT, ERNIE, ERRORS, GPT2, SOURCE, Mutant, bort_mutants, row_pairs
+from form_errors import FORM_ERRORS, TAGGER
 from mutants import MARGIN, Bench
 
 from bort_convert.verification.findings import BEHAVIOUR, NAMES_AND_SHAPES
@@ -35,7 +36,7 @@ def bench(
 
 @pytest.mark.parametrize(
     ("bench", "mutant"),
-    [(source, mutant) for source, errors in ERRORS.items() for mutant in errors()],
+    [(source, mutant) for source, errors in {**ERRORS, **FORM_ERRORS}.items() for mutant in errors()],
     indirect=["bench"],
     ids=named,
 )
@@ -46,19 +47,19 @@ def test_each_error_is_caught_by_the_checks_that_should_see_it(bench: Bench, mut
         assert outcome.margin >= MARGIN
 
 
-@pytest.mark.parametrize("bench", ERRORS, indirect=True, ids=named)
+@pytest.mark.parametrize("bench", {**ERRORS, **FORM_ERRORS}, indirect=True, ids=named)
 def test_the_unmutated_model_passes_twenty_seeds_in_a_row(bench: Bench) -> None:
     outcome = bench.check(bench.clean, bench.run(*range(20)))
     assert not outcome.caught_by
     assert outcome.margin < 0.2
 
 
-@pytest.mark.parametrize("source", [SOURCE, BERT, GPT2, ERNIE], ids=named)
+@pytest.mark.parametrize("source", [SOURCE, BERT, GPT2, ERNIE, TAGGER], ids=named)
 def test_large_weights_pass_and_hide_no_error(source: Path, tmp_path: Path) -> None:
     bench = Bench(tmp_path, source, scale=3.0)
     outcome = bench.check(bench.clean, bench.trace)
     assert not outcome.caught_by
-    errors = list(ERRORS[source]())
+    errors = list({**ERRORS, **FORM_ERRORS}[source]())
     for mutant in errors[:: max(1, len(errors) // 12)] + [error for error in errors if "epsilon" in error.name]:
         outcome = bench.try_out(mutant)
         assert outcome.caught_by >= mutant.caught_by - {NAMES_AND_SHAPES}, mutant.name

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 OUTPUTS = {"pooler": "pooled", "classifier": "next_sentence", "decoder": "mlm_logits"}
 """Parts of a BERTModel, in the order in which it returns their outputs, with the names of these in a trace."""
+TOKEN_HEADS = {"span_classifier": "span_logits", "tag_classifier": "tag_logits"}
+"""Heads of fine-tuned models that read every token, with the names of their outputs in a trace."""
+TAGGED = "bert_model"
+"""Attribute of the backbone in the tagger; in other fine-tuned models it is the name of the family."""
 
 
 class Network:
@@ -24,20 +28,20 @@ class Network:
 
         self.length_first = not gluonnlp.__version__.startswith("0.8.")
         self.dtypes = ["float32"] if self.length_first else ["float32", "float64"]
-        names, prefix = sorted(job["names"].values()), job["family"] + "."
-        if not any(name.startswith(prefix) for name in names):
-            prefix = ""  # the backbone alone, which stands at the top
+        names = sorted(job["names"].values())
+        child = next((child for child in (job["family"], TAGGED) if any(n.startswith(child + ".") for n in names)), "")
+        prefix = child + "." if child else ""  # the backbone alone stands at the top
         parts = {name[len(prefix) :].split(".")[0] for name in names if name.startswith(prefix)}
         self.model = self.build_model(job, parts)
         self.call = gluonnlp.model.bert.BERTModel.__call__  # DistilBERT's takes fewer arguments and fills these in
-        self.head, self.spans = None, False  # type: Any, bool
+        self.head, self.head_output = None, "logits"  # type: Any, str
         self.block = self.model
         head_names = [name for name in names if not name.startswith(prefix)]
         if head_names:
             head_part = head_names[0].split(".")[0]
-            self.head, self.spans = build_head(head_names, job["dims"]), head_part == "span_classifier"
+            self.head, self.head_output = build_head(head_names, job["dims"]), TOKEN_HEADS.get(head_part, "logits")
             self.block = mx.gluon.Block()
-            setattr(self.block, job["family"], self.model)
+            setattr(self.block, child, self.model)
             setattr(self.block, head_part, self.head)
 
     def build_model(self, job: "dict[str, Any]", parts: "set[str]") -> "Any":  # noqa: ANN401 - mxnet has no type hints
@@ -75,7 +79,7 @@ class Network:
         return found
 
     def forward(self, inputs: "dict[str, Any]", dtype: str) -> "dict[str, Any]":
-        """The pooled output (batch, hidden_size) and the logits of each head."""
+        """The pooled output (batch, hidden_size) and the logits of each head, of all tokens for `TOKEN_HEADS`."""
         import mxnet as mx
         import numpy as np
 
@@ -87,10 +91,9 @@ class Network:
         returned = self.call(self.model, arrays["input_ids"], types, arrays["valid_length"].astype(dtype), masked)
         last, *others = returned if isinstance(returned, tuple) else [returned]
         outputs = dict(zip((name for part, name in OUTPUTS.items() if hasattr(self.model, part)), others))  # noqa: B905 - Python 3.6
-        if self.head is not None and self.spans:
-            outputs["span_logits"] = self.head(last)
-        elif self.head is not None:
-            outputs["logits"] = self.head(outputs.get("pooled", last[:, 0]))
+        if self.head is not None:
+            of_tokens = self.head_output in TOKEN_HEADS.values()
+            outputs[self.head_output] = self.head(last if of_tokens else outputs.get("pooled", last[:, 0]))
         return outputs
 
 
@@ -101,8 +104,8 @@ def build_head(names: "list[str]", dims: "dict[str, int]") -> "Any":  # noqa: AN
     """
     from mxnet.gluon import nn
 
-    if names[0].startswith("span_classifier."):
-        return nn.Dense(2, flatten=False)
+    if names[0].startswith(tuple(TOKEN_HEADS)):
+        return nn.Dense(2 if names[0].startswith("span_classifier.") else dims["labels"], flatten=False)
     numbers = [int(name.split(".")[1]) for name in names if name.endswith("weight")]
     if numbers not in ([0], [1], [0, 1], [1, 3]):
         raise ValueError(f"the classifier has weights in the slots {numbers}, expected [0], [1], [0, 1] or [1, 3]")

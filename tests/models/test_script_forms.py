@@ -1,0 +1,187 @@
+"""Forms of GluonNLP's scripts: what they compute on MXNet comes out of the stock class of transformers."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from bort_convert import convert, export, open_params, verify
+
+if TYPE_CHECKING:
+    from bort_convert.dtypes import Array
+
+pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
+
+MAKER = Path(__file__).parents[1] / "support" / "gluon_forms.py"
+IDS = [[5, 6, 7, 8, 9, 10], [3, 4, 2, 0, 0, 0]]
+LENGTHS = [6, 3]
+SHALLOW = {"layers": 1, "attention_heads": 3, "intermediate_size": 10, "hidden_size": 12}
+DEEP = {"layers": 3, "attention_heads": 2, "intermediate_size": 24, "hidden_size": 16}
+TABLES = {"vocab_size": 31, "max_positions": 17}
+LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
+
+
+def computed(model_class: str, out: Path, ids: Any, lengths: Any, **options: Any) -> dict[str, Array]:  # noqa: ANN401
+    """Outputs of a converted directory in float64, loaded by an `AutoModel...` class with nothing set by us."""
+    import torch  # noqa: PLC0415 - heavy, and marked
+    import transformers  # noqa: PLC0415
+
+    model = getattr(transformers, model_class).from_pretrained(out, dtype=torch.float64, **options).eval()
+    mask = np.arange(np.shape(ids)[1]) < np.array(lengths)[:, None]
+    with torch.no_grad():
+        found = model(torch.tensor(np.array(ids)).long(), attention_mask=torch.tensor(mask).long())
+    return {name: values.numpy() for name, values in found.items()}
+
+
+def made(folder: Path, form: str, size: dict[str, int], **job: Any) -> tuple[Path, dict[str, Array]]:  # noqa: ANN401
+    """A checkpoint by GluonNLP, and what GluonNLP computes with it in float64."""
+    paths = {"params": str(folder / "x.params"), "outputs": str(folder / "x.npz")}
+    whole = {"form": form, "size": {**TABLES, **size}, "ids": IDS, "lengths": LENGTHS, **paths, **job}
+    (folder / "job.json").write_text(json.dumps(whole), "utf-8")
+    subprocess.run([sys.executable, "-W", "ignore", MAKER, folder / "job.json"], check=True)
+    with np.load(folder / "x.npz") as stored:
+        return folder / "x.params", dict(stored)
+
+
+def assert_same_at_valid_positions(one: Array, other: Array, atol: float) -> None:
+    assert one.shape == other.shape
+    for row, length in enumerate(LENGTHS):
+        places = slice(0, length) if one.ndim > 2 else slice(None)
+        np.testing.assert_allclose(one[row, places], other[row, places], rtol=0, atol=atol)
+
+
+def assert_comes_back(source: Path, out: Path, again: Path, names: str) -> None:
+    """A verification passes, and the way back has the bytes of the checkpoint's arrays."""
+    report = verify(source, out)
+    assert report.passed, report.headline
+    assert max(layer.max_abs for run in report.runs if run.dtype == "float64" for layer in run.layers) <= 1e-12
+    assert_same_arrays(source, out, again, names)
+
+
+def assert_same_arrays(source: Path, out: Path, again: Path, names: str = "structural") -> None:
+    """The way back gives every array of a checkpoint with its bits; prefixed names are those of a fresh process."""
+    export(out, again, names=names)
+    with open_params(source) as one, open_params(again) as other:
+        before, after = ({name: array.tobytes() for name, array in params.items()} for params in (one, other))
+    assert sorted(before.values()) == sorted(after.values())
+    if names == "structural":
+        assert before == after
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["ner", "ner-prefix"])
+def test_the_tagger_of_the_corpus_gives_the_tags_of_mxnet(shared: Path, tmp_path: Path, name: str) -> None:
+    case = shared / "corpus" / "cases" / "bert-tagger"
+    manifest = convert(case / f"{name}.params", tmp_path / "out", family="bert", heads=2, labels=LABELS[:5])
+    assert manifest.architecture == "BertForTokenClassification"
+    with np.load(case / "expected.npz") as stored:
+        ids, tags = stored["ids"], stored["tags"]
+    logits = computed("AutoModelForTokenClassification", tmp_path / "out", ids, [ids.shape[1]])["logits"]
+    np.testing.assert_allclose(logits, tags, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(logits[0, 0], (1.82205, -0.52038, 0.22001, 1.11137, -1.06164), rtol=0, atol=5e-5)
+    assert logits.argmax(-1).tolist() == [[0, 3, 0, 3, 3, 0]]
+    report = verify(case / f"{name}.params", tmp_path / "out")
+    assert report.passed, report.headline
+
+
+@pytest.mark.shared
+def test_the_masked_language_model_with_a_pooler_of_the_corpus_keeps_every_array(shared: Path, tmp_path: Path) -> None:
+    source = shared / "corpus" / "cases" / "mlm-head-and-pooler" / "mlm.params"
+    manifest = convert(source, tmp_path / "out", family="bert", heads=2)
+    assert manifest.architecture == "BertForPreTraining"
+    found = computed("AutoModelForPreTraining", tmp_path / "out", [[5, 6, 7, 8]], [4])
+    assert found["prediction_logits"][0, 1].argmax() == 1
+    assert not found["seq_relationship_logits"].any()
+    report = verify(source, tmp_path / "out")
+    assert report.passed, report.headline
+    assert_same_arrays(source, tmp_path / "out", tmp_path / "back.params")
+
+
+@pytest.mark.parametrize(
+    ("size", "naming", "before", "labels"),
+    [(SHALLOW, "prefixed", 3, 7), (DEEP, "structural", 0, 2), (DEEP, "prefixed", 0, 1)],
+)
+def test_a_tagger_of_any_size_and_counters(
+    tmp_path: Path, size: dict[str, int], naming: str, before: int, labels: int
+) -> None:
+    source, expected = made(tmp_path, "tagger", size, naming=naming, before=before, options={"labels": labels})
+    out, heads = tmp_path / "out", size["attention_heads"]
+    manifest = convert(source, out, family="bert", heads=heads, labels=LABELS[:labels])
+    assert (manifest.table, manifest.dims["layers"]) == ("tagger", size["layers"])
+    logits = computed("AutoModelForTokenClassification", out, IDS, LENGTHS)["logits"]
+    assert_same_at_valid_positions(logits, expected["logits"], 1e-12)
+    assert_comes_back(source, out, tmp_path / "back.params", "structural" if naming == "structural" else "prefix")
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "naming", "before"), [("bert", SHALLOW, "prefixed", 2), ("ernie", DEEP, "structural", 0)]
+)
+def test_a_pooler_and_a_masked_language_model_head_of_any_size(
+    tmp_path: Path, kind: str, size: dict[str, int], naming: str, before: int
+) -> None:
+    source, expected = made(tmp_path, "no_next_sentence", size, naming=naming, before=before, options={"kind": kind})
+    out, heads = tmp_path / "out", size["attention_heads"]
+    manifest = convert(source, out, family=kind, heads=heads)
+    assert manifest.table == "language model without next-sentence head"
+    if kind == "bert":  # an ERNIE's head has another activation than its class
+        found = computed("AutoModelForPreTraining", out, IDS, LENGTHS)
+        assert_same_at_valid_positions(found["prediction_logits"], expected["prediction_logits"], 1e-12)
+    assert_comes_back(source, out, tmp_path / "back.params", "structural" if naming == "structural" else "prefix")
+
+
+@pytest.mark.parametrize(("size", "dropout", "before"), [(SHALLOW, 0.1, 2), (DEEP, 0.0, 0)])
+def test_a_regression_of_roberta_is_a_classifier_with_one_output(
+    tmp_path: Path, size: dict[str, int], dropout: float, before: int
+) -> None:
+    source, expected = made(
+        tmp_path, "roberta_regression", size, naming="structural", before=before, options={"dropout": dropout}
+    )
+    out = tmp_path / "out"
+    convert(source, out, family="roberta", heads=size["attention_heads"])
+    assert json.loads((out / "config.json").read_text("utf-8"))["problem_type"] == "regression"
+    without_padding_id = np.array(IDS)[:, :3]  # 1 would not be counted, and 0 to 2 stand behind the valid tokens
+    logits = computed("AutoModelForSequenceClassification", out, without_padding_id, [3, 3])["logits"]
+    assert logits.shape == (2, 1)
+    assert np.allclose(logits[1], expected["logits"][1], rtol=0, atol=1e-7)  # MXNet's epsilon is a float32
+    assert_comes_back(source, out, tmp_path / "back.params", "structural")
+
+
+def test_the_pipeline_gives_the_tags_of_mxnet(fixtures: Path, tmp_path: Path) -> None:
+    from transformers import pipeline  # noqa: PLC0415 - heavy, and marked
+
+    out, sentences = tmp_path / "out", texts()
+    vocab = fixtures / "tiny_bert.vocab"
+    size = {**DEEP, "vocab_size": 40}
+    job: dict[str, Any] = {"naming": "structural", "before": 5, "options": {"labels": 7}}
+    first, _ = made(tmp_path, "tagger", size, **job)
+    convert(first, out, family="bert", heads=2, vocab=vocab, lower_case=True, labels=LABELS)
+    ask = pipeline("token-classification", model=str(out), tokenizer=str(out), device="cpu")
+    rows = [ask.tokenizer(text)["input_ids"] for text in sentences]
+    length = max(map(len, rows))
+    batch = {"ids": [row + [0] * (length - len(row)) for row in rows], "lengths": [len(row) for row in rows]}
+    _, expected = made(tmp_path, "tagger", size, **{**job, **batch})
+    seen = set()
+    for row, text, logits in zip(rows, sentences, expected["logits"], strict=True):
+        tags = [LABELS[number] for number in logits[1 : len(row) - 1].argmax(-1)]  # without [CLS] and [SEP]
+        found = ask(text, ignore_labels=[])
+        assert [(entry["index"], entry["entity"]) for entry in found] == list(enumerate(tags, 1)), text
+        seen |= set(tags)
+    assert len(sentences) == 20
+    assert len(seen) > 2, "the tags differ from one another"
+
+
+def texts() -> list[str]:
+    """Twenty sentences of the words that the vocabulary has, and of others."""
+    subjects = ("the white rabbit", "an old man", "Alice", "the sea", "his watch and the rabbit")
+    verbs = ("looked at", "and", "at", "ate")
+    return [
+        f"{subject} {verb} the old watch{mark}"
+        for subject in subjects
+        for verb, mark in zip(verbs, ".!?,", strict=True)
+    ]

@@ -1,0 +1,64 @@
+"""Deliberate errors in forms that GluonNLP's scripts make of a model, each with the checks that have to catch it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from conversion_errors import BERT, ROBERTA, Mutant, change, saved_as, without
+
+from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+TAGGER = BERT.with_stem(f"{BERT.stem}-tags5")
+NO_NEXT_SENTENCE = BERT.with_stem(f"{BERT.stem}-no_next_sentence")
+REGRESSION = ROBERTA.with_stem(f"{ROBERTA.stem}-regression")
+FORM_HEADS = {TAGGER: 2, NO_NEXT_SENTENCE: 2, REGRESSION: 2}
+EVERY = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
+
+
+def tagger_mutants() -> Iterator[Mutant]:
+    """Errors in the rows of a tagger's head, and another class."""
+    yield Mutant("two tags exchanged", change("classifier.weight", lambda rows: rows[[1, 0, 2, 3, 4]]))
+    yield Mutant("two tags' biases exchanged", change("classifier.bias", lambda values: values[[1, 0, 2, 3, 4]]))
+    yield Mutant("tags' bias zeroed", change("classifier.bias", np.zeros_like))
+    yield Mutant("tags' units reversed", change("classifier.weight", np.fliplr))
+    yield Mutant("tags' weight missing", lambda to: without(to, ("classifier.weight",)), EVERY)
+    yield Mutant("saved as BertModel", lambda to: saved_as(to, "BertModel", ("classifier.",)), EVERY)
+    yield Mutant(
+        "saved as BertForSequenceClassification",
+        lambda to: saved_as(to, "BertForSequenceClassification", ()),
+        frozenset({NAMES_AND_SHAPES, BEHAVIOUR}),
+    )
+
+
+def no_next_sentence_mutants() -> Iterator[Mutant]:
+    """Errors in the sentence head of zeros, and classes that lose a part."""
+    head = "cls.seq_relationship"
+    bits = frozenset({BITS})
+    yield Mutant("sentence head's weight not zero", change(f"{head}.weight", lambda rows: rows + 1), bits)
+    yield Mutant("sentence head's bias not zero", change(f"{head}.bias", lambda values: values + 1), bits)
+    yield Mutant("sentence head missing", lambda to: without(to, (head,)), EVERY)
+    yield Mutant("saved as BertForMaskedLM", lambda to: saved_as(to, "BertForMaskedLM", ("bert.pooler.", head)), EVERY)
+    yield Mutant("pooler's bias negated", change("bert.pooler.dense.bias", np.negative))
+    yield Mutant("head's LayerNorm zeroed", change("cls.predictions.transform.LayerNorm.weight", np.zeros_like))
+
+
+def regression_mutants() -> Iterator[Mutant]:
+    """Errors in the two layers of a RoBERTa's regression."""
+    yield Mutant("tanh layer transposed", change("classifier.dense.weight", np.transpose))
+    yield Mutant("tanh layer's bias zeroed", change("classifier.dense.bias", np.zeros_like))
+    yield Mutant("output negated", change("classifier.out_proj.weight", np.negative))
+    yield Mutant("output's bias zeroed", change("classifier.out_proj.bias", np.zeros_like))
+    yield Mutant("saved as RobertaModel", lambda to: saved_as(to, "RobertaModel", ("classifier.",)), EVERY)
+
+
+FORM_ERRORS: dict[Path, Callable[[], Iterator[Mutant]]] = {
+    TAGGER: tagger_mutants,
+    NO_NEXT_SENTENCE: no_next_sentence_mutants,
+    REGRESSION: regression_mutants,
+}
+"""Checkpoint -> errors to try on it."""
