@@ -57,7 +57,7 @@ def test_the_literal_types_hold_every_value_that_is_accepted() -> None:
         ({"dtype": "int8"}, "`dtype='int8'`: expected one of float16"),
         ({"max_shard_size": "5"}, "`max_shard_size='5'`: is no file size"),
         ({"max_shard_size": 5}, "`max_shard_size=5`: is no file size"),
-        ({"labels": ["a"]}, "`labels=['a']`: is for a classifier; the checkpoint is a language model"),
+        ({"labels": ["a"]}, "`labels=['a']`: is for a classifier or a tagger; the checkpoint is a language model"),
         ({"problem_type": "regression"}, "`problem_type='regression'`: is for a classifier"),
         ({"lower_case": True}, "`lower_case=True`: this model has a byte-level BPE tokenizer"),
         ({"tokenizer": "x", "vocab": "y"}, "`tokenizer='x'`: stands for a vocabulary and its merges"),

@@ -196,7 +196,7 @@ def conversions(*, full: bool) -> Iterator[Conversion]:
     number = 0
     for family, forms in FORMS.items():
         for form in forms:
-            schemes = (*NAMINGS, *["unprefixed"] * (family in SCRIPTS))
+            schemes = (*["unprefixed"] * (family in SCRIPTS), *NAMINGS)
             chosen = [(naming, seed) for naming in schemes for seed in (1, 2)] if full else []
             number += 1
             for naming, seed in chosen or [(schemes[number % len(schemes)], 0)]:

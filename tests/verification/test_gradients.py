@@ -42,11 +42,12 @@ if TYPE_CHECKING:
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 FORMS = (
     *(f"bort_2_3_24_24{form}" for form in ("", "-classifier3", "-encoder", "-regression", "-dedup", "-prefix")),
-    *(f"bert_2_2_8_8{form}" for form in ("", "-classifier3", "-pooled", "-prefix", "-regression", "-spans")),
+    *(f"bert_2_2_8_8{form}" for form in ("", "-classifier3", "-pooled", "-prefix", "-regression", "-spans", "-tags5")),
     *(f"ernie_2_2_8_8{form}" for form in ("", "-classifier3", "-pooled")),
-    *(f"roberta_2_2_8_8{form}" for form in ("", "-classifier3", "-encoder")),
+    *(f"roberta_2_2_8_8{form}" for form in ("", "-classifier3", "-encoder", "-regression")),
     *(f"gpt2_2_3_48_12{form}" for form in ("", "-fp16")),
     *(f"xlnet_2_2_8_8{form}" for form in ("", "-encoder", "-unmasked")),
+    "bert_2_2_8_8-no_next_sentence",
     "distilbert_2_2_8_8",
 )
 ROWS = (
@@ -189,10 +190,10 @@ def test_cotangents_are_zero_at_padding_and_the_same_in_either_precision() -> No
     found = default_cotangents(inputs, fit, attentions=True)
     assert {name.removeprefix("cotangents/") for name in found} == {
         *("embeddings", "layer.0", "layer.1", "final_norm", "attention.0", "attention.1"),
-        *("pooled", "next_sentence", "logits", "span_logits", "mlm_logits", "lm_logits"),
+        *("pooled", "next_sentence", "logits", "span_logits", "tag_logits", "mlm_logits", "lm_logits"),
     }
     valid = np.arange(12) < inputs["valid_length"][:, None]
-    for name in ("embeddings", "layer.1", "final_norm", "span_logits", "attention.0"):
+    for name in ("embeddings", "layer.1", "final_norm", "span_logits", "tag_logits", "attention.0"):
         cotangent = found[f"cotangents/{name}"]
         assert not cotangent[~valid].any()
         assert (cotangent[valid] != 0).all()
