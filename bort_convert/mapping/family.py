@@ -113,7 +113,7 @@ class Table:
         raise MappingError(f"{self.title}: {self.class_problem(groups)[0]}")
 
     def class_problem(self, groups: frozenset[str]) -> tuple[str, ...]:
-        """A line if no target class has a place for all of these optional groups; nothing if one has, or for `refusal`."""
+        """A line if no target class has a place for all of these optional groups, and `refusal` has no other reason."""
         if self.refusal or groups in {frozenset(places) for _, *places in self.architectures}:
             return ()
         return (f"no target class has a place for {', '.join(sorted(groups))} together",)
