@@ -18,8 +18,9 @@ FloatDtype: TypeAlias = Literal["float16", "bfloat16", "float32", "float64"]
 """A dtype that `convert` writes."""
 ProblemType: TypeAlias = Literal["regression", "single_label_classification", "multi_label_classification"]
 """The task of a classifier, by transformers' name."""
-NameStyle: TypeAlias = Literal["structural", "prefix"]
-"""Names in a `.params` file: those of `save_parameters`, or those of `collect_params().save`."""
+NameStyle: TypeAlias = Literal["structural", "prefix", "source"]
+"""Names in a `.params` file: those of `save_parameters`, those of `collect_params().save`, or those that a converted
+file had."""
 RunDtype: TypeAlias = Literal["float32", "float64", "both"]
 """The precision of a verification's runs."""
 Device: TypeAlias = Literal["cpu", "cuda"]

@@ -48,6 +48,22 @@ class MappingError(ConvertError):
         self.disagreements = tuple(disagreements)
 
 
+class OtherTensorsError(MappingError):
+    """A model stands in a checkpoint beside tensors that are not its own, and nobody said what becomes of them.
+
+    Attributes:
+        disagreements: those with a table that takes the whole file, where that is closer; empty otherwise.
+        prefix: what precedes the model's names in the file, "" at its top.
+        others: names of the other tensors.
+    """
+
+    def __init__(self, message: str, disagreements: Sequence[str] = (), *, prefix: str, others: Sequence[str]) -> None:
+        super().__init__(message)
+        self.disagreements = tuple(disagreements)
+        self.prefix = prefix
+        self.others = tuple(others)
+
+
 class VariantError(ConvertError):
     """A table fits, but something that shapes cannot show is not known.
 

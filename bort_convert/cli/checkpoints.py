@@ -16,6 +16,7 @@ from bort_convert.cli.command import Command
 from bort_convert.cli.options import (
     FORCE,
     GLUONNLP,
+    IGNORE,
     JSON,
     MAX_ARRAYS,
     MXNET_PYTHON,
@@ -72,6 +73,9 @@ def convert(
     heads: int | None,
     gluonnlp_version: str | None,
     hyperparameters: dict[str, Hyperparameter] | None,
+    prefix: str | None,
+    ignore: tuple[str, ...],
+    keep_extra: bool,
     labels: str | None,
     strict: bool,
     max_arrays: int,
@@ -90,6 +94,7 @@ def convert(
     refuse_swapped(source, out)
     fit: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "gluonnlp_version": gluonnlp_version}
     fit |= {"hyperparameters": hyperparameters, "max_arrays": max_arrays}
+    fit |= {"prefix": prefix, "ignore": ignore, "keep_extra": keep_extra}
     if dry_run:
         inspection = bort_convert.inspect(source, values=strict, **fit)
         if inspection.misfit:
@@ -126,7 +131,7 @@ def inspect(source: Path, *, summary: bool, as_json: bool, quiet: bool, **option
     if summary and options["values"]:
         raise click.UsageError("--values fills a table, and --summary has none: leave one of them out")
     inspection = bort_convert.inspect(source, **options)
-    if isinstance(inspection.misfit, OptionError) and inspection.misfit.option == "hyperparameters":
+    if isinstance(inspection.misfit, OptionError) and inspection.misfit.option in {"hyperparameters", "ignore"}:
         raise inspection.misfit
     show(
         lambda: listings.inspection_dict(inspection, summary=summary),
@@ -139,15 +144,17 @@ def inspect(source: Path, *, summary: bool, as_json: bool, quiet: bool, **option
 @click.command(cls=Command, short_help="Copy the arrays of any .params file to .safetensors or .npz.")
 @SOURCE
 @OUT
+@click.option("--prefix", default="", metavar="PATH", help="Copy only arrays whose names begin so, such as bert_model.")
+@IGNORE
 @FORCE
 @MAX_ARRAYS
 @JSON
 @QUIET
-def extract(source: Path, out: Path, *, force: bool, max_arrays: int, as_json: bool, quiet: bool) -> None:
+def extract(source: Path, out: Path, *, as_json: bool, quiet: bool, **options: Any) -> None:  # noqa: ANN401
     """Copy the arrays of any .params file, names and values unchanged, to OUT, a .safetensors or .npz file."""
     refuse_swapped(source, out)
     with progress("Extracting", shown=not (quiet or as_json)) as moved:
-        manifest = bort_convert.extract(source, out, force=force, max_arrays=max_arrays, progress=moved)
+        manifest = bort_convert.extract(source, out, progress=moved, **options)
     lines = partial(text.extraction_text, manifest, out)
     show(manifest.to_dict, lines, as_json=as_json, quiet=quiet, done=text.is_complete(out))
 

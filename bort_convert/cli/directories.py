@@ -45,9 +45,8 @@ def check(ctx: click.Context, /, out: Path, *, source: Path | None, as_json: boo
 @click.option(
     "--names",
     type=click.Choice(get_args(NameStyle)),
-    default="structural",
-    show_default=True,
-    help="Names as in GluonNLP's save_parameters, or as in collect_params().save.",
+    help="Names as in GluonNLP's save_parameters, as in collect_params().save, or as in the file that was converted; "
+    "by default structural, and source where the model stood inside of another network.",
 )
 @FAMILY
 @FORCE

@@ -60,20 +60,22 @@ def _flag(option: click.Option, value: str | None) -> str:
     if option.is_flag:
         off = option.secondary_opts[0] if option.secondary_opts else f"no {flag}"
         return off if value == "False" else flag
-    if option.multiple and (pairs := _pairs(value)):
-        return " ".join(f"{flag} {shlex.quote(printable(pair))}" for pair in pairs)
+    if option.multiple and (words := _words(value)):
+        return " ".join(f"{flag} {shlex.quote(printable(word))}" for word in words)
     if value == _SOME_VALUE:
         number = isinstance(option.type, (click.types.IntParamType, click.types.FloatParamType))
         return f"{flag} {option.metavar or ('N' if number else 'NAME')}"
     return f"{flag} {_typed(value)}"
 
 
-def _pairs(value: str) -> list[str]:
-    """`NAME=VALUE` for each entry of a dictionary that a message holds; none where the value is no dictionary."""
+def _words(value: str) -> list[str]:
+    """The words of a repeatable option: an element of a list each, or `NAME=VALUE` for each entry of a dictionary."""
     try:
         found = ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return []
+    if isinstance(found, list):
+        return [str(element) for element in found]
     entries = found.items() if isinstance(found, dict) else ()
     return [f"{name}={str(entry).lower() if isinstance(entry, bool) else entry}" for name, entry in entries]
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from bort_convert.cli.text import pairs, shown
 from bort_convert.errors import printable
+from bort_convert.mapping.selection import shown_names
+from bort_convert.model_dir.manifest import IGNORED
 from bort_convert.model_dir.remarks import absent_special_tokens, assumed_hyperparameters, auto_class, size_name
 from bort_convert.plain_table import TextTable
 
@@ -101,9 +103,12 @@ def _fit_lines(fit: Fit) -> list[str]:
     ]
     return [
         f"{fit.family.title} ({fit.table.title}, {size}) -> {fit.architecture}",
+        *([f"  stands under {printable(fit.prefix)}"] if fit.prefix else []),
         f"  sizes: {pairs(fit.plan.dims)}",
         f"  hyperparameters: {pairs(fit.hyperparameters)}",
         *(f"  {line}" for line in remarks),
+        *(f"  {printable(name)}: {IGNORED}'{printable(pattern)}'" for name, pattern in fit.ignored.items()),
+        *([f"  {len(fit.extra):,} other tensors: {shown_names(fit.extra)}"] if fit.extra else []),
     ]
 
 

@@ -86,10 +86,29 @@ FAMILY = click.option(
     help="Model family; needed where a file fits more than one.",
 )
 
+IGNORE = click.option(
+    "--ignore",
+    metavar="GLOB",
+    multiple=True,
+    help="Leave out the tensors whose names match, such as --ignore 'tag_classifier.*'; repeatable.",
+)
+PREFIX = click.option(
+    "--prefix",
+    metavar="PATH",
+    help="What precedes the model's names, such as teacher., where several stand in the file.",
+)
+
 
 def fit_options(function: Function) -> Function:
     """Add the options of a command that finds out which model a checkpoint holds."""
     for option in (
+        click.option(
+            "--keep-extra",
+            is_flag=True,
+            help="Keep tensors that are not the model's, bit for bit, in a file beside it.",
+        ),
+        IGNORE,
+        PREFIX,
         click.option(
             "--set",
             "hyperparameters",

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from bort_convert import tokenizer
 from bort_convert.errors import printable
+from bort_convert.mapping.selection import shown_names
 from bort_convert.model_dir.remarks import assumptions, auto_class, size_name, stock_class_is_right, stock_class_note
+from bort_convert.model_dir.shards import EXTRA
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -24,6 +26,11 @@ def conversion_text(manifest: Manifest, target: Path) -> list[str]:
     size = size_name(manifest.family, manifest.variant, manifest.dims)
     return [
         f"{shown(target)}: {manifest.architecture} from {manifest.family} ({manifest.table}, {size})",
+        *(
+            [f"  stood under {printable(manifest.prefix)} in {printable(manifest.source.name)}"]
+            if manifest.prefix
+            else []
+        ),
         f"  {len(manifest.tensors):,} tensors, {manifest.parameters:,} parameters from the checkpoint",
         f"  files: {', '.join(sorted((*manifest.files, 'conversion.json')))}",
         *(
@@ -32,6 +39,7 @@ def conversion_text(manifest: Manifest, target: Path) -> list[str]:
         ),
         *(f"  {name}: initialised, {tensor.why}" for name, tensor in manifest.tensors.items() if not tensor.sources),
         *_left_out(manifest),
+        *_kept(manifest),
         *_differences(manifest),
         *(f"  {note}" for note in manifest.notes),
         *_tokenizer_hint(manifest, target),
@@ -66,7 +74,10 @@ def export_text(manifest: Manifest, target: Path) -> list[str]:
 def check_text(check: Check, target: Path) -> list[str]:
     """The number of files and tensors that are intact, or every problem."""
     if check:
-        return [f"{shown(target)}: {check.files:,} files and {check.tensors:,} tensors are as they were written"]
+        lines = [f"{shown(target)}: {check.files:,} files and {check.tensors:,} tensors are as they were written"]
+        return lines + (
+            [f"  {len(check.extra):,} of them in {EXTRA}: {shown_names(check.extra)}"] if check.extra else []
+        )
     count = len(check.problems)
     return [f"{shown(target)}: {count:,} problem{'s' * (count != 1)}", *(f"  {line}" for line in check.problems)]
 
@@ -106,6 +117,12 @@ def pairs(values: Mapping[str, object]) -> str:
 def _left_out(manifest: Manifest) -> Iterator[str]:
     for name, reason in manifest.left_out.items():
         yield f"  {printable(name)}: left out, {reason}"
+
+
+def _kept(manifest: Manifest) -> Iterator[str]:
+    if manifest.extra:
+        count = len(manifest.extra)
+        yield f"  {count:,} other tensor{'s' * (count != 1)} kept in {EXTRA}: {shown_names(list(manifest.extra))}"
 
 
 def _differences(manifest: Manifest) -> Iterator[str]:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from bort_convert.errors import FormatError, printable
 from bort_convert.files.streams import FileRange, sha256_of
 from bort_convert.model_dir.assemble import WEIGHTS_SUFFIX, file_digest
-from bort_convert.model_dir.manifest import FILE_NAME, Manifest, is_intact
+from bort_convert.model_dir.manifest import FILE_NAME, Manifest, TensorEntry, is_intact
 from bort_convert.model_dir.read import ModelDir, parse_manifest, read_manifest_text, read_model_dir
+from bort_convert.model_dir.shards import EXTRA
 from bort_convert.safetensors import open_tensors
 from bort_convert.verification.reference import fit_as_converted
 from bort_convert.verification.static_checks import bits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,14 @@ class Check:
     Attributes:
         files: number of files that were compared.
         tensors: number of tensors that were compared.
+        extra: names of those among them that are kept beside the model.
         problems: a line each, beginning with the name of the file or tensor.
     """
 
     files: int
     tensors: int
     problems: tuple[str, ...]
+    extra: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return not self.problems
@@ -65,11 +68,16 @@ def check(
         return Check(0, 0, (f"{FILE_NAME}: {error}",))
     problems = [] if is_intact(text) else [f"{FILE_NAME}: is not as it was written"]
     problems += _file_problems(folder, manifest)
-    digests = _tensor_digests(folder, progress)
-    problems += _tensor_problems(digests, manifest, has_source=source is not None)
+    digests, extra = _tensor_digests(folder, progress)
+    problems += _tensor_problems(digests, manifest.tensors)
+    problems += _tensor_problems(extra, manifest.extra)
+    if source is None and any(not tensor.sha256 for tensor in (*manifest.tensors.values(), *manifest.extra.values())):
+        problems.append(
+            f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`"
+        )
     if source is not None:
         problems += _source_problems(read_model_dir(folder, manifest_text=text, allow_foreign=True), Path(source))
-    return Check(len(manifest.files) + 1, len(digests), tuple(problems))
+    return Check(len(manifest.files) + 1, len(digests) + len(extra), tuple(problems), tuple(extra))
 
 
 def _file_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
@@ -83,12 +91,14 @@ def _file_problems(folder: Path, manifest: Manifest) -> Iterator[str]:
             yield f"{name}: differs{part} from what was written"
 
 
-def _tensor_digests(folder: Path, progress: Callable[[int, int], None]) -> dict[str, str]:
-    """Hash every tensor of the safetensors files that can be read."""
+def _tensor_digests(folder: Path, progress: Callable[[int, int], None]) -> tuple[dict[str, str], dict[str, str]]:
+    """Hash every tensor of the safetensors files that can be read: the model's, and those that are kept beside it."""
     paths = sorted(path for path in folder.iterdir() if path.suffix == WEIGHTS_SUFFIX and path.is_file())
     done, total = 0, sum(path.stat().st_size for path in paths)
     digests: dict[str, str] = {}
+    extra: dict[str, str] = {}
     for path in paths:
+        found = extra if path.name == EXTRA else digests
         try:
             with open_tensors(path) as file:
                 header, offsets = file.header, file.offsets
@@ -96,24 +106,21 @@ def _tensor_digests(folder: Path, progress: Callable[[int, int], None]) -> dict[
             continue
         with path.open("rb") as stream:
             for name, spec in header.items():
-                digests[name] = sha256_of(FileRange(stream.fileno(), offsets[name], spec.nbytes))
+                found[name] = sha256_of(FileRange(stream.fileno(), offsets[name], spec.nbytes))
                 done += spec.nbytes
                 progress(done, total)
-    return digests
+    return digests, extra
 
 
-def _tensor_problems(digests: dict[str, str], manifest: Manifest, *, has_source: bool) -> Iterator[str]:
-    listed = manifest.tensors
-    yield from (f"{name}: missing" for name in listed if name not in digests)
+def _tensor_problems(digests: Mapping[str, str], listed: Mapping[str, TensorEntry]) -> Iterator[str]:
+    yield from (f"{printable(name)}: missing" for name in listed if name not in digests)
     yield from (
         f"{printable(name)}: was not there when the weights were written" for name in digests if name not in listed
     )
     for name, tensor in listed.items():
         expected = tensor.sha256
         if expected and digests.get(name, expected) != expected:
-            yield f"{name}: has the sha256 {digests[name]}, expected {expected}"
-    if not has_source and any(not tensor.sha256 for tensor in listed.values()):
-        yield f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`"
+            yield f"{printable(name)}: has the sha256 {digests[name]}, expected {expected}"
 
 
 def _source_problems(directory: ModelDir, source: Path) -> Iterator[str]:

@@ -48,6 +48,9 @@ def convert(
     gluonnlp_version: str | None = None,
     producer: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
+    prefix: str | None = None,
+    ignore: Sequence[str] = (),
+    keep_extra: bool = False,
     tokenizer_options: TokenizerOptions | None = None,
     vocab: str | os.PathLike[str] | None = None,
     bpe_ranks: str | os.PathLike[str] | None = None,
@@ -83,6 +86,12 @@ def convert(
         producer: old name of `gluonnlp_version`.
         hyperparameters: properties that neither the file nor a published size tells, such as `{"activation": "gelu"}`,
             and special token ids, such as `{"pad_token_id": 1}`.
+        prefix: what precedes the model's names, where several models stand in the file: `"teacher."`. A model alone is
+            found wherever it stands.
+        ignore: patterns of names of tensors that are not the model's and are left out, such as `["tag_classifier.*"]`.
+            Each must match something, and nothing that the model needs. The manifest lists the tensors.
+        keep_extra: keep the other tensors that are not the model's, bit for bit, in `extra.safetensors` beside the
+            model, where `export` finds them. Without it a file that holds any is refused.
         tokenizer_options: files and settings of the tokenizer; its fields are also accepted as the five arguments that
             follow.
         vocab: GluonNLP's vocabulary, a JSON file; for a BERT also a vocab.txt or a SentencePiece model. By default, but
@@ -111,28 +120,30 @@ def convert(
 
     Raises:
         FormatError: the source or a file of the tokenizer cannot be read, or the source changed while it was read.
-        MappingError: no table fits the source; or tensors that the target model ties are not equal, values do not fit
-            into `dtype`, or `strict` refuses them.
+        MappingError: no table fits the source, or it holds other tensors (`OtherTensorsError`); or tensors that the
+            target model ties are not equal, values do not fit into `dtype`, or `strict` refuses them.
         OptionError: an argument is wrong, contradicts the file or another argument, or does not go with the model.
-        VariantError: a property that shapes do not show is not known, such as the attention heads or lower-casing.
+        VariantError: a property that shapes do not show is not known, such as the attention heads or lower-casing; or
+            several models stand in the file.
         ParityError: the verification did not pass; nothing was written.
         OutputError: the target cannot be written.
     """
     max_bytes = shard_bytes(max_shard_size)
-    version = version_argument(gluonnlp_version, producer)
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     tokenizer_options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
-    properties: _Properties = {
-        "variant": variant,
-        "heads": heads,
-        "gluonnlp_version": version,
-        "hyperparameters": dict(hyperparameters) if hyperparameters else None,
-    }
+    properties = _Properties(
+        variant=variant,
+        heads=heads,
+        gluonnlp_version=version_argument(gluonnlp_version, producer),
+        hyperparameters=dict(hyperparameters) if hyperparameters else None,
+        prefix=prefix,
+        ignore=ignore if isinstance(ignore, str) else list(ignore),
+        keep_extra=keep_extra,
+    )
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         fit, new_tokenizer = _fit(params, family, properties, tokenizer_options)
         config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
-        if strict:
-            check_finite(statistics_of_arrays(params))
+        check_finite(statistics_of_arrays(params) if strict else {})
         options = _specified(
             family=family,
             **properties,
@@ -166,6 +177,9 @@ class _Properties(TypedDict):
     heads: int | None
     gluonnlp_version: str | None
     hyperparameters: dict[str, Hyperparameter] | None
+    prefix: str | None
+    ignore: Sequence[str]
+    keep_extra: bool
 
 
 def _fit(
@@ -191,8 +205,8 @@ def _with_fit(manifest: Manifest, fit: Fit) -> Manifest:
 
 
 def _specified(**options: object) -> dict[str, object]:
-    """The options that are not None."""
-    return {name: value for name, value in options.items() if value is not None}
+    """The options that say something; an empty prefix does."""
+    return {name: value for name, value in options.items() if not (value is None or value is False or value == [])}
 
 
 def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_tokenizer: Tokenizer | None) -> Manifest:

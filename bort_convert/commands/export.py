@@ -12,11 +12,13 @@ from bort_convert.dtypes import BFLOAT16
 from bort_convert.errors import FormatError, OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
 from bort_convert.files.places import named_path
-from bort_convert.mapping.fit_directory import FittedDirectory, fit_directory, unprefixed
-from bort_convert.mapping.source_names import prefixed_names
-from bort_convert.model_dir.manifest import FILE_NAME, Manifest, SourceFile, TensorEntry
+from bort_convert.mapping.fit_directory import FittedDirectory, fit_directory
+from bort_convert.mapping.selection import shown_names
+from bort_convert.model_dir.file_names import names_in_file
+from bort_convert.model_dir.manifest import FILE_NAME, IGNORED, Manifest, SourceFile, TensorEntry
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
+from bort_convert.model_dir.shards import EXTRA
 from bort_convert.models.registry import families, find_family
 from bort_convert.weights.to_checkpoint import check_left_out, export_weights
 
@@ -33,7 +35,7 @@ def export(
     target: str | os.PathLike[str],
     *,
     family: FamilyName | None = None,
-    names: NameStyle = "structural",
+    names: NameStyle | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Manifest:
@@ -46,7 +48,9 @@ def export(
         source: the directory, with its weights in safetensors.
         target: the `.params` file to write, outside of the directory.
         family: name of the model family, for a directory that fits two.
-        names: "structural" for the names of `save_parameters`, "prefix" for those of `collect_params().save`.
+        names: "structural" for the names of `save_parameters`, "prefix" for those of `collect_params().save`, "source"
+            for those of the file that was converted. By default "source" where the model stood inside of another
+            network, else "structural".
         force: replace a file at `target`, unless a converted directory holds it.
         progress: called with the bytes written so far and the bytes in all.
 
@@ -62,21 +66,26 @@ def export(
         OutputError: the target cannot be written.
     """
     folder = Path(source)
-    if names not in get_args(NameStyle):
+    if names not in {None, *get_args(NameStyle)}:
         raise OptionError("names", names, f"expected {' or '.join(map(repr, get_args(NameStyle)))}")
     if Path(os.path.realpath(named_path(target))).is_relative_to(os.path.realpath(folder)):
         raise OutputError(f"{target} is inside {folder}, which is exported; expected a place beside it")
     directory = read_model_dir(folder)
-    fitted = _fit(directory, family, prefixed=names == "prefix")
-    with directory.open_weights() as stored:
-        file_names = _file_names(fitted, directory.manifest, names)
+    manifest = directory.manifest
+    style = names or ("source" if manifest and (manifest.prefix or manifest.extra) else "structural")
+    fitted = _fit(directory, family, prefixed=style == "prefix")
+    with directory.open_weights() as stored, directory.open_extra() as extra:
+        file_names = names_in_file(fitted, manifest, style)
         check_left_out(fitted, stored)
         with new_file(target, force=force, reason_to_keep=reason_to_keep_file) as path:
-            digests = export_weights(path, fitted, stored, file_names, progress)
+            digests = export_weights(path, fitted, stored, file_names, progress, extra=extra)
             stored.check_unchanged()
-        exported = SourceFile(folder.resolve().name, stored.size)
-    notes = (*_notes(fitted, digests, directory.manifest), *directory.notes)
-    return replace(_manifest(fitted, digests, file_names, exported), options={"names": names}, notes=notes)
+            extra.check_unchanged()
+        exported = SourceFile(folder.resolve().name, stored.size + extra.size)
+        kept = {name: replace(manifest.extra[name], sha256=digests.extra[name]) for name in extra} if manifest else {}
+    written = _manifest(fitted, digests, file_names, exported)
+    notes = (*_notes(fitted, digests, manifest), *directory.notes)
+    return replace(written, tensors={**written.tensors, **kept}, options={"names": style}, notes=notes)
 
 
 def _fit(directory: ModelDir, family: FamilyName | None, *, prefixed: bool) -> FittedDirectory:
@@ -112,30 +121,6 @@ def _converted_family(manifest: Manifest) -> Family:
         )
     version = manifest.options.get("gluonnlp_version")
     return known[name].for_version(str(version)) if version else known[name]
-
-
-def _file_names(fitted: FittedDirectory, manifest: Manifest | None, style: NameStyle) -> dict[str, str]:
-    """Structural name -> name in the file, in the file's order.
-
-    A tied tensor has both of its structural names, as GluonNLP writes it, unless the source had only one; it has one
-    prefixed name.
-
-    Raises:
-        OptionError: the family's table has no prefixed names.
-    """
-    fit = fitted.fit
-    if style == "prefix":
-        if nameless := unprefixed(fit):
-            raise OptionError(
-                "names", style, f"{fit.family.title} ({fit.table.title}) has no prefixed name for {nameless[0]}"
-            )
-        return prefixed_names(
-            [name for step in fit.plan.steps for name in step.sources], fit.table.rows, fit.family.source_name
-        )
-    had = {name for tensor in manifest.tensors.values() for name in tensor.sources} if manifest else set()
-    had |= set(manifest.tied) if manifest else set()
-    absent = {name for pair in fit.plan.aliases if had & {*pair} for name in pair if name not in had}
-    return {name: name for name in fitted.sources if name not in absent}
 
 
 def _manifest(
@@ -178,14 +163,21 @@ def _notes(fitted: FittedDirectory, digests: ExportDigests, manifest: Manifest |
         source, cast = printable(manifest.source.name), manifest.options.get("dtype")
         expected = {name: manifest.tensors[name].sha256 for name in digests.tensors if name in manifest.tensors}
         changed = [name for name, digest in digests.tensors.items() if expected.get(name) != digest]
+        changed += [name for name, digest in digests.extra.items() if manifest.extra[name].sha256 != digest]
         if cast is not None:
             yield f"the conversion cast every tensor to {cast}: these are not the bits of {source}"
         elif not any(expected.values()):
             yield f"{FILE_NAME} has no digests that would show whether these are the bits of {source}"
         elif changed:
-            yield f"{len(changed):,} of {len(digests.tensors):,} tensors are no longer those of {source}"
+            count = len(digests.tensors) + len(digests.extra)
+            yield f"{len(changed):,} of {count:,} tensors are no longer those of {source}"
         else:
-            yield f"the arrays of {source}, bit for bit"
+            ignored = sum(reason.startswith(IGNORED) for reason in manifest.left_out.values())
+            yield f"the arrays of {source}, bit for bit" + (
+                f", but for {ignored:,} that were ignored" if ignored else ""
+            )
+        if digests.extra:
+            yield f"{len(digests.extra):,} of them from {EXTRA}: {shown_names(list(digests.extra))}"
     dtypes = {spec.dtype for spec in fitted.sources.values()}
     if BFLOAT16 in dtypes:
         yield "MXNet reads bfloat16 from release 1.7 on, and makes float32 of it on a CPU"

@@ -12,7 +12,9 @@ from bort_convert.files.atomic import new_file
 from bort_convert.files.places import named_path
 from bort_convert.files.streams import sha256_of
 from bort_convert.lazy_numpy import np
-from bort_convert.model_dir.manifest import Manifest, TensorEntry
+from bort_convert.mapping.selection import Selection
+from bort_convert.mapping.source_names import bare_name
+from bort_convert.model_dir.manifest import IGNORED, Manifest, TensorEntry
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.params import MAX_ARRAYS, ParamsFile, open_params
 from bort_convert.weights.parallel_write import WrittenWeights, describe_source, values_of, write_weights
@@ -29,6 +31,8 @@ def extract(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
     *,
+    prefix: str = "",
+    ignore: Sequence[str] = (),
     force: bool = False,
     max_arrays: int = MAX_ARRAYS,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -40,6 +44,8 @@ def extract(
     Args:
         source: a `.params` file, or an archive that holds one.
         target: the file to write; its name ends in `.safetensors` or `.npz`.
+        prefix: copy only arrays whose names begin so; names stay as they are.
+        ignore: patterns of names of arrays to leave out; see `convert`.
         force: replace a file at `target`, unless a converted directory holds it.
         max_arrays: see `open_params`.
         progress: called with the bytes written so far and the bytes in all.
@@ -49,7 +55,7 @@ def extract(
 
     Raises:
         FormatError: the source cannot be read, or changed while it was read.
-        OptionError: the name of the target has another ending.
+        OptionError: the name of the target has another ending; or `prefix` or a pattern matches no name.
         OutputError: the target cannot be written, or its format cannot hold an array.
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
@@ -60,7 +66,8 @@ def extract(
         open_params(source, max_arrays=max_arrays, mapped=False) as params,
         new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as file,
     ):
-        specs = [TensorSpec(name, info.dtype, info.shape) for name, info in params.header.items() if info.dtype]
+        reasons = _left_out(params, prefix, ignore)
+        specs = [spec for name, spec in params.specs.items() if spec and name not in reasons]
         written = writers[suffix](file, params, specs, progress)
         params.check_unchanged()
         return Manifest(
@@ -69,8 +76,26 @@ def extract(
                 spec.name: TensorEntry((spec.name,), "copy", spec.dtype, spec.shape, written.digests[spec.name])
                 for spec in specs
             },
-            left_out={name: "a record without a value" for name, info in params.header.items() if info.dtype is None},
+            left_out=reasons,
         )
+
+
+def _left_out(params: ParamsFile, prefix: str, ignore: Sequence[str]) -> dict[str, str]:
+    """Reason for each array that is not copied.
+
+    Raises:
+        OptionError: `prefix` or a pattern matches no name.
+    """
+    if isinstance(ignore, str):
+        raise OptionError("ignore", ignore, "expected a list of patterns")
+    if prefix and not any(bare_name(name).startswith(prefix) for name in params.header):
+        raise OptionError("prefix", prefix, "no name in the file begins so")
+    reasons = {name: "a record without a value" for name, info in params.header.items() if info.dtype is None}
+    reasons |= {
+        name: f"not under {printable(prefix)}" for name in params.header if not bare_name(name).startswith(prefix)
+    }
+    ignored = Selection(ignore=tuple(ignore)).ignored(params.header)
+    return reasons | {name: f"{IGNORED}'{printable(pattern)}'" for name, pattern in ignored.items()}
 
 
 def _write_safetensors(

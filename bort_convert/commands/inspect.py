@@ -16,7 +16,7 @@ from bort_convert.weights.statistics import statistics_of_arrays
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bort_convert.arguments import FamilyName
     from bort_convert.dtypes import Hyperparameter
@@ -88,6 +88,9 @@ def inspect(
     gluonnlp_version: str | None = None,
     producer: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
+    prefix: str | None = None,
+    ignore: Sequence[str] = (),
+    keep_extra: bool = False,
     values: bool = False,
     max_arrays: int = MAX_ARRAYS,
 ) -> Inspection:
@@ -101,6 +104,9 @@ def inspect(
         gluonnlp_version: version of gluonnlp that trained the checkpoint; see `convert`.
         producer: old name of `gluonnlp_version`.
         hyperparameters: properties that neither the file nor a published size tells; see `convert`.
+        prefix: place of the model, where several stand in the file; see `convert`.
+        ignore: patterns of names of tensors that are left out; see `convert`.
+        keep_extra: accept other tensors than the model's; see `convert`.
         values: read every value, and compute statistics of each array.
         max_arrays: see `open_params`.
 
@@ -120,6 +126,9 @@ def inspect(
                 heads=heads,
                 gluonnlp_version=version,
                 hyperparameters=hyperparameters,
+                prefix=prefix,
+                ignore=ignore,
+                keep_extra=keep_extra,
             )
         except (MappingError, OptionError, VariantError) as error:
             misfit = error
@@ -134,12 +143,15 @@ def _fit_dict(fit: Fit) -> dict[str, object]:
         "table": fit.table.title,
         "variant": fit.variant,
         "architecture": fit.architecture,
+        "prefix": fit.prefix,
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
         "assumed": list(fit.assumed),
         "stock_differences": stock_differences(fit.architecture, fit.hyperparameters),
         "config": target_config(fit),
         "tied": {fit.names[name]: fit.names[original] for name, original in fit.plan.aliases},
+        "ignored": dict(fit.ignored),
+        "extra": list(fit.extra),
         "steps": [
             {
                 "sources": [fit.names[name] for name in step.sources],

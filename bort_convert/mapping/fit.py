@@ -7,18 +7,19 @@ given; it is never guessed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from bort_convert.errors import MappingError, OptionError, VariantError
+from bort_convert.errors import OptionError, VariantError
+from bort_convert.mapping.candidates import known_tables, published_first, several_families
 from bort_convert.mapping.family import GLUONNLP_1, HEADS, MASKED_LM_CLASSES, SPECIAL_TOKEN_IDS
-from bort_convert.mapping.planner import make_plan
-from bort_convert.mapping.rows import resolve
-from bort_convert.mapping.source_names import structural_names
+from bort_convert.mapping.given import Given
+from bort_convert.mapping.selection import WHOLE, Selection, select
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Hyperparameter, TensorSpec
+    from bort_convert.mapping.candidates import Candidate
     from bort_convert.mapping.family import Family, Table, Variant
     from bort_convert.mapping.plan import Plan
 
@@ -37,9 +38,13 @@ class Fit:
         sizes_of: name of the published size that it has but for the vocabulary, "" for none.
         hyperparameters: the complete hyperparameters, special token ids among them.
         assumed: names of those that the file does not tell, that no published size fixes and nobody gave.
-        names: structural name -> name in the file.
+        names: structural name -> name in the file, of the model's tensors.
         architecture: the target class.
         plan: every tensor's way to the target model.
+        prefix: what precedes the model's names in the file: an attribute path with its last dot, or Gluon's prefixes;
+            "" at the top of the file.
+        ignored: name in the file of a tensor that is left out on request -> the pattern that matches it.
+        extra: names in the file of the tensors that are kept beside the model.
     """
 
     family: Family
@@ -51,6 +56,9 @@ class Fit:
     plan: Plan = field(repr=False)
     sizes_of: str = ""
     assumed: tuple[str, ...] = ()
+    prefix: str = ""
+    ignored: Mapping[str, str] = field(default_factory=dict)
+    extra: tuple[str, ...] = ()
 
     @property
     def config(self) -> dict[str, object]:
@@ -62,88 +70,6 @@ class Fit:
         return config
 
 
-@dataclass(frozen=True)
-class Given:
-    """Hyperparameters that are not the family's: what a user, a vocabulary or a manifest says.
-
-    Attributes:
-        heads: number of attention heads; None to take the published size's.
-        hyperparameters: by their names, or by `SYNONYMS`.
-        special_token_ids: those of a vocabulary, and no others; None without one, for the family's own.
-    """
-
-    heads: int | None = None
-    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
-    special_token_ids: Mapping[str, int] | None = None
-
-    def of(self, family: Family) -> dict[str, Hyperparameter]:
-        """The family's hyperparameters with these in their places.
-
-        Raises:
-            OptionError: the family has no such hyperparameter, or GluonNLP no such value.
-        """
-        known = dict(family.hyperparameters)
-        if self.special_token_ids is not None:
-            known = {name: value for name, value in known.items() if name not in SPECIAL_TOKEN_IDS}
-            known |= self.special_token_ids
-        return {**known, **self.chosen(family)}
-
-    def chosen(self, family: Family) -> dict[str, Hyperparameter]:
-        """The user's own, checked; see `Family.checked_hyperparameters`."""
-        return family.checked_hyperparameters(self.hyperparameters)
-
-
-def recorded_hyperparameters(family: Family, recorded: Mapping[str, Hyperparameter]) -> Given:
-    """The hyperparameters of a manifest, for another fit of the same checkpoint.
-
-    Args:
-        family: the family for the gluonnlp version of the conversion.
-        recorded: `Manifest.hyperparameters`; release 0.1 recorded no special token ids.
-    """
-    ids = {name: int(value) for name, value in recorded.items() if name in SPECIAL_TOKEN_IDS}
-    own = {
-        name: value
-        for name, value in recorded.items()
-        if name in family.hyperparameters and name not in SPECIAL_TOKEN_IDS
-    }
-    return Given(hyperparameters=own, special_token_ids=ids or None)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A table compared with a checkpoint.
-
-    Attributes:
-        family: the family of the table.
-        table: the table.
-        names: structural name -> name in the file.
-        plan: the plan, which holds the disagreements.
-    """
-
-    family: Family
-    table: Table
-    names: Mapping[str, str]
-    plan: Plan
-
-    @property
-    def fits(self) -> bool:
-        """True if there is no disagreement."""
-        return not self.plan.disagreements
-
-    @property
-    def variant(self) -> Variant | None:
-        """The published size that has the sizes of the checkpoint, if any."""
-        return next((known for known in self.family.variants if known.dims.items() <= self.plan.dims.items()), None)
-
-    @property
-    def published(self) -> Variant | None:
-        """The same, if it was published with a vocabulary of this size; else somebody else trained the checkpoint."""
-        return self.variant if self.variant and not self.variant.differences(self.plan.dims) else None
-
-
-AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
-
-
 def fit(
     specs: Mapping[str, TensorSpec | None],
     families: Iterable[Family],
@@ -152,6 +78,7 @@ def fit(
     heads: int | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
     special_token_ids: Mapping[str, int] | None = None,
+    selection: Selection = WHOLE,
 ) -> Fit:
     """Find the table that a checkpoint fits, and complete the hyperparameters.
 
@@ -162,64 +89,29 @@ def fit(
         heads: number of attention heads, for a size that was never published.
         hyperparameters: hyperparameters that neither the file nor a published size tells.
         special_token_ids: those of the vocabulary; None without one, for the family's own.
+        selection: the tensors that are the model's, where the file holds others too.
 
     Raises:
         MappingError: no table fits; the error holds the disagreements with the closest one.
-        OptionError: `variant` or a hyperparameter is wrong, or contradicts the checkpoint.
-        VariantError: two families fit, or a hyperparameter is not known.
+        OptionError: `variant`, a hyperparameter or the selection is wrong, or contradicts the checkpoint.
+        OtherTensorsError: the file holds other tensors, and the selection neither ignores nor keeps them.
+        VariantError: two families fit, models stand at two places, or a hyperparameter is not known.
     """
     if heads is not None and type(heads) is not int:
         raise OptionError("heads", heads, "expected a whole number")
     given = Given(heads, hyperparameters or {}, special_token_ids)
-    candidates = _compare_all(specs, list(families), given)
-    fitting = [candidate for candidate in candidates if candidate.fits]
-    if not fitting:
-        raise no_table_fits(candidates, "file")
+    fitting, ignored, extra = select(specs, known_tables(list(families), given), selection)
     fitting = published_first(fitting) if variant is None else _of_variant(fitting, variant)
     results = [_complete_or_error(candidate, given) for candidate in fitting]
     fits = [result for result in results if isinstance(result, Fit)]
     errors = [result for result in results if not isinstance(result, Fit)]
     if len(fits) == 1:
-        return fits[0]
+        return replace(fits[0], prefix=fitting[0].prefix, ignored=ignored, extra=extra)
     if not fits and (len(errors) == 1 or isinstance(errors[0], OptionError)):
         raise errors[0]
     names = [found.family.name for found in fits or fitting]
     missing = [name for error in errors if isinstance(error, VariantError) for name in error.missing]
     raise several_families("names and sizes fit", names, [] if fits else missing)
-
-
-def _compare_all(specs: Mapping[str, TensorSpec | None], families: Sequence[Family], given: Given) -> list[Candidate]:
-    """Compare with every table of the families; one that lacks a given hyperparameter counts only if all do."""
-    candidates: list[Candidate] = []
-    errors: list[OptionError] = []
-    for family in families:
-        try:
-            known = given.of(family)
-        except OptionError as error:
-            errors.append(error)
-            continue
-        candidates += [_compare(specs, family, table, known) for table in family.tables]
-    if not candidates:
-        raise errors[0]
-    return candidates
-
-
-def _compare(
-    specs: Mapping[str, TensorSpec | None], family: Family, table: Table, known: Mapping[str, Hyperparameter]
-) -> Candidate:
-    rows = resolve(table.rows, known)
-    names, clashes = structural_names(specs, rows)
-    plan = make_plan(rows, {structural: specs[name] for structural, name in names.items()})
-    problems = (*clashes, *plan.disagreements) or (
-        *table.class_problem(plan.groups),
-        *table.size_problems(plan.dims, plan.groups),
-    )
-    return Candidate(family, table, names, replace(plan, disagreements=problems))
-
-
-def published_first(fitting: list[AnyCandidate]) -> list[AnyCandidate]:
-    """The candidates of a published size; all of them where none has one."""
-    return [candidate for candidate in fitting if candidate.variant] or fitting
 
 
 def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:
@@ -289,7 +181,7 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
         candidate.table,
         published.name if published else "",
         hyperparameters,
-        candidate.names,
+        {name: written for name, written in candidate.names.items() if written in candidate.taken},
         architecture,
         plan,
         sizes_of="" if published or not variant else variant.name,
@@ -329,34 +221,6 @@ def _check_heads(heads: int, dims: Mapping[str, int], variant: Variant | None) -
         raise OptionError("heads", heads, problem)
     if heads < 1 or dims["hidden_size"] % heads:
         raise OptionError("heads", heads, f"expected a number that divides hidden_size={dims['hidden_size']}")
-
-
-def no_table_fits(candidates: Sequence[Candidate], what: str) -> MappingError:
-    """The error for a file or directory that no table fits, with the disagreements of the closest one."""
-    closest = min(candidates, key=lambda candidate: len(candidate.plan.disagreements))
-    count = len(closest.plan.disagreements)
-    return MappingError(
-        f"no family fits this {what}; the closest is {closest.family.name} ({closest.table.title}), with {count:,} "
-        f"disagreement{'s' * (count != 1)}:",
-        closest.plan.disagreements,
-    )
-
-
-def several_families(what: str, names: Iterable[str], missing: Iterable[str] = ()) -> VariantError:
-    """The error for tensors that fit tables of several families.
-
-    Args:
-        what: subject and verb of the message, such as "the directory fits".
-        names: names of the families, any number of times.
-        missing: further arguments that have to be given, any number of times.
-    """
-    families, arguments = tuple(dict.fromkeys(names)), tuple(dict.fromkeys(missing))
-    also = "".join(f", and `{argument}=N`" for argument in arguments)
-    return VariantError(
-        f"{what} more than one family: {', '.join(families)}. Pass `family=NAME` with one of them{also}",
-        missing=("family", *arguments),
-        candidates=families,
-    )
 
 
 def _unknown_hyperparameters(family: Family, dims: Mapping[str, int], unknown: Sequence[str]) -> VariantError:

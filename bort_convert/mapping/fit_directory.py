@@ -13,18 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError, VariantError, printable
 from bort_convert.mapping.axes import shape_of
+from bort_convert.mapping.candidates import Candidate, no_table_fits, published_first, several_families
 from bort_convert.mapping.family import GLUONNLP_1, HEADS, SPECIAL_TOKEN_IDS, stock_differences
-from bort_convert.mapping.fit import (
-    Candidate,
-    Fit,
-    Given,
-    bind_hyperparameters,
-    complete_fit,
-    no_table_fits,
-    published_first,
-    recorded_hyperparameters,
-    several_families,
-)
+from bort_convert.mapping.fit import Fit, bind_hyperparameters, complete_fit
+from bort_convert.mapping.given import Given, recorded_hyperparameters
 from bort_convert.mapping.plan import Plan
 from bort_convert.mapping.planner import describe, make_plan
 from bort_convert.mapping.rows import resolve, target_rows
@@ -84,7 +76,7 @@ class FittedDirectory:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _DirectoryCandidate(Candidate):
     """A table compared with a directory, and what the directory has if the table fits; see `FittedDirectory`."""
 
@@ -183,7 +175,7 @@ def _compare(
     problems = (*name_map.clashes, *plan.disagreements) or tuple(table.size_problems(plan.dims, plan.groups))
     plan = replace(plan, disagreements=problems)
     names = {name: name for name in sources}
-    candidate = _DirectoryCandidate(family, table, names, plan, sources, name_map, given)
+    candidate = _DirectoryCandidate(family, table, names, plan, sources=sources, name_map=name_map, given=given)
     if candidate.fits:
         problems = tuple(_config_problems(candidate, config, trusted=trusted))
         candidate = replace(candidate, plan=replace(plan, disagreements=problems))

@@ -41,14 +41,14 @@ def structural_names(names: Iterable[str], rows: Rows) -> tuple[dict[str, str], 
     Returns:
         Structural name -> name in the file; and a line for each two names that mean the same tensor.
     """
-    bare = {name: name[4:] if name.startswith(_MARKERS) else name for name in names}
+    bare = {name: bare_name(name) for name in names}
     has_dots = any("." in name for name in bare.values())
     templates = {} if has_dots else _prefixed_patterns(rows)
     any_prefixed = any_of(templates)
     mapped: dict[str, str] = {}
     clashes = []
-    for name, bare_name in bare.items():
-        structural = _translate(bare_name, templates) if any_prefixed.fullmatch(bare_name) else bare_name
+    for name, unmarked in bare.items():
+        structural = _translate(unmarked, templates) if any_prefixed.fullmatch(unmarked) else unmarked
         if structural in mapped:
             one, other, meaning = (printable(text) for text in (name, mapped[structural], structural))
             clashes.append(f"'{one}' and '{other}' both mean {meaning}; expected one of them")
@@ -112,13 +112,20 @@ def any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
     return re.compile("|".join(re.sub(r"\?P<\w+>", "?:", pattern.pattern) for pattern in patterns) or "(?!)")
 
 
+def bare_name(name: str) -> str:
+    """A name in a file without `arg:` or `aux:` before it."""
+    return name[4:] if name.startswith(_MARKERS) else name
+
+
+def prefixed_pattern(prefixed: str) -> str:
+    """A prefixed name in a table, or a part of one, as a regular expression."""
+    return "".join(_SIGNS.get(character, character) for character in prefixed)
+
+
 def _prefixed_patterns(rows: Rows) -> dict[re.Pattern[str], str]:
     """Pattern of each prefixed name -> structural name, with placeholders in both."""
     sources = (source for row in rows for source in row.sources if source.prefixed)
-    return {
-        re.compile("".join(_SIGNS.get(character, character) for character in source.prefixed)): source.name
-        for source in sources
-    }
+    return {re.compile(prefixed_pattern(source.prefixed)): source.name for source in sources}
 
 
 def _translate(name: str, patterns: Mapping[re.Pattern[str], str]) -> str:

@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Hyperparameter
 
 FILE_NAME: Final = "conversion.json"
-_TEXTS: Final = ("family", "table", "variant", "architecture", "version")
+IGNORED: Final = "ignored by "
+"""The beginning of the reason for a tensor that was left out on request."""
+_TEXTS: Final = ("family", "table", "variant", "architecture", "prefix", "version")
 _OBJECTS: Final = (
     "source", "tensors", "dims", "hyperparameters", "stock_differences", "options", "tied", "left_out", "tokenizer",
-    "parity", "files",
+    "parity", "files", "extra",
 )  # fmt: skip
-_OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list}
+_OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list, "ignore": list}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """A byte of a file's name that is no UTF-8, as Python has it; in JSON it is an escape."""
 _DAMAGED: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -85,6 +87,7 @@ class Manifest:
         table: title of the family's table that fits, such as "language model".
         variant: name of the published size, "" for any other.
         architecture: the target class in transformers.
+        prefix: what precedes the model's names in the source, "" at its top; see `Fit`.
         dims: sizes of the axes, and the number of layers.
         hyperparameters: properties that shapes do not show, such as attention heads and epsilons.
         assumed: names of hyperparameters that the family's defaults gave, though the size was not published and nobody
@@ -93,6 +96,7 @@ class Manifest:
         options: the user's options.
         tied: alias in the source of a tensor that was written once -> its first name.
         left_out: name in the source of a tensor that was not written -> the reason.
+        extra: tensors of the source that are not the model's, by their names in it; they are in `extra.safetensors`.
         tokenizer: name of each file that the tokenizer was made from -> its SHA-256.
         parity: summary of the verification that preceded the directory; empty without one.
         notes: remarks for the user, a line each.
@@ -106,6 +110,7 @@ class Manifest:
     table: str = ""
     variant: str = ""
     architecture: str = ""
+    prefix: str = ""
     dims: Mapping[str, int] = field(default_factory=dict)
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
     assumed: tuple[str, ...] = ()
@@ -113,6 +118,7 @@ class Manifest:
     options: Mapping[str, Any] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
     left_out: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, TensorEntry] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
@@ -138,10 +144,7 @@ class Manifest:
     def to_dict(self) -> dict[str, object]:
         """The manifest as JSON data, in a fixed order; entries of a tensor that are empty or 0 are left out."""
         known = {**vars(self), "source": vars(self.source), "parameters": self.parameters}
-        known["tensors"] = {
-            name: {key: value for key, value in vars(self.tensors[name]).items() if value not in {"", 0}}
-            for name in sorted(self.tensors)
-        }
+        known |= {"tensors": _entries(self.tensors), "extra": _entries(self.extra)}
         document = {"bort_convert": known.pop("version"), **known}
         return {**document, "sha256": _digest(document)}
 
@@ -162,9 +165,11 @@ class Manifest:
             known = {name: document[name] for name in cls.__dataclass_fields__}
             _check_types(known)
             source = SourceFile(**known.pop("source"))
-            tensors = {name: _tensor(entry) for name, entry in known.pop("tensors").items()}
+            tensors, extra = (
+                {name: _tensor(entry) for name, entry in known.pop(key).items()} for key in ("tensors", "extra")
+            )
             notes, assumed = (tuple(map(str, known.pop(name))) for name in ("notes", "assumed"))
-            return cls(source=source, tensors=tensors, notes=notes, assumed=assumed, **known)
+            return cls(source=source, tensors=tensors, extra=extra, notes=notes, assumed=assumed, **known)
         except _DAMAGED as error:
             raise FormatError(f"{FILE_NAME}: is not what a conversion writes: {error!r}. Convert again") from error
 
@@ -188,7 +193,7 @@ def is_intact(text: str) -> bool:
 def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
     """Bring a document of release 0.1 to the present form; it is read for one release."""
     if "facts" not in document:
-        return {"assumed": [], "stock_differences": {}, **document}
+        return {"assumed": [], "stock_differences": {}, "prefix": "", "extra": {}, **document}
     family, dims = families().get(document["family"]), current_names(document["dims"])
     # Release 0.1 gave every model the special token ids of its family's published vocabulary, and did not say so.
     ids = {
@@ -213,9 +218,18 @@ def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
         "dims": dims,
         "assumed": [],
         "stock_differences": {},
+        "prefix": "",
+        "extra": {},
         "options": options,
         "parity": parity,
         "tensors": tensors,
+    }
+
+
+def _entries(tensors: Mapping[str, TensorEntry]) -> dict[str, dict[str, object]]:
+    return {
+        name: {key: value for key, value in vars(tensors[name]).items() if value not in {"", 0}}
+        for name in sorted(tensors)
     }
 
 

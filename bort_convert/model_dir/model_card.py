@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import printable
 from bort_convert.model_dir.remarks import assumptions, size_name, stock_class_is_right, stock_class_note
+from bort_convert.model_dir.shards import EXTRA
 from bort_convert.models.registry import families
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 
@@ -158,10 +159,13 @@ def _origin(manifest: Manifest) -> str:
     options = ", ".join(f"{name}={printable(str(value))}" for name, value in manifest.options.items())
     rows = [
         ("file", f"{_code(source.name)}, {source.size:,} bytes"),
+        *([("stood under", _code(manifest.prefix))] if manifest.prefix else []),
         ("sha256", f"`{source.sha256}`" if source.sha256 else "not computed (`checksums=False`)"),
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
     ]
     rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
+    rows += [("left out", f"{_code(name)}, {_cell(printable(why))}") for name, why in manifest.left_out.items()]
+    rows += [(f"kept in `{EXTRA}`", _code(name)) for name in manifest.extra]
     rows += [("note", _cell(note)) for note in (*manifest.notes, *assumptions(manifest))]
     rest = "`conversion.json` lists every tensor with its origin and its sha256; `bort-convert check .` compares them."
     return f"{_table(rows)}\n\n{rest}"

@@ -17,7 +17,7 @@ from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.foreign import check_foreign, modules_notes
 from bort_convert.model_dir.manifest import FILE_NAME as MANIFEST
 from bort_convert.model_dir.manifest import Manifest
-from bort_convert.model_dir.shards import INDEX, WEIGHTS
+from bort_convert.model_dir.shards import EXTRA, INDEX, WEIGHTS
 from bort_convert.safetensors import open_tensors
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 
@@ -106,6 +106,22 @@ class ModelDir:
         """
         with _open_files(self.weight_files) as files:
             yield StoredWeights(files)
+
+    @contextmanager
+    def open_extra(self) -> Iterator[StoredWeights]:
+        """Open the tensors that a conversion kept beside the model, for the duration of a `with` block.
+
+        Raises:
+            FormatError: their file is missing or damaged, or holds other tensors than the manifest lists.
+        """
+        listed = self.manifest.extra if self.manifest else {}
+        with _open_files((self.path / EXTRA,) if listed else ()) as files:
+            stored = StoredWeights(files)
+            if different := sorted(listed.keys() ^ stored.header.keys()):
+                name = printable(different[0])
+                problem = "lacks" if different[0] in listed else f"is not in {MANIFEST}, and the file holds"
+                raise FormatError(f"{self.path / EXTRA}: {problem} {name}; expected the tensors of {MANIFEST}")
+            yield stored
 
 
 class StoredWeights(Mapping[str, "Array"]):

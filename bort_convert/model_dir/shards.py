@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = f"{WEIGHTS}.index.json"
+EXTRA: Final = "extra.safetensors"
+"""Tensors of the source that are not the model's; transformers does not read the file."""
 DEFAULT_SIZE: Final = "5GB"
 _BYTES: Final = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 

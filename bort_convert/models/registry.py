@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from bort_convert import models
 from bort_convert.errors import OptionError
 from bort_convert.mapping.fit import Fit, fit
+from bort_convert.mapping.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.family import Family
@@ -47,6 +48,9 @@ def fit_source(
     gluonnlp_version: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
     special_token_ids: Mapping[str, int] | None = None,
+    prefix: str | None = None,
+    ignore: Sequence[str] = (),
+    keep_extra: bool = False,
 ) -> Fit:
     """Find the family and the table that a checkpoint fits, from names, dtypes and shapes alone.
 
@@ -58,12 +62,18 @@ def fit_source(
         gluonnlp_version: gluonnlp version that trained it; see `Family.for_version`.
         hyperparameters: hyperparameters that neither the file nor a published size tells, such as `hidden_act`.
         special_token_ids: `pad_token_id` and the like, by the vocabulary; None for the family's own.
+        prefix: place of the model, where several stand in the file.
+        ignore: patterns of names of tensors to leave out.
+        keep_extra: accept tensors that are not the model's.
 
     Raises:
-        MappingError: no table fits the checkpoint.
+        MappingError: no table fits the checkpoint, or it holds other tensors that nobody ignores or keeps.
         OptionError: an argument is wrong, or contradicts the checkpoint.
-        VariantError: two families fit, or a hyperparameter is not known, or versions compute differently.
+        VariantError: two families fit, models stand at two places, a hyperparameter is not known, or versions compute
+            differently.
     """
+    if isinstance(ignore, str):
+        raise OptionError("ignore", ignore, "expected a list of patterns")
     candidates = families().values() if family is None else [find_family(family)]
     fit_to = partial(
         fit,
@@ -72,6 +82,7 @@ def fit_source(
         heads=heads,
         hyperparameters=hyperparameters,
         special_token_ids=special_token_ids,
+        selection=Selection(prefix, tuple(ignore), keep_extra),
     )
     fitted = fit_to(candidates)
     return fitted if gluonnlp_version is None else fit_to([fitted.family.for_version(gluonnlp_version)])

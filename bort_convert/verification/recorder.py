@@ -18,7 +18,7 @@ from bort_convert.verification.trace_file import save_trace
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from bort_convert.arguments import FamilyName, RunDtype
     from bort_convert.dtypes import Hyperparameter
@@ -44,6 +44,9 @@ def record(
     gluonnlp_version: str | None = None,
     producer: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
+    prefix: str | None = None,
+    ignore: Sequence[str] = (),
+    keep_extra: bool = False,
     reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
     gluonnlp: str | None = None,
@@ -69,6 +72,9 @@ def record(
         gluonnlp_version: see `convert`.
         producer: the old name of `gluonnlp_version`.
         hyperparameters: see `convert`.
+        prefix: see `convert`.
+        ignore: see `convert`.
+        keep_extra: accept other tensors than the model's; the trace does not hold them.
         reference_options: interpreter, gluonnlp and timeout of the run.
         mxnet_python: see `ReferenceOptions`.
         gluonnlp: see `ReferenceOptions`.
@@ -96,6 +102,9 @@ def record(
         heads=heads,
         gluonnlp_version=version,
         hyperparameters=hyperparameters,
+        prefix=prefix,
+        ignore=ignore,
+        keep_extra=keep_extra,
     )
     _check_selection(fit, layers, sample)
     with new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as partial_file:

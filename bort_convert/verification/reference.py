@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SCRIPT: Final = Path(__file__).parent / "mxnet_process" / "run.py"
 TIMEOUT: Final = 600.0
-CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparameters")
+CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparameters", "prefix", "ignore", "keep_extra")
 """Options of a conversion that decide how a checkpoint is read."""
 _GRADIENTS: Final = "gradients/"
 _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
@@ -103,7 +103,7 @@ def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: in
         manifest: of the conversion.
         heads: attention heads, in place of the conversion's.
     """
-    choices: dict[str, Any] = {name: manifest.options.get(name) for name in CHOICES}
+    choices: dict[str, Any] = {name: manifest.options[name] for name in CHOICES if name in manifest.options}
     if heads is not None:
         choices["heads"] = heads
     ids = {name: value for name, value in manifest.hyperparameters.items() if name in SPECIAL_TOKEN_IDS}

@@ -83,7 +83,11 @@ def bits(directory: ModelDir, source: Path, fit: Fit) -> CheckResult:
     problems: list[str] = []
     returned: set[str] = set()
     nbytes = 0
-    with directory.open_weights() as weights, open_params(source, mapped=False) as params:
+    with (
+        directory.open_weights() as weights,
+        directory.open_extra() as extra,
+        open_params(source, mapped=False) as params,
+    ):
         problems += [line for step in constants for line in _constant_problems(step, params[names[step.sources[0]]])]
         try:
             for name, found in plan.revert(weights):
@@ -93,6 +97,11 @@ def bits(directory: ModelDir, source: Path, fit: Fit) -> CheckResult:
                 problems += _bit_problems(names[name], found, expected)
                 returned.add(names[name])
                 nbytes += found.nbytes
+            for name, found in extra.items():
+                problems += _bit_problems(name, found, params[name]) if name in params else [f"{name}: not in the file"]
+                returned.add(name)
+                nbytes += found.nbytes
+            left_out |= fit.ignored.keys()
             problems += [f"{name}: does not come back" for name in params if name not in {*returned, *left_out}]
         except KeyError as error:
             problems.append(f"{error.args[0]}: not in model.safetensors")
@@ -127,13 +136,14 @@ def digests(directory: ModelDir, provenance: Mapping[str, str]) -> CheckResult:
             f"conversion.json: made from a file with the sha256 {source}, "
             f"the trace from {provenance.get('source')} with {provenance.get('sha256')}"
         )
-    with directory.open_weights() as weights:
+    with directory.open_weights() as weights, directory.open_extra() as extra:
         problems += [f"{name}: not in model.safetensors" for name in listed if name not in weights.header]
-        for name in weights.header:
-            digest = sha256_of(weights.part(name))
-            expected = listed[name].sha256 if name in listed else None
-            if digest != expected:
-                problems.append(f"{name}: sha256 {digest}, expected {expected} by conversion.json")
+        for stored, entries in ((weights, listed), (extra, manifest.extra)):
+            for name in stored.header:
+                digest = sha256_of(stored.part(name))
+                expected = entries[name].sha256 if name in entries else None
+                if digest != expected:
+                    problems.append(f"{name}: sha256 {digest}, expected {expected} by conversion.json")
     return _result(BITS, problems, f"{len(listed):,} tensors: sha256 as in conversion.json (a trace holds no weights)")
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import MappingError, printable
 from bort_convert.files.atomic import write_text
 from bort_convert.files.streams import FileRange
-from bort_convert.model_dir.manifest import Manifest, TensorEntry
-from bort_convert.model_dir.shards import INDEX, WEIGHTS, cut, index_text
+from bort_convert.model_dir.manifest import IGNORED, Manifest, TensorEntry
+from bort_convert.model_dir.shards import EXTRA, INDEX, WEIGHTS, cut, index_text
 from bort_convert.weights.casts import Caster
 from bort_convert.weights.parallel_write import values_of, write_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from bort_convert.dtypes import Array
@@ -66,10 +67,31 @@ def convert_weights(
     )
     if WEIGHTS not in files:
         write_text(folder / INDEX, index_text(files))
+    extra = _write_extra(folder / EXTRA, params, fit.extra, checksums=checksums)
     _check_tied(written)
     if caster and not allow_overflow:
         caster.check()
-    return _manifest(fit, plan, written)
+    return _manifest(fit, plan, written, extra)
+
+
+def _write_extra(path: Path, params: ParamsFile, names: Sequence[str], *, checksums: bool) -> dict[str, TensorEntry]:
+    """Write the tensors that are not the model's, unchanged, and describe them; a record without a value is none."""
+    known = params.specs
+    specs = [spec for name in names if (spec := known[name])]
+    if not specs:
+        return {}
+    written = write_weights(
+        {path: specs},
+        params,
+        partial(values_of, params),
+        checksums=checksums,
+        hash_source=False,
+        progress=lambda _done, _total: None,
+    )
+    return {
+        spec.name: TensorEntry((spec.name,), "copy", spec.dtype, spec.shape, written.digests.get(spec.name, ""))
+        for spec in specs
+    }
 
 
 def _payload(params: ParamsFile, fit: Fit, caster: Caster | None) -> Payload:
@@ -124,8 +146,11 @@ def _check_tied(written: WrittenWeights) -> None:
         raise MappingError("tensors that are written once are not equal:", problems)
 
 
-def _manifest(fit: Fit, plan: Plan, written: WrittenWeights) -> Manifest:
+def _manifest(fit: Fit, plan: Plan, written: WrittenWeights, extra: Mapping[str, TensorEntry]) -> Manifest:
     names = fit.names
+    left_out = {names[name]: step.why for step in plan.steps if not step.targets for name in step.sources}
+    left_out |= {name: f"{IGNORED}'{printable(pattern)}'" for name, pattern in fit.ignored.items()}
+    left_out |= {name: "a record without a value" for name in fit.extra if name not in extra}
     tensors = {
         spec.name: TensorEntry(
             sources=tuple(names[name] for name in step.sources),
@@ -145,9 +170,11 @@ def _manifest(fit: Fit, plan: Plan, written: WrittenWeights) -> Manifest:
         table=fit.table.title,
         variant=fit.variant,
         architecture=fit.architecture,
+        prefix=fit.prefix,
         dims=plan.dims,
         hyperparameters=fit.hyperparameters,
         tied={names[name]: names[original] for name, original in plan.aliases},
-        left_out={names[name]: step.why for step in plan.steps if not step.targets for name in step.sources},
+        left_out=left_out,
+        extra=extra,
         tensors=tensors,
     )

@@ -58,6 +58,7 @@ def write_weights(
     framework: str = "pt",
     tied: Sequence[tuple[str, str]] = (),
     checksums: bool = True,
+    hash_source: bool = True,
     progress: Callable[[int, int], None],
 ) -> WrittenWeights:
     """Write safetensors files, hash their tensors and the source, and compare tied tensors of the source.
@@ -69,6 +70,7 @@ def write_weights(
         framework: "pt" or "np"; older releases of transformers refuse a file without it.
         tied: pairs of names in the source, of one dtype and shape, that should hold the same bytes.
         checksums: hash; without, all digests are "".
+        hash_source: hash the source too, where anything is hashed.
         progress: called with the bytes written and the bytes to write.
     """
     total, done = sum(spec.nbytes for specs in files.values() for spec in specs), 0
@@ -88,7 +90,7 @@ def write_weights(
     with background(1) as disk, background(HASHING) as hashing:
         watch = hashing.raise_if_cancelled
         # The digest of the source is the longest work, and one chain: it begins first, and has a thread to the end.
-        source = hashing.submit(describe_source, params, watch=watch) if checksums else None
+        source = hashing.submit(describe_source, params, watch=watch) if checksums and hash_source else None
         synced: list[Future[None]] = []
         digests: dict[str, Future[str]] = {}
         differences: dict[tuple[str, str], Future[BitDifference | None]] = {}

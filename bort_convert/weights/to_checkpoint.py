@@ -33,10 +33,12 @@ class ExportDigests:
     Attributes:
         tensors: digest of every tensor of the directory that an array was made from, by name.
         arrays: digest of every array, by structural name; an alias has that of the tensor it is tied to.
+        extra: digest of every tensor that was kept beside the model, by its name in the file.
     """
 
     tensors: Mapping[str, str]
     arrays: Mapping[str, str]
+    extra: Mapping[str, str]
 
 
 def check_left_out(fitted: FittedDirectory, stored: StoredWeights) -> None:
@@ -70,6 +72,8 @@ def export_weights(
     stored: StoredWeights,
     names: Mapping[str, str],
     progress: Callable[[int, int], None],
+    *,
+    extra: StoredWeights,
 ) -> ExportDigests:
     """Write a `.params` file.
 
@@ -79,8 +83,10 @@ def export_weights(
         stored: tensors of the directory.
         names: structural name -> name in the file, in the order of the file.
         progress: called with the bytes written and the bytes to write.
+        extra: tensors that were kept beside the model, by their names in the file.
     """
     specs = [replace(fitted.sources[name], name=written) for name, written in names.items()]
+    specs += extra.header.values()
     structural = {written: name for name, written in names.items()}
     payload = _payload(fitted, stored)
     total, done = sum(spec.nbytes for spec in specs), 0
@@ -91,8 +97,13 @@ def export_weights(
         progress(done, total)
 
     with background(1) as hashing:
-        digests = hashing.submit(_digests, fitted, stored, watch=hashing.raise_if_cancelled)
-        write_params(path, specs, lambda written: payload(structural[written]), advance=advance)
+        digests = hashing.submit(_digests, fitted, stored, extra, watch=hashing.raise_if_cancelled)
+        write_params(
+            path,
+            specs,
+            lambda written: payload(structural[written]) if written in structural else extra.part(written),
+            advance=advance,
+        )
         return digests.result()
 
 
@@ -112,7 +123,9 @@ def _payload(fitted: FittedDirectory, stored: StoredWeights) -> Callable[[str], 
     return payload
 
 
-def _digests(fitted: FittedDirectory, stored: StoredWeights, *, watch: Callable[[], None]) -> ExportDigests:
+def _digests(
+    fitted: FittedDirectory, stored: StoredWeights, extra: StoredWeights, *, watch: Callable[[], None]
+) -> ExportDigests:
     payload = _payload(fitted, stored)
     tensors: dict[str, str] = {}
     arrays: dict[str, str] = {}
@@ -123,7 +136,7 @@ def _digests(fitted: FittedDirectory, stored: StoredWeights, *, watch: Callable[
         for source in step.sources:
             values = payload(source)
             arrays[source] = tensors[names[0]] if isinstance(values, FileRange) else sha256_of(values[0])
-    return ExportDigests(tensors, arrays)
+    return ExportDigests(tensors, arrays, {name: sha256_of(extra.part(name), watch=watch) for name in extra})
 
 
 def _is_causal_mask(buffer: Array, positions: int) -> bool:

@@ -9,6 +9,7 @@ from bort_convert.errors import MappingError, OptionError, VariantError
 from bort_convert.mapping.family import ConfigKey, Table
 from bort_convert.mapping.fit import Fit, fit
 from bort_convert.mapping.rows import rename
+from bort_convert.mapping.selection import Selection
 from bort_convert.models import _bert_forms, bert, roberta
 from bort_convert.models.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY
 from bort_convert.models.registry import families
@@ -134,7 +135,10 @@ def test_the_closest_table_is_shown_with_all_disagreements() -> None:
         "no family fits this file; the closest is bort (classifier), with 2 disagreements:\n"
         "  classifier.1.bias: found shape (7,); axis 'hidden_size' is 7, expected 6 "
         "(hidden_size=6 from bort.word_embed.0.weight)\n"
-        "  classifier.3.bias: found nothing, expected shape (3,)"
+        "  classifier.3.bias: found nothing, expected shape (3,)\n"
+        "Or else a Bort stands under `bort.`; 3 other tensors: classifier.1.weight (6, 6), classifier.1.bias (7), "
+        "classifier.3.weight (3, 6). Pass `ignore=['classifier.*']` to leave them out, or `keep_extra=True` to keep "
+        "them in a file beside the model"
     )
     assert len(caught.value.disagreements) == 2
 
@@ -142,9 +146,15 @@ def test_the_closest_table_is_shown_with_all_disagreements() -> None:
 def test_tensors_of_two_forms_together_are_refused() -> None:
     header = language_model() | classifier()
     with pytest.raises(
-        MappingError, match=r"bort\.word_embed\.0\.weight: found float32 \(11, 6\), no row of the table takes it"
+        VariantError,
+        match=r"^2 models stand in the file: a Bort \(language model\) stands at the top of the file, a Bort "
+        r"\(classifier\) stands at the top of the file\. Pass `ignore=\.\.\.` for the tensors of the rest$",
     ):
         fit_bort(header, heads=2)
+    assert (
+        fit_bort(header, heads=2, selection=Selection(ignore=("bort.*", "classifier.*"))).architecture
+        == "BertForMaskedLM"
+    )
 
 
 def test_one_tensor_under_two_names_is_refused() -> None:

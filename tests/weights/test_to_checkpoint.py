@@ -35,10 +35,12 @@ def test_a_table_of_every_word_comes_back_bit_for_bit(head: bool, tmp_path: Path
     arrays = toy_arrays(head=head)
     directory = directory_of(tmp_path, targets_of(arrays))
     fitted = fit_directory(directory.header, directory.config, [TOY])
-    with directory.open_weights() as stored:
+    with directory.open_weights() as stored, directory.open_extra() as extra:
         check_left_out(fitted, stored)
         names = {name: name for name in fitted.sources}
-        digests = export_weights(tmp_path / "back.params", fitted, stored, names, lambda _done, _total: None)
+        digests = export_weights(
+            tmp_path / "back.params", fitted, stored, names, lambda _done, _total: None, extra=extra
+        )
     with open_params(tmp_path / "back.params") as params:
         assert {name: array.tobytes() for name, array in params.items()} == {
             name: array.tobytes() for name, array in arrays.items()
