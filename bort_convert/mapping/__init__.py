@@ -19,6 +19,7 @@ from bort_convert.mapping.rows import (
     Row,
     Rows,
     SourceTensor,
+    constant,
     conv1d,
     drop,
     fill,
@@ -42,6 +43,6 @@ from bort_convert.mapping.rows import (
 
 __all__ = [
     "ConfigKey", "Family", "Hyperparameter", "ModuleLayout", "Row", "Rows", "SourceTensor", "Table", "Variant",
-    "conv1d", "drop", "fill", "frequencies", "linear", "merge", "norm", "onto", "optional", "pad", "rename", "scramble",
-    "split", "tied", "transpose", "under", "unfold", "unless", "when",
+    "constant", "conv1d", "drop", "fill", "frequencies", "linear", "merge", "norm", "onto", "optional", "pad", "rename",
+    "scramble", "split", "tied", "transpose", "under", "unfold", "unless", "when",
 ]  # fmt: skip

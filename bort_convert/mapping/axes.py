@@ -1,6 +1,6 @@
 """Shapes by the names of their axes: `"vocab_size 3*hidden_size hidden_size/2 max_positions+2 1"`.
 
-Each axis is a name, a multiple or a fraction of a named size, a named size and some more, or a number.
+Each axis is a named size, a multiple or a fraction of one, a product of two, one and some more, or a number.
 """
 
 from __future__ import annotations
@@ -27,17 +27,19 @@ _NAMES_IN_0_1: Final = {
 
 
 class Axis(NamedTuple):
-    """One axis of a shape: `factor * dims[name] + offset`, or `offset` alone where there is no name.
+    """One axis of a shape: `factor * dims[times] * dims[name] + offset`, or `offset` alone where there is no name.
 
     Attributes:
         factor: 3 in "3*hidden_size", a half in "hidden_size/2".
         name: the named size, "" for a plain number.
         offset: 2 in "max_positions+2", the number itself in "1".
+        times: "attention_heads" in "attention_heads*head_dim", a size that an earlier tensor shows; "" without one.
     """
 
     factor: Fraction | int
     name: str
     offset: int
+    times: str = ""
 
     def size(self, dims: Mapping[str, int]) -> int:
         """The number of elements along the axis.
@@ -45,12 +47,15 @@ class Axis(NamedTuple):
         Raises:
             KeyError: `dims` has no size of this name.
         """
-        return int(self.factor * dims[self.name]) + self.offset if self.name else self.offset
+        if not self.name:
+            return self.offset
+        return int(self.factor * dims[self.name]) * (dims[self.times] if self.times else 1) + self.offset
 
     def __str__(self) -> str:
         if not self.name:
             return str(self.offset)
-        multiple = self.name if self.factor.numerator == 1 else f"{self.factor.numerator}*{self.name}"
+        product = f"{self.times}*{self.name}" if self.times else self.name
+        multiple = product if self.factor.numerator == 1 else f"{self.factor.numerator}*{product}"
         fraction = multiple if self.factor.denominator == 1 else f"{multiple}/{self.factor.denominator}"
         return f"{fraction}+{self.offset}" if self.offset else fraction
 
@@ -62,9 +67,10 @@ def parse_axis(text: str) -> Axis:
         return Axis(0, "", int(text))
     product, _, offset = text.partition("+")
     multiple, _, divisor = product.partition("/")
-    factor, _, name = multiple.rpartition("*")
+    rest, _, name = multiple.rpartition("*")
+    factor, _, times = rest.rpartition("*") if not rest.isdigit() else (rest, "", "")
     whole = int(factor or 1)  # an int where it can be one: arithmetic with a Fraction takes ten times as long
-    return Axis(Fraction(whole, int(divisor)) if divisor else whole, name, int(offset or 0))
+    return Axis(Fraction(whole, int(divisor)) if divisor else whole, name, int(offset or 0), times)
 
 
 def shape_of(axes: str, dims: Mapping[str, int]) -> Shape:

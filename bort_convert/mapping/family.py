@@ -74,6 +74,7 @@ class Table:
         enabled: hyperparameters that are true; they decide which rows count.
         refusal: the reason why no target class computes this form, "" where one does.
         equal_unless: optional group -> two sizes that differ in a checkpoint with the group, and are equal without it.
+        equal_sizes: two sizes that must be equal -> the reason.
     """
 
     title: str
@@ -82,6 +83,7 @@ class Table:
     enabled: frozenset[str] = frozenset()
     refusal: str = ""
     equal_unless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    equal_sizes: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         sources = Counter(source.name for row in self.rows for source in row.sources)
@@ -119,7 +121,10 @@ class Table:
         return (f"no target class has a place for {', '.join(sorted(groups))} together",)
 
     def size_problems(self, dims: Mapping[str, int], groups: frozenset[str]) -> Iterator[str]:
-        """A line for each two sizes that `equal_unless` contradicts."""
+        """A line for each two sizes that `equal_unless` or `equal_sizes` contradicts."""
+        for (one, other), why in self.equal_sizes.items():
+            if dims[one] != dims[other]:
+                yield f"{one} is {dims[one]}, and {other} is {dims[other]}; expected one size: {why}"
         for group, (one, other) in self.equal_unless.items():
             if group in groups and dims[one] == dims[other]:
                 yield f"{one} is {dims[one]}, as {other} is; expected no {group}"

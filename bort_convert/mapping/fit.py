@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bort_convert.mapping.family import Family, Table, Variant
     from bort_convert.mapping.plan import Plan
 
+_SPLIT_BY_HEADS: Final = ("hidden_size", "inner_size")
 _ARGUMENTS: Final = {HEADS: "heads"}
 """Hyperparameter -> the argument that gives it."""
 
@@ -219,8 +220,13 @@ def _check_heads(heads: int, dims: Mapping[str, int], variant: Variant | None) -
     if heads != dims.get(HEADS, heads):
         problem = f"the shapes are those of {dims[HEADS]} attention heads. Leave `heads` out"
         raise OptionError("heads", heads, problem)
-    if heads < 1 or dims["hidden_size"] % heads:
-        raise OptionError("heads", heads, f"expected a number that divides hidden_size={dims['hidden_size']}")
+    if HEADS not in dims and (undivided := undivided_size(heads, dims)):
+        raise OptionError("heads", heads, f"expected a number that divides {undivided}={dims[undivided]}")
+
+
+def undivided_size(heads: int, dims: Mapping[str, int]) -> str:
+    """Name of a size that this number of attention heads should divide and does not; "" without one."""
+    return next((name for name in _SPLIT_BY_HEADS if name in dims and (heads < 1 or dims[name] % heads)), "")
 
 
 def _unknown_hyperparameters(family: Family, dims: Mapping[str, int], unknown: Sequence[str]) -> VariantError:

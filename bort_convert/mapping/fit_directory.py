@@ -6,7 +6,6 @@ sources.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +14,7 @@ from bort_convert.errors import MappingError, OptionError, VariantError, printab
 from bort_convert.mapping.axes import shape_of
 from bort_convert.mapping.candidates import Candidate, no_table_fits, published_first, several_families
 from bort_convert.mapping.family import GLUONNLP_1, HEADS, SPECIAL_TOKEN_IDS, stock_differences
-from bort_convert.mapping.fit import Fit, bind_hyperparameters, complete_fit
+from bort_convert.mapping.fit import Fit, bind_hyperparameters, complete_fit, undivided_size
 from bort_convert.mapping.given import Given, recorded_hyperparameters
 from bort_convert.mapping.plan import Plan
 from bort_convert.mapping.planner import describe, make_plan
@@ -48,6 +47,17 @@ _REQUIRED_BY_TYPE: Final[Mapping[str, Mapping[str, object]]] = {
     "roberta": {"is_causal": False},
     "gpt2": {"is_causal": True, "layer_types": None},
     "xlnet": {"attn_type": "bi", "bi_data": False, "clamp_len": -1},
+    "albert": {"inner_group_num": 1},
+    "mobilebert": {
+        "normalization_type": "no_norm",
+        "trigram_input": True,
+        "use_bottleneck": True,
+        "use_bottleneck_attention": False,
+        "key_query_shared_bottleneck": True,
+    },
+    "bart": {"scale_embedding": False},
+    "t5": {"feed_forward_proj": "relu", "relative_attention_max_distance": 128},
+    "mt5": {"feed_forward_proj": "gated-gelu", "relative_attention_max_distance": 128},
 }
 # Names that transformers reads as others: the later one in the file counts.
 _CONFIG_ALIASES: Final = {
@@ -203,7 +213,7 @@ def _lost_sources(rows: Iterable[Row], dims: Mapping[str, int]) -> Iterator[str]
     """A line for each source that a lossy operation left out."""
     for row in rows:
         if row.op.lossy and not row.tied_to:
-            for numbers in _numbers(row, dims):
+            for numbers in row.numbers(dims):
                 for source in row.sources:
                     name = source.name.format(**numbers)
                     yield f"{name}: no directory holds it ({row.why}), and it cannot be made again"
@@ -214,7 +224,7 @@ def _sources(rows: Iterable[Row], dims: Mapping[str, int], targets: Specs) -> di
     sources: dict[str, TensorSpec] = {}
     any_dtype = next(iter(targets.values())).dtype
     for row in sorted(rows, key=lambda row: bool(row.tied_to)):
-        for numbers in _numbers(row, dims):
+        for numbers in row.numbers(dims):
             for source in row.sources:
                 name = source.name.format(**numbers)
                 if row.tied_to:
@@ -223,15 +233,6 @@ def _sources(rows: Iterable[Row], dims: Mapping[str, int], targets: Specs) -> di
                     dtype = targets[row.targets[0].format(**numbers)].dtype if row.targets else any_dtype
                     sources[name] = TensorSpec(name, dtype, shape_of(source.axes, dims))
     return sources
-
-
-def _numbers(row: Row, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    """The numbers in place of a row's placeholder, one after the other; nothing, once, if it has no placeholder."""
-    text = " ".join((*(source.name for source in row.sources), *row.targets))
-    if placeholder := re.search(r"{(\w+)}", text):
-        yield from ({placeholder[1]: number} for number in range(dims[f"{placeholder[1]}s"]))
-    else:
-        yield {}
 
 
 def _wrong_targets(plan: Plan, targets: Specs) -> Iterator[str]:
@@ -248,8 +249,9 @@ def _config_problems(candidate: _DirectoryCandidate, config: Config, *, trusted:
     family, plan = candidate.family, candidate.plan
     given = _with_heads(candidate.given, config, candidate)
     heads = given.heads
-    if _heads_key(candidate) and not (type(heads) is int and heads > 0 and plan.dims["hidden_size"] % heads == 0):
-        divided = plan.dims["hidden_size"]
+    undivided = undivided_size(heads, plan.dims) if type(heads) is int else "hidden_size"
+    if _heads_key(candidate) and undivided:
+        divided = plan.dims[undivided]
         yield f"config.json: {_heads_key(candidate)} is {_shown(heads)}, expected a number that divides {divided}"
         return
     try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import MappingError
 from bort_convert.lazy_numpy import np
-from bort_convert.mapping.axes import Axis, bind_axes, parse_axis, shape_of
+from bort_convert.mapping.axes import bind_axes, parse_axis, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -145,10 +145,10 @@ class Split(Op):
 
     def target_axes(self, *axes: str) -> tuple[str, ...]:
         first, *rest = axes[0].split()
-        factor, name, offset = parse_axis(first)
-        if factor % self.parts or offset % self.parts:
+        axis = parse_axis(first)
+        if axis.factor % self.parts or axis.offset % self.parts:
             raise ValueError(f"axis {first!r} does not divide into {self.parts} equal parts")
-        part = Axis(factor // self.parts, name, offset // self.parts)
+        part = axis._replace(factor=axis.factor // self.parts, offset=axis.offset // self.parts)
         return (" ".join((str(part), *rest)),) * self.parts
 
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
@@ -176,8 +176,9 @@ class Merge(Op):
 
     def target_axes(self, *axes: str) -> tuple[str, ...]:
         first, *rest = axes[0].split()
-        factor, name, offset = parse_axis(first)
-        return (" ".join((str(Axis(factor * self.parts, name, offset * self.parts)), *rest)),)
+        axis = parse_axis(first)
+        whole = axis._replace(factor=axis.factor * self.parts, offset=axis.offset * self.parts)
+        return (" ".join((str(whole), *rest)),)
 
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         if len(set(shapes)) != 1 or len(shapes) != self.parts:
@@ -224,8 +225,8 @@ class Pad(Op):
 
     def target_axes(self, *axes: str) -> tuple[str, ...]:
         first, *rest = axes[0].split()
-        factor, name, offset = parse_axis(first)
-        return (" ".join((str(Axis(factor, name, offset + self.rows)), *rest)),)
+        axis = parse_axis(first)
+        return (" ".join((str(axis._replace(offset=axis.offset + self.rows)), *rest)),)
 
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         rows, *rest = shapes[0]
@@ -289,6 +290,49 @@ class Fill(Op):
         return ()
 
     def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - a constant has no source
+        return ()
+
+
+@dataclass(frozen=True)
+class Constant(Op):
+    """Leave out a source that is a constant; `inverse` makes it again.
+
+    Attributes:
+        axes: of the source, such as `"hidden_size"`; `bind` replaces names by sizes.
+        value: of every element.
+        dtype: of the source.
+    """
+
+    name: ClassVar[str] = "constant"
+
+    axes: str
+    value: float
+    dtype: str = "float32"
+
+    def bind(self, dims: Mapping[str, int], dtype: str = "") -> Op:
+        return replace(self, axes=bind_axes(self.axes, dims), dtype=dtype or self.dtype)
+
+    def target_axes(self, *axes: str) -> tuple[str, ...]:  # noqa: ARG002 - there is no target
+        return ()
+
+    def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
+        if shapes != (shape_of(self.axes, {}),):
+            raise ValueError(f"expected one constant of the shape {shape_of(self.axes, {})}")
+        return ()
+
+    def forward(self, *arrays: Array) -> tuple[Array, ...]:
+        """Check the constant.
+
+        Raises:
+            MappingError: some value is another, in any bit.
+        """
+        _expect_constant(arrays[0], self.value, "the tensor")
+        return ()
+
+    def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
+        return (np.full(shape_of(self.axes, {}), self.value, numpy_dtype(self.dtype)),)
+
+    def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
         return ()
 
 

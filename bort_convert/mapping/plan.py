@@ -103,7 +103,7 @@ class Plan:
         Raises:
             MappingError: a step is lossy, or cannot have made these values.
         """
-        aliases = {original: name for name, original in self.aliases}
+        aliases = self._aliases_of()
         for step in self.steps:
             names = ", ".join(spec.name for spec in step.targets)
             try:
@@ -112,8 +112,7 @@ class Plan:
                 raise MappingError(f"{names}: {error}") from error
             for name, array in zip(step.sources, values, strict=True):
                 yield name, array
-                if name in aliases:
-                    yield aliases[name], array
+                yield from ((alias, array) for alias in aliases.get(name, ()))
 
     def pullback(self, gradients: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
         """Run the plan backwards on gradients: those of every source that a target depends on.
@@ -125,15 +124,21 @@ class Plan:
             Structural name and gradient of each source. An alias follows its original and has the same gradient, the
             sum over both uses, because the target model ties the two.
         """
-        aliases = {original: name for name, original in self.aliases}
+        aliases = self._aliases_of()
         for step in self.steps:
             if not step.targets:
                 continue
             found = step.op.pullback(*(gradients[spec.name] for spec in step.targets))
             for name, array in zip(step.sources, found, strict=True):
                 yield name, array
-                if name in aliases:
-                    yield aliases[name], array
+                yield from ((alias, array) for alias in aliases.get(name, ()))
+
+    def _aliases_of(self) -> dict[str, list[str]]:
+        """Original -> its aliases."""
+        aliases: dict[str, list[str]] = {}
+        for name, original in self.aliases:
+            aliases.setdefault(original, []).append(name)
+        return aliases
 
     def _with_targets(self, change: Callable[[TensorSpec], TensorSpec]) -> Plan:
         steps = (replace(step, targets=tuple(change(spec) for spec in step.targets)) for step in self.steps)

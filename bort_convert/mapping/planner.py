@@ -14,10 +14,11 @@ from bort_convert.dtypes import FLOATS, TensorSpec
 from bort_convert.errors import printable
 from bort_convert.mapping.axes import parse_axis, shape_of
 from bort_convert.mapping.plan import Plan, Step
+from bort_convert.mapping.rows import LAST
 from bort_convert.mapping.source_names import numbers_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.mapping.rows import Row, Rows, SourceTensor
 
@@ -51,7 +52,7 @@ class _Planner:
         numbers: numbers in place of each placeholder, as `{"layer": [0, 1, 2, 3]}`.
         groups: titles of the optional groups that the checkpoint has.
         rows: rows of the table that count, one layer after the other.
-        present_name: original -> its alias, where the file has the alias alone.
+        present_name: original -> the first of its aliases in the file, where the file lacks the original.
     """
 
     def __init__(self, rows: Rows, specs: Specs) -> None:
@@ -64,17 +65,16 @@ class _Planner:
         expanded = list(self._expand(rows))
         self.groups = frozenset(row.group for row in expanded if row.group and self._has_any_source(row))
         self.rows = [row for row in expanded if not row.group or row.group in self.groups]
-        self.present_name = {
-            row.tied_to: row.sources[0].name
-            for row in self.rows
-            if row.tied_to and row.tied_to not in specs and row.sources[0].name in specs
-        }
+        self.present_name: dict[str, str] = {}
+        for row in self.rows:
+            if row.tied_to and row.tied_to not in specs and row.sources[0].name in specs:
+                self.present_name.setdefault(row.tied_to, row.sources[0].name)
 
     def plan(self) -> Plan:
         """Take the sources of every row; make the steps if nothing disagrees."""
         taken = [(row, self._take(row)) for row in self.rows]
         dims = {name: size for name, (size, _) in self.sizes.items()}
-        dims |= {f"{placeholder}s": len(numbers) for placeholder, numbers in self.numbers.items()}
+        dims |= {f"{name}s": len(numbers) for name, numbers in self.numbers.items() if not name.startswith(LAST)}
         floats = (spec.dtype for _, specs in taken for spec in specs if spec.dtype in FLOATS)
         default_dtype = next(floats, "float32")
         steps = [] if self.disagreements else [self._step(row, specs, dims, default_dtype) for row, specs in taken]
@@ -90,18 +90,21 @@ class _Planner:
     def _find_numbers(self, rows: Rows) -> dict[str, list[int]]:
         """Find the numbers in place of each placeholder; none at all, and gaps, are disagreements."""
         templates = {source.name for row in rows for source in row.sources if "{" in source.name}
-        found = numbers_in(self.specs, templates)
+        found = {placeholder: sorted(numbers) for placeholder, numbers in numbers_in(self.specs, templates).items()}
         for placeholder, numbers in found.items():
             if not numbers:
                 self.disagreements.append(f"{placeholder}s: found none; expected names such as {min(templates)}")
             elif max(numbers) >= len(numbers):
-                shown = ", ".join(str(number) for number in sorted(numbers)[:20])
+                shown = ", ".join(str(number) for number in numbers[:20])
                 self.disagreements.append(
                     f"{placeholder}s: found the numbers {shown}; expected 0 to {len(numbers) - 1}, no gap"
                 )
-        return {placeholder: sorted(numbers) for placeholder, numbers in found.items()}
+        for placeholder in [name for name in found if name.startswith(LAST)]:
+            counted = placeholder.removeprefix(LAST)
+            found[counted], found[placeholder] = found[counted][:-1], found[counted][-1:]
+        return found
 
-    def _expand(self, rows: Rows) -> Iterator[Row]:
+    def _expand(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Replace placeholders by numbers: all rows of a layer, then those of the next one."""
         for placeholder, group in groupby(rows, self._placeholder_of):
             block = tuple(group)
@@ -109,16 +112,11 @@ class _Planner:
                 yield from block
                 continue
             for number in self.numbers[placeholder]:
-                for row in block:
-                    sources = tuple(
-                        replace(source, name=source.name.format(**{placeholder: number})) for source in row.sources
-                    )
-                    targets = tuple(target.format(**{placeholder: number}) for target in row.targets)
-                    yield replace(row, sources=sources, targets=targets)
+                yield from self._expand(row.numbered(placeholder, number) for row in block)
 
     def _placeholder_of(self, row: Row) -> str:
-        text = " ".join((*(source.name for source in row.sources), *row.targets))
-        return next((placeholder for placeholder in self.numbers if f"{{{placeholder}}}" in text), "")
+        """The first placeholder in the names of a row; "" without one."""
+        return next((name for name in row.placeholders if name in self.numbers), "")
 
     def _has_any_source(self, row: Row) -> bool:
         return any(source.name in self.specs for source in row.sources)
@@ -143,8 +141,9 @@ class _Planner:
         return specs
 
     def _take_alias(self, name: str, original_name: str) -> None:
+        original_name = self.present_name.get(original_name, original_name)
         alias, original = self.specs.get(name), self.specs.get(original_name)
-        if alias and original:
+        if alias and original and name != original_name:
             self.untaken.discard(name)
             self.aliases.append((name, original_name))
             if (alias.dtype, alias.shape) != (original.dtype, original.shape):
@@ -177,11 +176,13 @@ class _Planner:
         axis = parse_axis(text)
         if not axis.name:
             return "" if size == axis.offset else f"{size} where {axis.offset} is expected"
-        if size < axis.offset or (size - axis.offset) % axis.factor:
+        times = self.sizes[axis.times][0] if axis.times in self.sizes else 1
+        factor = axis.factor * times
+        if not factor or size < axis.offset or (size - axis.offset) % factor:
             plus = f" plus {axis.offset}" if axis.offset else ""
-            return f"axis '{text}' is {size}, expected a multiple of {axis.factor}{plus}"
-        bound, by = self.sizes.setdefault(axis.name, ((size - axis.offset) // axis.factor, name))
-        expected = axis.size({axis.name: bound})
+            return f"axis '{text}' is {size}, expected a multiple of {factor}{plus}"
+        bound, by = self.sizes.setdefault(axis.name, ((size - axis.offset) // factor, name))
+        expected = axis.size({axis.name: bound, axis.times: times})
         if size == expected:
             return ""
         return f"axis '{text}' is {size}, expected {expected} ({axis.name}={bound} from {by})"

@@ -1,7 +1,8 @@
 """The words that a table is written in: each makes rows, which say which source tensors become which target tensors.
 
 - **Names.** A source has its structural name, an attribute path such as `"encoder.layer_norm.gamma"`. `{layer}` in a
-  name stands for the numbers from 0 up: the row counts once for each layer.
+  name stands for the numbers from 0 up: the row counts once for each layer. `{last_ffn}` is the number behind the last
+  `{ffn}`, for the end of a list that goes elsewhere.
 - **Axes.** `axes` names the axes of a source, as in `"vocab_size hidden_size"` (see `axes.py`). The first row that
   mentions a name binds it to a size, and later rows must agree.
 - **Prefixed names.** `prefixed` is the name of the source in files that have Gluon's prefixes in place of attribute
@@ -11,16 +12,23 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import product
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bort_convert.mapping.model_ops import Frequencies, Scramble, Unfold
-from bort_convert.mapping.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+from bort_convert.mapping.ops import Constant, Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.dtypes import Hyperparameter
+
+
+LAST: Final = "last_"
+"""Beginning of a placeholder that stands for one number alone: `{last_ffn}` for the one behind the last `{ffn}`."""
+_PLACEHOLDER: Final = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,27 @@ class Row:
     why: str = ""
     when: str = ""
     unless: str = ""
+
+    @property
+    def placeholders(self) -> list[str]:
+        """Names of the placeholders in the names of its tensors, the outermost first."""
+        text = " ".join((*(source.name for source in self.sources), *self.targets))
+        return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
+
+    def numbers(self, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
+        """The numbers in place of the placeholders, one after the other; nothing, once, without a placeholder."""
+        names = self.placeholders
+        ranges = [
+            [dims[f"{name.removeprefix(LAST)}s"]] if name.startswith(LAST) else range(dims[f"{name}s"])
+            for name in names
+        ]
+        yield from (dict(zip(names, numbers, strict=True)) for numbers in product(*ranges))
+
+    def numbered(self, placeholder: str, number: int) -> Row:
+        """The same row with a number in place of a placeholder."""
+        text = f"{{{placeholder}}}"
+        sources = tuple(replace(source, name=source.name.replace(text, str(number))) for source in self.sources)
+        return replace(self, sources=sources, targets=tuple(name.replace(text, str(number)) for name in self.targets))
 
 
 Rows: TypeAlias = tuple[Row, ...]
@@ -125,6 +154,11 @@ def pad(source: str, target: str, axes: str, *, rows: int, after: str = "", why:
 def fill(target: str, axes: str, value: float, *, why: str) -> Row:
     """A constant that the target model needs and the checkpoint lacks."""
     return Row((), (target,), Fill(axes, value), why=why)
+
+
+def constant(source: str, axes: str, value: float, *, why: str, prefixed: str = "") -> Row:
+    """A tensor that must be a constant and is left out; it is made again on the way back."""
+    return Row((SourceTensor(source, axes, prefixed),), (), Constant(axes, value), why=why)
 
 
 def frequencies(source: str, axes: str, *, why: str, prefixed: str = "") -> Row:

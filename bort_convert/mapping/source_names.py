@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _MARKERS: Final = ("arg:", "aux:")
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,5}")
+_SLOT: Final = re.compile(rf"{{\w+}}|{_NUMBER.pattern}")
 # The signs of a prefixed name in a table (see rows.py) as a regular expression.
 _SIGNS: Final = {"#": r"\d+", "~": "[a-z]*", "[": "(?:", "]": ")?", "{": "(?P<", "}": r">\d+)"}
 # What "~" is in gluonnlp 0.8.3, by the word behind it; before any other word it is the name of the family.
@@ -82,24 +83,34 @@ def prefixed_names(names: Iterable[str], rows: Rows, family: str) -> dict[str, s
 
 
 def numbers_in(names: Iterable[str], templates: Iterable[str]) -> dict[str, set[int]]:
-    """Find the numbers that names have in place of a placeholder, as `{"layer": {0, 1, 2, 3}}`.
+    """Find the numbers that names have in place of placeholders, as `{"layer": {0, 1, 2, 3}}`.
 
     Args:
         names: structural names; there can be very many, so none is compared with every template.
-        templates: structural names that have a placeholder as one of their parts between dots.
+        templates: structural names that have one or more placeholders, each a part between dots.
     """
-    placeholders: dict[str, dict[str, str]] = {}  # head of the template -> its tail -> its placeholder
+    numbers: dict[str, set[int]] = {}
+    slots_by_frame: dict[tuple[str, ...], list[list[str]]] = {}
     for template in templates:
-        head, placeholder, tail = re.split("[{}]", template)
-        placeholders.setdefault(head, {})[tail] = placeholder
-    numbers: dict[str, set[int]] = {name: set() for tails in placeholders.values() for name in tails.values()}
+        frame, slots = _frame_and_slots(template, _SLOT)
+        slots_by_frame.setdefault(frame, []).append(slots)
+        numbers |= {slot[1:-1]: numbers.get(slot[1:-1], set()) for slot in slots if slot.startswith("{")}
     for name in names:
-        for head, tails in placeholders.items():
-            if name.startswith(head):
-                digits, dot, rest = name[len(head) :].partition(".")
-                if (known := tails.get(dot + rest)) and _NUMBER.fullmatch(digits):
-                    numbers[known].add(int(digits))
+        frame, digits = _frame_and_slots(name, _NUMBER)
+        for slots in slots_by_frame.get(frame, ()):
+            pairs = list(zip(slots, digits, strict=True))
+            if all(slot.startswith("{") or slot == number for slot, number in pairs):
+                for slot, number in pairs:
+                    if slot.startswith("{"):
+                        numbers[slot[1:-1]].add(int(number))
     return numbers
+
+
+def _frame_and_slots(name: str, slot: re.Pattern[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The parts of a name between dots, with "." for each that matches `slot`; and those that do."""
+    parts = name.split(".")
+    slots = [part for part in parts if slot.fullmatch(part)]
+    return tuple("." if slot.fullmatch(part) else part for part in parts), slots
 
 
 def placeholder_pattern(template: str) -> re.Pattern[str]:

@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 FILE_NAME: Final = "config.json"
 GENERATION: Final = "generation_config.json"
-_GENERATING: Final = ("GPT2LMHeadModel", "XLNetLMHeadModel")
-_GENERATION_IDS: Final = ("bos_token_id", "eos_token_id", "pad_token_id")
+_GENERATING: Final = (
+    "GPT2LMHeadModel", "XLNetLMHeadModel", "BartForConditionalGeneration", "T5ForConditionalGeneration",
+)  # fmt: skip
+_GENERATION_IDS: Final = (
+    "bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id", "forced_eos_token_id",
+)  # fmt: skip
 PROBLEM_TYPES: Final[tuple[ProblemType, ...]] = get_args(ProblemType)
 _REGRESSION: Final[ProblemType] = "regression"
 _SINGLE_LABEL: Final[ProblemType] = "single_label_classification"

@@ -55,7 +55,10 @@ def names_in_file(fitted: FittedDirectory, manifest: Manifest | None, style: Nam
         )
     path = manifest.prefix if manifest and manifest.prefix.endswith(".") else ""
     kept = {bare_name(name).removeprefix(path) for name in had}
-    absent = {name for pair in fit.plan.aliases if kept & {*pair} for name in pair if name not in kept}
+    tied: dict[str, set[str]] = {}
+    for alias, original in fit.plan.aliases:
+        tied.setdefault(original, {original}).add(alias)
+    absent = {name for names in tied.values() if kept & names for name in names - kept}
     return {name: path + name for name in fitted.sources if name not in absent}
 
 

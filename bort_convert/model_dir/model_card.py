@@ -25,6 +25,7 @@ FILE_NAME: Final = "README.md"
 _ENCODER: Final = "feature-extraction"
 _TASKS: Final = {
     "ElectraForPreTraining": _ENCODER,  # the Hub has no task of finding replaced tokens
+    "ConditionalGeneration": "text2text-generation",
     "LMHeadModel": "text-generation",
     "MaskedLM": "fill-mask",
     "PreTraining": "fill-mask",
@@ -54,7 +55,7 @@ where = "."  # this directory, or its name on the Hub
 ask = pipeline("{task}", model=where, tokenizer=where)
 print(ask("A sentence."))
 """
-# Snippets by task, where the plain one does not do. No pipeline answers questions since transformers 5.
+# Snippets by task, where the plain one does not do. transformers 5 has no pipeline for questions and for two stacks.
 _SNIPPETS: Final = {
     "fill-mask": _PIPELINE.replace('"A sentence."', 'f"A sentence with a {{ask.tokenizer.mask_token}} in it."'),
     "question-answering": """\
@@ -69,6 +70,15 @@ with torch.inference_mode():
     output = model(**batch)
 first, last = output.start_logits.argmax(), output.end_logits.argmax()
 print("the answer:", tokenizer.decode(batch["input_ids"][0, first : last + 1]))
+""",
+    "text2text-generation": """\
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+where = "."  # this directory, or its name on the Hub
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = AutoModelForSeq2SeqLM.from_pretrained(where).eval()
+batch = tokenizer("A sentence.", return_tensors="pt")
+print(tokenizer.decode(model.generate(**batch)[0], skip_special_tokens=True))
 """,
     _ENCODER: """\
 import torch

@@ -41,6 +41,8 @@ def auto_class(architecture: str) -> str:
     """Name of the `AutoModel...` class of transformers that loads a model class."""
     if architecture.endswith("LMHeadModel"):
         return "AutoModelForCausalLM"
+    if architecture.endswith("ForConditionalGeneration"):
+        return "AutoModelForSeq2SeqLM"
     _, purpose, head = architecture.partition("For")
     return f"AutoModel{purpose}{head}"
 

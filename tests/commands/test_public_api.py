@@ -150,15 +150,15 @@ REVEALED = {
 }
 # Each is a type error for mypy, and an OptionError when it runs. SOURCE is a Bort, OUT its conversion.
 WRONG = (
-    "bort_convert.convert(SOURCE, NEW, family='bart')",
+    "bort_convert.convert(SOURCE, NEW, family='llama')",
     "bort_convert.convert(SOURCE, NEW, family='bort', heads='8')",
     "bort_convert.convert(SOURCE, NEW, family='bort', heads=8, dtype='int8')",
     "bort_convert.convert(SOURCE, NEW, family='bort', heads=8, problem_type='ranking')",
     "bort_convert.export(OUT, NEW, names='short')",
-    "bort_convert.export(OUT, NEW, family='bart')",
+    "bort_convert.export(OUT, NEW, family='llama')",
     "bort_convert.verify(SOURCE, OUT, dtype='float16')",
     "bort_convert.verify(SOURCE, OUT, device='tpu')",
-    "bort_convert.record(SOURCE, NEW, family='bart')",
+    "bort_convert.record(SOURCE, NEW, family='llama')",
 )
 
 

@@ -14,21 +14,26 @@ AXES = {
     "n+2": (1, "n", 2),
     "3*n+6": (3, "n", 6),
     "7": (0, "", 7),
+    "heads*n": (1, "n", 0, "heads"),
+    "3*heads*n+2": (3, "n", 2, "heads"),
 }
 
 
 @pytest.mark.parametrize(("text", "axis"), AXES.items())
 def test_an_axis_is_a_named_size_times_a_factor_plus_an_offset_or_a_number(
-    text: str, axis: tuple[Fraction, str, int]
+    text: str, axis: tuple[Fraction | int | str, ...]
 ) -> None:
-    assert parse_axis(text) == axis
+    assert parse_axis(text) == (*axis, "")[:4]
     assert str(parse_axis(text)) == text
 
 
 def test_a_shape_has_the_size_of_each_axis() -> None:
-    axes, dims = "vocab_size 3*hidden_size hidden_size/2 n+2 1", {"vocab_size": 5, "hidden_size": 2, "n": 4}
-    assert shape_of(axes, dims) == (5, 6, 1, 6, 1)
-    assert bind_axes(axes, dims) == "5 6 1 6 1"
+    axes, dims = (
+        "vocab_size 3*hidden_size hidden_size/2 n+2 1 n*vocab_size",
+        {"vocab_size": 5, "hidden_size": 2, "n": 4},
+    )
+    assert shape_of(axes, dims) == (5, 6, 1, 6, 1, 20)
+    assert bind_axes(axes, dims) == "5 6 1 6 1 20"
     with pytest.raises(KeyError):
         shape_of("vocab_size", {})
 

@@ -18,7 +18,7 @@ import bort_convert
 from bort_convert.errors import MappingError
 from bort_convert.mapping import model_ops, ops
 from bort_convert.mapping.axes import shape_of
-from bort_convert.mapping.ops import Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+from bort_convert.mapping.ops import Constant, Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
 
 if TYPE_CHECKING:
     from bort_convert.dtypes import Array
@@ -62,6 +62,27 @@ def test_target_shapes_are_those_of_the_targets_and_inverse_restores_every_bit(
     assert [(array.dtype, array.shape, array.tobytes()) for array in back] == [
         (array.dtype, array.shape, array.tobytes()) for array in sources
     ]
+
+
+@given(st.integers(1, 4), st.sampled_from([0.0, 0.5, -0.0]), DTYPES)
+def test_a_constant_source_is_checked_and_made_again_bit_for_bit(
+    size: int, value: float, dtype: type[np.generic]
+) -> None:
+    op = Constant("size", value).bind({"size": size}, np.dtype(dtype).name)
+    source = np.full(size, value, dtype)
+    assert op.target_shapes(source.shape) == op.forward(source) == op.pullback() == ()
+    (restored,) = op.inverse()
+    assert (restored.dtype, restored.tobytes()) == (source.dtype, source.tobytes())
+
+
+@given(st.integers(1, 4), st.data())
+def test_a_source_that_is_another_constant_in_any_bit_is_refused(size: int, data: st.DataObject) -> None:
+    source = data.draw(arrays((size,), np.float32))
+    if source.tobytes() == bytes(4 * size):
+        assert Constant(f"{size}", 0.0).forward(source) == ()
+        return
+    with pytest.raises(MappingError, match=r"the tensor should be 0\.0 throughout"):
+        Constant(f"{size}", 0.0).forward(source)
 
 
 @given(cases(), st.data())
@@ -113,6 +134,7 @@ def test_inverse_refuses_targets_that_forward_cannot_have_made(op: Op, array: Ar
         (Merge(2), [(4, 2)], "expected 2 tensors of one shape, found (4, 2)"),
         (Transpose(), [(4,)], "not enough values to unpack"),
         (Fill("2", 0.0), [(4,)], "a constant has no source"),
+        (Constant("2", 0.0), [(4,)], "expected one constant of the shape (2,)"),
     ],
 )
 def test_shapes_that_an_operation_cannot_take_are_refused_before_any_value_is_read(
@@ -134,7 +156,7 @@ def test_target_axes_name_the_target_shapes(op: Op, axes: str) -> None:
 
 def test_an_operation_without_a_source_or_a_target_has_target_axes_too() -> None:
     assert Fill("1 hidden_size", 0.0).target_axes() == ("1 hidden_size",)
-    assert Drop("a cache").target_axes("hidden_size") == ()
+    assert Drop("a cache").target_axes("hidden_size") == Constant("hidden_size", 0.0).target_axes("hidden_size") == ()
 
 
 def test_an_axis_that_does_not_divide_is_an_error_of_the_table() -> None:
@@ -165,6 +187,7 @@ def test_no_module_but_rows_imports_an_operation_so_none_asks_for_its_class() ->
 
 def test_every_operation_has_the_name_that_stands_in_conversion_json() -> None:
     assert sorted(op.name for op in OPERATIONS) == [
+        "constant",
         "copy",
         "drop",
         "fill",

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from headers import DIMS, LANGUAGE_MODEL, encoder, header_of, language_model, reshaped, without
+from headers import DIMS, LANGUAGE_MODEL, Header, encoder, header_of, language_model, reshaped, without
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError
 from bort_convert.mapping.plan import Plan
 from bort_convert.mapping.planner import make_plan
-from bort_convert.mapping.rows import drop, fill, linear, merge, pad, rename, split, tied, transpose
+from bort_convert.mapping.rows import drop, fill, linear, merge, pad, rename, split, target_rows, tied, transpose
 
 
 def plan_of(header: dict[str, TensorSpec | None]) -> Plan:
@@ -273,3 +273,66 @@ def test_a_plan_lists_one_layer_after_the_other() -> None:
         if ".layer." in step.targets[0].name
     ]
     assert layers == sorted(layers)
+
+
+STACKED = (
+    rename("cells.{layer}.ffn.{ffn}.w", "h.{layer}.inner.{ffn}.w", "n"),
+    rename("cells.{layer}.ffn.{last_ffn}.w", "h.{layer}.w", "n"),
+)
+
+
+def stacked(*numbers: int) -> Header:
+    names = [f"cells.{layer}.ffn.{number}.w" for layer in range(2) for number in numbers]
+    return {name: TensorSpec(name, "float32", (3,)) for name in names}
+
+
+def test_the_end_of_a_list_within_each_layer_goes_elsewhere() -> None:
+    plan = make_plan(STACKED, stacked(0, 1, 2))
+    assert plan.disagreements == ()
+    assert plan.dims == {"n": 3, "layers": 2, "ffns": 2}
+    assert {step.targets[0].name: step.sources[0] for step in plan.steps} == {
+        **{f"h.{layer}.inner.{number}.w": f"cells.{layer}.ffn.{number}.w" for layer in range(2) for number in range(2)},
+        **{f"h.{layer}.w": f"cells.{layer}.ffn.2.w" for layer in range(2)},
+    }
+    targets = {target.name: target for step in plan.steps for target in step.targets}
+    assert make_plan(target_rows(STACKED), targets).dims == plan.dims
+    numbered = {row.sources[0].name.format(**numbers) for row in STACKED for numbers in row.numbers(plan.dims)}
+    assert numbered == {*stacked(0, 1, 2)}
+
+
+def test_gaps_and_missing_parts_of_a_list_within_a_layer_are_disagreements() -> None:
+    assert make_plan(STACKED, stacked(0, 2)).disagreements[0] == "ffns: found the numbers 0, 2; expected 0 to 1, no gap"
+    header = stacked(0, 1, 2)
+    del header["cells.1.ffn.2.w"]
+    assert make_plan(STACKED, header).disagreements == ("cells.1.ffn.2.w: found nothing, expected shape (3,)",)
+
+
+TWICE_TIED = (
+    rename("a", "t", "n"),
+    tied("b", tied_to="a", axes="n", why="tied"),
+    tied("c", tied_to="a", axes="n", why="tied"),
+)
+
+
+@pytest.mark.parametrize("names", ["a", "b", "c", "ab", "ac", "bc", "abc"])
+def test_any_of_three_names_of_a_tied_tensor_will_do_and_all_come_back(names: str) -> None:
+    plan = make_plan(TWICE_TIED, {name: TensorSpec(name, "float32", (2,)) for name in names})
+    assert plan.disagreements == ()
+    assert plan.aliases == tuple((name, names[0]) for name in names[1:])
+    values = np.arange(2, dtype=np.float32)
+    (target,) = plan.forward({names[0]: values})
+    assert target[0] == "t"
+    for way_back in (plan.revert, plan.pullback):
+        assert [name for name, _ in way_back({"t": values})] == list(names)
+
+
+PRODUCT = (rename("bias", "bias", "32 heads"), rename("query", "query", "heads*head_dim width"))
+
+
+def test_a_product_of_two_sizes_binds_the_second_by_the_first() -> None:
+    header = {name: TensorSpec(name, "float32", shape) for name, shape in {"bias": (32, 4), "query": (24, 9)}.items()}
+    assert make_plan(PRODUCT, header).dims == {"heads": 4, "head_dim": 6, "width": 9}
+    header["query"] = TensorSpec("query", "float32", (25, 9))
+    assert make_plan(PRODUCT, header).disagreements == (
+        "query: found shape (25, 9); axis 'heads*head_dim' is 25, expected a multiple of 4",
+    )

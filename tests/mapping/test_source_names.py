@@ -123,6 +123,17 @@ def test_the_numbers_of_a_placeholder_are_found_in_names_that_match_the_rest_of_
     assert numbers_in(names, []) == {}
 
 
+def test_several_placeholders_of_one_name_are_found_beside_numbers_that_stand_in_the_table() -> None:
+    templates = ["cells.{layer}.0.ffn.{ffn}.w", "cells.{layer}.1.ffn.{other}.w"]
+    names = ["cells.2.0.ffn.5.w", "cells.3.1.ffn.0.w", "cells.4.2.ffn.6.w", "cells.5.0.ffn..w", "cells.6.0.ffn.w"]
+    assert numbers_in(names, templates) == {"layer": {2, 3}, "ffn": {5}, "other": {0}}
+    assert numbers_in(["cells.{layer}.0.ffn.{ffn}.w", "cells...ffn..w"], templates) == {
+        "layer": set(),
+        "ffn": set(),
+        "other": set(),
+    }
+
+
 def test_one_pattern_matches_whatever_any_of_several_matches() -> None:
     known = any_of([placeholder_pattern("cells.{layer}.w"), placeholder_pattern("{layer}.b|c"), re.compile("last")])
     assert all(known.fullmatch(name) for name in ("cells.3.w", "12.b|c", "last"))

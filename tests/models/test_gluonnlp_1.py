@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from bort_convert import convert, export
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError
 from bort_convert.models.registry import families, fit_source
 from bort_convert.params import open_params, save_params
@@ -21,7 +23,7 @@ CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "gluonnlp1"
 
 FAMILIES = {"bert": "bert-1.0", "gpt2": "gpt2-1.0", "roberta": "roberta-1.0", "xlmr": "xlm-roberta"}
 """Name of a family in the corpus -> its name here, where that is another."""
-KNOWN = {"bert", "electra", "roberta", "xlmr", "gpt2"}
+KNOWN = {"bert", "electra", "mobilebert", "roberta", "xlmr", "gpt2", "bart", "t5", "mt5"}
 REFUSED = {
     "bert_qa_conditional": "question answering with a conditional end: an answer's end depends on its start",
     "electra_classifier": "classifier: its one output layer reads the first token",
@@ -31,7 +33,17 @@ ALL = sorted(path.relative_to(CORPUS) for path in CORPUS.rglob("*.params") if pa
 EVERY = pytest.mark.parametrize(
     "name", [path for path in ALL if path.stem[:-2] not in REFUSED], ids=lambda path: str(path).replace(".params", "")
 )
-TIED = {"mlm_decoder.3.weight": "word_embed.weight", "_lm_head.weight": "_embed.weight"}
+MASKED_LM = ("backbone_model.word_embed.weight", "mlm_decoder.3.weight")
+TIED = {
+    "bert_mlm": MASKED_LM,
+    "electra_gen": MASKED_LM,
+    "mobilebert_mlm": (MASKED_LM[0], "embedding_table.weight"),
+    "roberta_mlm": MASKED_LM,
+    "xlmr_mlm": MASKED_LM,
+    "gpt2_lm": ("_backbone_model._embed.weight", "_lm_head.weight"),
+    "bart_lm": ("src_embed_layer.weight", "tgt_embed_layer.weight", "tgt_final_layer.weight"),
+}
+"""Checkpoint -> the names of its tied tensor, in the order of the model."""
 
 
 @pytest.fixture
@@ -90,22 +102,29 @@ def test_a_form_without_a_target_class_is_refused_with_the_reason(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("name", ["bert_mlm", "electra_gen", "roberta_mlm", "xlmr_mlm", "gpt2_lm"])
-@pytest.mark.parametrize("kept", ["first", "last", "both"])
-def test_either_name_of_a_tied_tensor_will_do(corpus: Path, tmp_path: Path, name: str, kept: str) -> None:
+@pytest.mark.parametrize("name", TIED)
+@pytest.mark.parametrize("kept", ["first", "last", "two", "all"])
+def test_any_names_of_a_tied_tensor_will_do(corpus: Path, tmp_path: Path, name: str, kept: str) -> None:
+    names = TIED[name]
+    written = {"first": names[:1], "last": names[-1:], "two": names[-2:], "all": names}[kept]
     arrays = arrays_of(corpus / f"{name}_a.params")
-    last = next(found for found in arrays if found in TIED)
-    prefix = next(found for found in arrays if "." in found and found != last).partition(".")[0]
-    first = f"{'_' * (prefix[0] == '_')}backbone_model.{TIED[last]}"
-    tensor = arrays.pop(last)
-    arrays |= {first: tensor} if kept != "last" else {}
-    arrays |= {last: tensor} if kept != "first" else {}
+    tensor = arrays.pop(names[-1])
+    assert not {*arrays} & {*names}
+    arrays |= dict.fromkeys(written, tensor)
     save_params(tmp_path / "source.params", arrays)
-    choices = choices_for(Path(f"{name}_a.params"))
-    manifest = convert(tmp_path / "source.params", tmp_path / "out", **choices)
-    assert manifest.tied == ({last: first} if kept == "both" else {})
+    manifest = convert(tmp_path / "source.params", tmp_path / "out", **choices_for(Path(f"{name}_a.params")))
+    assert manifest.tied == dict.fromkeys(written[1:], written[0])
     export(tmp_path / "out", tmp_path / "back.params")
     assert same(arrays_of(tmp_path / "back.params"), arrays)
+
+
+def test_tied_tensors_that_differ_are_refused(corpus: Path, tmp_path: Path) -> None:
+    arrays = arrays_of(corpus / "bart_lm_a.params")
+    for number, name in enumerate(TIED["bart_lm"]):
+        arrays[name] = arrays["tgt_final_layer.weight"] + np.float32(number == 1)
+    save_params(tmp_path / "source.params", arrays)
+    with pytest.raises(MappingError, match=r"tgt_embed_layer\.weight: differs from src_embed_layer\.weight"):
+        convert(tmp_path / "source.params", tmp_path / "out", family="bart", heads=4)
 
 
 def test_the_queries_keys_and_values_are_the_thirds_of_the_fused_matrix(corpus: Path, tmp_path: Path) -> None:
@@ -144,3 +163,67 @@ def test_another_activation_is_that_of_the_head_too(corpus: Path) -> None:
         fit = fit_source(dict(params.specs), heads=4, hyperparameters={"activation": "relu"})
     assert fit.config["hidden_act"] == "relu"
     assert "head_hidden_act" not in fit.hyperparameters
+
+
+def test_a_beta_of_t5_that_is_not_zero_is_refused(corpus: Path, tmp_path: Path) -> None:
+    arrays = arrays_of(corpus / "t5_model_a.params")
+    arrays["decoder.layers.1.ffn.layer_norm.beta"][3] = 1e-9
+    save_params(tmp_path / "source.params", arrays)
+    with pytest.raises(MappingError) as caught:
+        convert(tmp_path / "source.params", tmp_path / "out")
+    assert str(caught.value) == (
+        "decoder.layers.1.ffn.layer_norm.beta: the tensor should be 0.0 throughout, and 1 of 24 values are not"
+    )
+
+
+def test_t5_shows_its_heads_and_their_size(corpus: Path) -> None:
+    with open_params(corpus / "t5_model_a.params") as params:
+        specs = dict(params.specs)
+    fit = fit_source(specs)
+    assert {name: fit.config[name] for name in ("num_heads", "d_kv", "num_layers", "num_decoder_layers")} == {
+        "num_heads": 4,
+        "d_kv": 6,
+        "num_layers": 2,
+        "num_decoder_layers": 2,
+    }
+    assert fit.config["scale_decoder_outputs"] is False
+    for name in [name for name in specs if "_attn_" in name and "_norm" not in name]:
+        shape = (26, 24) if name.endswith(("q.weight", "k.weight", "v.weight")) else (24, 26)
+        specs[name] = TensorSpec(name, "float32", shape)
+    with pytest.raises(MappingError, match=r"axis 'attention_heads\*head_dim' is 26, expected a multiple of 4"):
+        fit_source(specs, family="t5")
+
+
+def test_position_tables_of_two_lengths_are_refused_with_the_reason(corpus: Path, tmp_path: Path) -> None:
+    arrays = arrays_of(corpus / "bart_lm_a.params")
+    arrays["tgt_pos_embed_layer._embed.weight"] = arrays["tgt_pos_embed_layer._embed.weight"][:12]
+    save_params(tmp_path / "source.params", arrays)
+    with pytest.raises(MappingError) as caught:
+        convert(tmp_path / "source.params", tmp_path / "out", heads=4)
+    (line,) = caught.value.disagreements
+    assert line.startswith("max_positions is 16, and max_target_positions is 12; expected one size: ")
+    assert line.endswith("transformers has one length for source and target")
+
+
+def test_the_last_of_the_stacked_feed_forward_layers_has_its_own_place(corpus: Path, tmp_path: Path) -> None:
+    manifest = convert(corpus / "mobilebert_backbone_a.params", tmp_path / "out", heads=4)
+    stacked = "encoder.all_layers.1.stacked_ffn"
+    sources = {name: entry.sources for name, entry in manifest.tensors.items()}
+    assert sources["encoder.layer.1.ffn.1.output.dense.bias"] == (f"{stacked}.1.ffn_2.bias",)
+    assert sources["encoder.layer.1.output.dense.bias"] == (f"{stacked}.2.ffn_2.bias",)
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["num_feedforward_networks"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "ids"),
+    [
+        ("bart_lm", {"decoder_start_token_id": 2, "forced_eos_token_id": 2}),
+        ("t5_model", {"decoder_start_token_id": 0}),
+    ],
+)
+def test_a_model_that_generates_has_the_token_that_starts_the_decoder(
+    corpus: Path, tmp_path: Path, name: str, ids: dict[str, int]
+) -> None:
+    convert(corpus / f"{name}_a.params", tmp_path / "out", heads=4)
+    for file in ("config.json", "generation_config.json"):
+        assert json.loads((tmp_path / "out" / file).read_text()).items() >= ids.items()

@@ -31,11 +31,16 @@ def header_with(table: Table, groups: frozenset[str], **sizes: int) -> Header:
     Sizes that are specified take the place of those.
     """
     rows = tuple(row for row in table.rows if not row.group or row.group in groups)
-    axes = {parse_axis(axis).name for row in rows for source in row.sources for axis in source.axes.split()} - {""}
-    dims = {"layers": 2, **{axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}}
+    parsed = [parse_axis(axis) for row in rows for source in row.sources for axis in source.axes.split()]
+    axes = {name for axis in parsed for name in (axis.name, axis.times)} - {""}
+    dims = {f"{name}s": 2 for row in rows for name in row.placeholders} | {"layers": 2}
+    dims |= {axis: HEADS * number for number, axis in enumerate(sorted(axes), 2)}
     if "attention_heads" in axes:
-        dims |= {"attention_heads": HEADS, "hidden_size": HEADS * dims["head_dim"]}
+        dims |= {"attention_heads": HEADS}
+    if "attention_heads" in axes and not any(axis.times for axis in parsed):
+        dims |= {"hidden_size": HEADS * dims["head_dim"]}
     dims |= {one: dims[other] for group, (one, other) in table.equal_unless.items() if group not in groups}
+    dims |= {other: dims[one] for one, other in table.equal_sizes}
     return header_of(rows, dims | sizes)
 
 

@@ -29,9 +29,9 @@ def header_of(rows: Rows, dims: dict[str, int], dtype: str = "float32") -> Heade
     """Every tensor that a table can take, at the given sizes."""
     header: Header = {}
     for row in rows:
-        for source in row.sources:
-            for layer in range(dims["layers"]) if "{" in source.name else (0,):
-                name = source.name.format(layer=layer)
+        for numbers in row.numbers(dims):
+            for source in row.sources:
+                name = source.name.format(**numbers)
                 header[name] = TensorSpec(name, dtype, shape_of(source.axes, dims))
     return header
 
