@@ -79,7 +79,7 @@ BYTES := test_cuts test_fuzz cli/test_interrupted
 quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
 	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or shared or slow or long)"
 
-.PHONY: test coverage oldest pythons parity zoo matrix mutants kills
+.PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py)
@@ -114,6 +114,10 @@ mutants: .venv/.made ## deliberate conversion errors: which check catches each, 
 
 kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards
 	$(BIN)/python tests/support/kills.py $(KILLS)
+
+faults: .venv/.made ## let every call that touches files fail once, with each error: the table of outcomes (10 minutes)
+	$(BIN)/python tests/support/faults.py
+
 .PHONY: damage
 damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes
 	BORT_CONVERT_EVERY_PLACE=1 $(BIN)/python $(PYTEST) tests/test_cuts.py

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, printable
 from bort_convert.files.streams import FileRange, sha256_of
+from bort_convert.files.system_errors import reading
 from bort_convert.model_dir.assemble import WEIGHTS_SUFFIX, file_digest
 from bort_convert.model_dir.manifest import FILE_NAME, Manifest, TensorEntry, is_intact
 from bort_convert.model_dir.read import ModelDir, parse_manifest, read_manifest_text, read_model_dir
@@ -66,6 +67,13 @@ def check(
         manifest = parse_manifest(folder, text)
     except FormatError as error:
         return Check(0, 0, (f"{FILE_NAME}: {error}",))
+    with reading(target):
+        return _compared(folder, manifest, text, Path(source) if source is not None else None, progress)
+
+
+def _compared(
+    folder: Path, manifest: Manifest, text: str, source: Path | None, progress: Callable[[int, int], None]
+) -> Check:
     problems = [] if is_intact(text) else [f"{FILE_NAME}: is not as it was written"]
     problems += _file_problems(folder, manifest)
     digests, extra = _tensor_digests(folder, progress)
@@ -76,7 +84,7 @@ def check(
             f"{FILE_NAME}: has no digests of tensors (`checksums=False`); compare with the checkpoint, `source=...`"
         )
     if source is not None:
-        problems += _source_problems(read_model_dir(folder, manifest_text=text, allow_foreign=True), Path(source))
+        problems += _source_problems(read_model_dir(folder, manifest_text=text, allow_foreign=True), source)
     return Check(len(manifest.files) + 1, len(digests) + len(extra), tuple(problems), tuple(extra))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bort_convert.errors import FormatError, OutputError, VariantError, printable
 from bort_convert.files.atomic import new_directory, write_text
 from bort_convert.files.places import check_place
+from bort_convert.files.system_errors import reading
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, SYNONYMS
 from bort_convert.model_dir import manifest, model_card
 from bort_convert.model_dir.assemble import file_digest, finish, tokenizer_for, write_tokenizer
@@ -69,9 +70,11 @@ def add_tokenizer(
     family = _family(target, before)
     new_tokenizer = _make_tokenizer(family, before, options)
     after = _with_tokenizer(before, new_tokenizer, options)
-    configs = _changed_configs(Path(target), family, before, after)
-    entries = list(Path(target).iterdir())
-    if folders := [path.name for path in entries if path.is_dir()]:
+    with reading(target):
+        configs = _changed_configs(Path(target), family, before, after)
+        entries = list(Path(target).iterdir())
+        folders = [path.name for path in entries if path.is_dir()]
+    if folders:
         raise OutputError(
             f"{target} holds the folder {printable(folders[0])}; expected files alone. Move it away first"
         )

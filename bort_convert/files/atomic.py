@@ -23,6 +23,7 @@ from bort_convert.files.leftovers import (
     partial_directory,
 )
 from bort_convert.files.places import check_place, check_source, named_path
+from bort_convert.files.system_errors import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _NO_SUCH_SYNC: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_HINTS: Final = {
-    errno.ENOSPC: ". Free some space there, or choose another place",
-    errno.EDQUOT: ". Your quota there is used up; choose another place",
-    errno.EFBIG: ". A limit on the size of files is in force (see `ulimit -f`)",
-    errno.EROFS: ". Choose a place that can be written to",
-    errno.EACCES: ". Choose a place that can be written to",
-    errno.EEXIST: ". Its folder is a file, or a link that leads nowhere",
-    errno.ENAMETOOLONG: ". Choose a shorter name; the name under which an output is written is 26 bytes longer",
-}
 
 
 def _never(_path: Path) -> str:
@@ -65,7 +57,7 @@ def new_directory(
         OutputError: something else stands at `target`, or the system refuses to write.
     """
     path = named_path(target)
-    with _system_errors(path):
+    with writing(path):
         if force:
             check_place(target)
         check_source(path, source)
@@ -104,7 +96,7 @@ def new_file(
             system refuses to write.
     """
     path = named_path(target)
-    with _system_errors(path):
+    with writing(path):
         check_source(path, source)
         clear_leftovers(path)
         _check_file(path, force=force, reason_to_keep=reason_to_keep)
@@ -225,13 +217,3 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
-
-
-@contextlib.contextmanager
-def _system_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the system into an OutputError that names the target."""
-    try:
-        yield
-    except OSError as error:
-        hint = _HINTS.get(error.errno or 0, "")
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}{hint}") from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bort_convert.files.atomic import write_text
 from bort_convert.files.streams import sha256_of_file
+from bort_convert.files.system_errors import reading_back
 from bort_convert.model_dir import manifest, model_card
 from bort_convert.tokenizer import ModelLimits, find_tokenizer
 
@@ -32,10 +33,10 @@ def finish(folder: Path, written: Manifest, names: Iterable[str]) -> Manifest:
     Returns:
         The manifest with all digests.
     """
-    files = {**written.files, **{name: file_digest(folder / name) for name in names}}
+    files = {**written.files, **{name: _digest_of_written(folder / name) for name in names}}
     if not (folder / model_card.FILE_NAME).exists():
         write_text(folder / model_card.FILE_NAME, model_card.card_text(replace(written, files=files)))
-        files[model_card.FILE_NAME] = file_digest(folder / model_card.FILE_NAME)
+        files[model_card.FILE_NAME] = _digest_of_written(folder / model_card.FILE_NAME)
     written = replace(written, files=dict(sorted(files.items())))
     write_text(folder / manifest.FILE_NAME, written.to_json())
     return written
@@ -78,6 +79,11 @@ def write_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
     """Write the files of a tokenizer."""
     for name, text in tokenizer.files.items():
         write_text(folder / name, text)
+
+
+def _digest_of_written(path: Path) -> str:
+    with reading_back(path):
+        return file_digest(path)
 
 
 def file_digest(path: Path) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError, printable
 from bort_convert.files.identity import Identity
+from bort_convert.files.system_errors import reading
 from bort_convert.mapping.family import module_overrides
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.foreign import check_foreign, modules_notes
@@ -105,7 +106,9 @@ class ModelDir:
             FormatError: a file is missing or damaged.
         """
         with _open_files(self.weight_files) as files:
-            yield StoredWeights(files)
+            with reading(self.path):
+                weights = StoredWeights(files)
+            yield weights
 
     @contextmanager
     def open_extra(self) -> Iterator[StoredWeights]:
@@ -184,18 +187,19 @@ def read_model_dir(
     folder = Path(target)
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises an error for a long name
         raise FormatError(f"{target}: is no directory; expected one that transformers loads")
-    if manifest_text is None and (folder / MANIFEST).exists():
-        manifest_text = read_manifest_text(folder)
-    manifest = None if manifest_text is None else parse_manifest(folder, manifest_text)
-    config = read_json(folder / CONFIG)
-    file, notes = _weights_file(folder, config)
-    if not allow_foreign:
-        check_foreign(folder, config)
-        notes += modules_notes(folder)
-    paths = _shards(file) if file.name.endswith(_INDEX_SUFFIX) else (file,)
-    with _open_files(paths) as files:
-        header = StoredWeights(files).header
-    return ModelDir(folder, config, manifest, header, paths, manifest_text, tuple(notes))
+    with reading(target):
+        if manifest_text is None and (folder / MANIFEST).exists():
+            manifest_text = read_manifest_text(folder)
+        manifest = None if manifest_text is None else parse_manifest(folder, manifest_text)
+        config = read_json(folder / CONFIG)
+        file, notes = _weights_file(folder, config)
+        if not allow_foreign:
+            check_foreign(folder, config)
+            notes += modules_notes(folder)
+        paths = _shards(file) if file.name.endswith(_INDEX_SUFFIX) else (file,)
+        with _open_files(paths) as files:
+            header = StoredWeights(files).header
+        return ModelDir(folder, config, manifest, header, paths, manifest_text, tuple(notes))
 
 
 def read_manifest(target: str | os.PathLike[str]) -> Manifest:

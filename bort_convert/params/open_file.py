@@ -6,6 +6,7 @@ import stat
 from typing import IO, TYPE_CHECKING
 
 from bort_convert.errors import FormatError
+from bort_convert.files.system_errors import close_input
 from bort_convert.params.cursor import Span
 from bort_convert.params.file import FileBytes
 
@@ -35,11 +36,13 @@ def open_regular(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
         for applies, description in SPECIAL_FILES:
             if applies(mode):
                 raise FormatError(f"{path}: this is {description}. Expected an MXNet .params file")
-        return stack.enter_context(path.open("rb"))
+        file = path.open("rb")
     except FileNotFoundError as error:
         raise FormatError(f"{path}: there is no such file") from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
+    stack.callback(close_input, file)
+    return file
 
 
 def whole_span(stack: contextlib.ExitStack, file: IO[bytes], label: str, *, mapped: bool) -> Span:

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.files.identity import Identity
+from bort_convert.files.system_errors import reading
 from bort_convert.params.cursor import counted, quoted
 from bort_convert.params.file import FileBytes
 from bort_convert.params.info import MAX_ARRAYS, tensor_label
@@ -59,7 +60,7 @@ def open_params(
         FormatError: the file cannot be opened, is something else, or is damaged.
     """
     path = Path(path)
-    with contextlib.ExitStack() as stack:
+    with reading(path), contextlib.ExitStack() as stack:
         file = open_regular(stack, path)
         identity = Identity.of(os.fstat(file.fileno()))
         span, note = whole_span(stack, file, str(path), mapped=mapped), ""

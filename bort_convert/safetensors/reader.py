@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING
 from bort_convert.dtypes import TensorSpec, numpy_dtype
 from bort_convert.errors import FormatError
 from bort_convert.files.streams import FileRange, read_into
+from bort_convert.files.system_errors import close_input
 from bort_convert.lazy_numpy import np
 from bort_convert.safetensors.header import MAX_HEADER, parse_header
 
@@ -108,7 +109,7 @@ class TensorFile(Mapping[str, "Array"]):
 
     def close(self) -> None:
         """Close the file; arrays stay valid."""
-        self._file.close()
+        close_input(self._file)
 
 
 def _begins(header: Mapping[str, TensorSpec]) -> Iterator[tuple[str, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Final
 
@@ -9,12 +10,13 @@ from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError
 from bort_convert.files.atomic import sync
 from bort_convert.files.streams import FileRange, bit_difference, sha256_of
+from bort_convert.files.system_errors import close_input, reading_back
 from bort_convert.model_dir.manifest import SourceFile
 from bort_convert.safetensors import write_tensors
 from bort_convert.weights.background import background
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -130,17 +132,22 @@ def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: N
     return SourceFile(params.path.name, params.size, sha256)
 
 
-def _reopened(path: Path) -> IO[bytes]:
+@contextmanager
+def _reopened(path: Path) -> Iterator[IO[bytes]]:
     try:
-        return path.open("rb")
+        file = path.open("rb")
     except OSError as error:
         raise FormatError(
             f"{path}: cannot be opened a second time ({error.strerror or error}). Was it moved?"
         ) from error
+    try:
+        yield file
+    finally:
+        close_input(file)
 
 
 def _sha256_within(path: Path, offset: int, size: int, *, watch: Callable[[], None]) -> str:
-    with path.open("rb") as file:
+    with reading_back(path), path.open("rb") as file:
         return sha256_of(FileRange(file.fileno(), offset, size), watch=watch)
 
 
