@@ -194,12 +194,15 @@ class ModuleLayout:
     """Where `verify` finds the modules of the target backbone, by their paths from the backbone on.
 
     Attributes:
-        embeddings: module whose output enters the first layer.
-        layers: the list of layers.
+        embeddings: module whose output enters the first layer, or the projection.
+        layers: the list of layers. Their outputs are counted by calls: a layer may run several times.
         positions: table of position embeddings, "" where the backbone takes no position ids.
         final_norm: LayerNorm behind the last layer, "" without one.
         batch_axis: batch axis in the outputs of embeddings and layers: 0, or 1 behind the tokens.
         sinusoids: method that computes positions from (offsets, frequencies) in float32, "" without one.
+        projection: module that widens the embeddings, "" without one; a model may lack it where the widths are equal.
+        float32_parts: name of parts that the class computes in float32 whatever the precision, "" without any.
+        decoder: modules of the decoder, where the others are those of an encoder; None in a model of one stack.
     """
 
     embeddings: str = "embeddings"
@@ -208,6 +211,9 @@ class ModuleLayout:
     final_norm: str = ""
     batch_axis: int = 0
     sinusoids: str = ""
+    projection: str = ""
+    float32_parts: str = ""
+    decoder: ModuleLayout | None = None
 
 
 @dataclass(frozen=True)
@@ -226,7 +232,7 @@ class Family:
         base: prefix of the backbone's targets; removed where the target class is the backbone itself.
         base_class: target class of the backbone.
         tokenizer: kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
-        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet, "" without one.
+        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet.
         layout: modules of the target backbone, for `verify`.
         versions: the gluonnlp versions that have the model, of those that compute differently.
         by_version: gluonnlp version, or the beginning of several -> hyperparameters that differ in models that it

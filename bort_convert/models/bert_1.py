@@ -92,5 +92,5 @@ FAMILY = Family(
     aliases=ALIASES,
     versions=GLUONNLP_1,
     choices=CHOICES,
-    mxnet_module="",
+    mxnet_module="gluon1",
 )

@@ -6,7 +6,7 @@ Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models/electra.py, Elect
 ElectraGenerator and get_generator_cfg; transformers 5.23, models/electra/modeling_electra.py.
 """
 
-from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, Table, Variant
+from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, ModuleLayout, Table, Variant
 from bort_convert.mapping.rows import linear, norm, onto, optional, rename, under
 from bort_convert.models._numpy_encoder import (
     BACKBONE_MODEL,
@@ -95,5 +95,6 @@ FAMILY = Family(
     versions=GLUONNLP_1,
     choices={"hidden_act": ("gelu",)},
     pooler=False,
-    mxnet_module="",
+    mxnet_module="gluon1",
+    layout=ModuleLayout(projection="embeddings_project"),
 )

@@ -53,7 +53,7 @@ FAMILY = replace(
         )
         for name, (layers, width, heads) in SIZES.items()
     ),
-    mxnet_module="",
+    mxnet_module="gluon1",
     tokenizer="",
     versions=GLUONNLP_1,
 )

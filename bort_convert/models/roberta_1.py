@@ -92,5 +92,5 @@ FAMILY = Family(
     aliases={"lm_head.decoder.weight": "embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
     versions=GLUONNLP_1,
     choices={"hidden_act": ("gelu",)},
-    mxnet_module="",
+    mxnet_module="gluon1",
 )

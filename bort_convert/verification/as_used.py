@@ -21,19 +21,26 @@ from bort_convert.verification.findings import AS_USED, CheckResult
 from bort_convert.verification.gluon_tokens import compare_ids
 from bort_convert.verification.headline import excess, label
 from bort_convert.verification.special_tokens import has_own_tokenizer, token_problems
-from bort_convert.verification.torch_modules import Model, first_position, has_float32_sinusoids
+from bort_convert.verification.torch_modules import Model, first_position, float32_parts
 from bort_convert.verification.trace import (
+    DECODER_IDS,
     FINAL_NORM,
     INPUTS,
-    LM_LOGITS,
+    LANGUAGE_MODELS,
+    LAYER,
     LOGITS,
-    MLM_LOGITS,
     NEXT_SENTENCE,
     POOLED,
+    REPLACED_LOGITS,
+    SENTENCE_ORDER,
     SPAN_LOGITS,
     TAG_LOGITS,
     Trace,
+    input_of,
     is_per_token,
+    layers_of,
+    stack_of,
+    stacks_of,
 )
 
 if TYPE_CHECKING:
@@ -48,8 +55,14 @@ if TYPE_CHECKING:
 STOCK_FLOAT64: Final = Limit(3e-6, 3e-7)
 """Epsilons are not rounded to float32 as in MXNet (1e-9), and XLNet's class has sinusoids in float32 (1e-6)."""
 _KNOWN: Final = "known deviation of the stock class, which lacks"
-_OF_A_ROW: Final = ("pooler_output", "seq_relationship_logits")
-"""Outputs of transformers without an axis of tokens."""
+_NAMES: Final = {
+    POOLED: "pooler_output",
+    NEXT_SENTENCE: "seq_relationship_logits",
+    SENTENCE_ORDER: "sop_logits",
+}
+_OF_A_ROW: Final = tuple(_NAMES.values())
+"""Outputs of transformers without an axis of tokens, and their names in a trace."""
+_INPUTS_OF_ROWS: Final = tuple(name for name in INPUTS if not name.endswith("positions") or name.startswith("masked"))
 Tokenizer: TypeAlias = Any
 """A tokenizer as transformers loads it, or None; transformers has no types here."""
 
@@ -138,8 +151,8 @@ def _compare_stock(
     """Compare the stock class in one precision: a summary, known deviations, and problems."""
     manifest = directory.conversion
     model = torch_run.load_stock(directory, auto_class(manifest.architecture), dtype, device=device)
-    if has_float32_sinusoids(model):
-        return f"{dtype}: not run, because this class computes positions in float32", [], []
+    if parts := float32_parts(model):
+        return f"{dtype}: not run, because this class computes {parts} in float32", [], []
     rows = _usable_rows(trace, model)
     if not rows:
         return (
@@ -208,14 +221,19 @@ def _usable_rows(trace: Trace, model: Model) -> list[int]:
 
 def _rows_of(trace: Trace, rows: Sequence[int]) -> Trace:
     """A trace of some of the rows."""
-    inputs = {name: values[list(rows)] for name, values in trace.inputs.items() if name in INPUTS[:-1]}
-    kept: Array | list[int] = list(rows)
-    if trace.positions is not None:
-        kept = np.isin(trace.positions[:, 0], rows)
-        batch, token = trace.positions[kept].T
-        inputs["positions"] = np.stack([np.searchsorted(rows, batch), token], axis=1)
+    inputs = {name: values[list(rows)] for name, values in trace.inputs.items() if name in _INPUTS_OF_ROWS}
+    kept: dict[str, Array | list[int]] = {stack: list(rows) for stack in stacks_of(trace.inputs)}
+    for stack in kept:
+        positions = trace.inputs.get(name := input_of(stack, "positions"))
+        if positions is not None:
+            kept[stack] = np.isin(positions[:, 0], rows)
+            batch, token = positions[kept[stack]].T
+            inputs[name] = np.stack([np.searchsorted(rows, batch), token], axis=1)
     outputs = {
-        dtype: {name: values[kept if is_per_token(name) else list(rows)] for name, values in found.items()}
+        dtype: {
+            name: values[kept[stack_of(name, inputs)] if is_per_token(name) else list(rows)]
+            for name, values in found.items()
+        }
         for dtype, found in trace.outputs.items()
     }
     return replace(trace, inputs=inputs, outputs=outputs)
@@ -232,6 +250,8 @@ def _padded(part: Trace, model: Model, tokenizer: Tokenizer) -> dict[str, Array]
         batch = tokenizer.pad({"input_ids": rows}, padding="max_length", max_length=ids.shape[1], return_tensors="np")
         filled = batch["input_ids"]
     inputs = {"input_ids": filled, "attention_mask": valid.astype(np.int64)}
+    if DECODER_IDS in part.inputs:  # a decoder's tokens do not see the padding behind them
+        inputs[DECODER_IDS] = part.inputs[DECODER_IDS]
     if pad is not None:
         by_config = filled != pad
         clean = [pad not in row[:length] for row, length in zip(ids, lengths, strict=True)]
@@ -249,30 +269,37 @@ def _single(part: Trace, model: Model) -> dict[str, Array]:
         inputs = {"input_ids": ids[row : row + 1, :length]}
         if "token_types" in part.inputs:
             inputs["token_type_ids"] = part.inputs["token_types"][row : row + 1, :length]
+        if DECODER_IDS in part.inputs:
+            read = part.inputs["decoder_valid_length"][row]
+            inputs[DECODER_IDS] = part.inputs[DECODER_IDS][row : row + 1, :read]
         found.append(torch_run.call_stock(model, inputs))
-    batch = {}
     of_a_row = {*_OF_A_ROW, *(["logits"] if LOGITS in next(iter(part.outputs.values())) else [])}
-    for name, first in found[0].items():
-        per_token = name not in of_a_row
-        shape = (len(ids), ids.shape[1], *first.shape[2:]) if per_token else (len(ids), *first.shape[1:])
-        batch[name] = np.zeros(shape, first.dtype)
-        for row, (length, arrays) in enumerate(zip(lengths, found, strict=True)):
-            batch[name][(row, slice(0, length)) if per_token else row] = arrays[name][0]
+    rows = {name: [arrays[name][0] for arrays in found] for name in found[0]}
+    return {name: np.stack(each) if name in of_a_row else _in_one_batch(each) for name, each in rows.items()}
+
+
+def _in_one_batch(rows: Sequence[Array]) -> Array:
+    """Rows of different lengths as one array, with zeros behind each."""
+    batch = np.zeros((len(rows), max(map(len, rows)), *rows[0].shape[1:]), rows[0].dtype)
+    for number, row in enumerate(rows):
+        batch[number, : len(row)] = row
     return batch
 
 
 def _by_trace_names(part: Trace, arrays: Mapping[str, Array]) -> dict[str, Array]:
     """Outputs of a transformers model by the names of the trace; those that it has not are left out."""
     known = next(iter(part.outputs.values()))
-    last = FINAL_NORM if FINAL_NORM in known else f"layer.{part.dims['layers'] - 1}"
-    named = {last: arrays["last_hidden"], POOLED: arrays.get("pooler_output")}
-    named[NEXT_SENTENCE] = arrays.get("seq_relationship_logits")
+    named: dict[str, Array | None] = {}
+    for stack in stacks_of(part.inputs):
+        norm, layer = f"{stack}{FINAL_NORM}", f"{stack}{LAYER}.{layers_of(stack, part.dims) - 1}"
+        named[norm if norm in known else layer] = arrays[f"{stack}last_hidden"]
+    named |= {name: arrays.get(key) for name, key in _NAMES.items()}
     language = arrays.get("prediction_logits", arrays.get("logits"))
-    for name in (MLM_LOGITS, LM_LOGITS):
+    for name in LANGUAGE_MODELS:
         if name in known and language is not None:
             masked = part.inputs["masked_positions"]
             named[name] = language[np.arange(len(masked))[:, None], masked]
-    for name in (LOGITS, TAG_LOGITS):
+    for name in (LOGITS, TAG_LOGITS, REPLACED_LOGITS):
         if name in known:
             named[name] = arrays.get("logits")
     if "start_logits" in arrays:

@@ -9,7 +9,17 @@ from bort_convert.errors import OptionError, ParityError
 from bort_convert.verification.compare import Run, compare
 from bort_convert.verification.findings import BEHAVIOUR, CheckResult
 from bort_convert.verification.headline import excess, failure_line, label
-from bort_convert.verification.trace import DTYPES, EMBEDDINGS, Trace
+from bort_convert.verification.trace import (
+    DTYPES,
+    EMBEDDINGS,
+    LAYER,
+    Trace,
+    input_of,
+    is_attention,
+    layers_of,
+    sample_of,
+    stacks_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +39,7 @@ class BehaviourResult:
         notes: see `Report`.
         versions: see `Report`.
         lengths: see `Report`.
+        provenance: of the reference's outputs; see `Trace`.
     """
 
     check: CheckResult
@@ -37,6 +48,7 @@ class BehaviourResult:
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     lengths: tuple[int, ...] = ()
+    provenance: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ def check_behaviour(
 
     outputs: dict[str, dict[str, Array]] = {}
     per_layer, notes = None, []
-    attentions = any(name.startswith("attention.") for arrays in trace.outputs.values() for name in arrays)
+    attentions = any(is_attention(name) for arrays in trace.outputs.values() for name in arrays)
     overrides = directory.module_overrides
     for dtype in sorted(dtypes, reverse=True):  # float64 first: the per-layer comparison is sharper there
         progress(f"torch: running in {dtype}")
@@ -95,8 +107,9 @@ def check_behaviour(
         notes += stock_class.notes_on_stock_class(trace, model, overrides, dtype, outputs[dtype])
     runs = compare(trace, {dtype: outputs[dtype] for dtype in DTYPES if dtype in outputs}, **vars(limits))
     versions = {**_versions(trace), **torch_run.versions()}
-    lengths = tuple(int(length) for length in trace.inputs["valid_length"])
-    return BehaviourResult(_result(runs, per_layer), runs, per_layer, tuple(notes), versions, lengths)
+    names = [input_of(stack, "valid_length") for stack in stacks_of(trace.inputs)]
+    lengths = tuple(int(length) for name in names for length in trace.inputs[name])
+    return BehaviourResult(_result(runs, per_layer), runs, per_layer, tuple(notes), versions, lengths, trace.provenance)
 
 
 def chosen_dtypes(trace: Trace, requested: Sequence[str], name: str, *, all_needed: bool) -> tuple[str, ...]:
@@ -123,8 +136,12 @@ def chosen_dtypes(trace: Trace, requested: Sequence[str], name: str, *, all_need
 
 def is_whole(trace: Trace, dtype: str) -> bool:
     """True if a trace has every layer at every position, so that each layer can get the reference's input."""
-    names = {EMBEDDINGS, *(f"layer.{number}" for number in range(trace.dims["layers"]))}
-    return trace.positions is None and names <= set(trace.outputs[dtype])
+    names = {
+        f"{stack}{name}"
+        for stack in stacks_of(trace.inputs)
+        for name in (EMBEDDINGS, *(f"{LAYER}.{number}" for number in range(layers_of(stack, trace.dims))))
+    }
+    return sample_of(EMBEDDINGS, trace.inputs) is None and names <= set(trace.outputs[dtype])
 
 
 def _versions(trace: Trace) -> dict[str, str]:

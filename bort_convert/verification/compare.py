@@ -19,14 +19,18 @@ import numpy as np
 
 from bort_convert.verification.trace import (
     HEADS,
-    LM_LOGITS,
+    LANGUAGE_MODELS,
     LOGITS,
-    MLM_LOGITS,
     NEXT_SENTENCE,
     POOLED,
+    REPLACED_LOGITS,
+    SENTENCE_ORDER,
     TOKEN_HEADS,
+    is_attention,
     is_per_token,
     pick,
+    sample_of,
+    stack_of,
     valid_positions,
 )
 
@@ -217,8 +221,8 @@ def _difference(
     expected, found = reference.outputs[dtype][name], outputs[dtype].get(name)
     if found is None:
         return Difference(name, dtype, problem="the target has no such output")
-    rows = valid_positions(reference)
-    whole = None if reference.positions is not None else rows
+    rows = valid_positions(reference.inputs, stack_of(name, reference.inputs))
+    whole = rows if sample_of(name, reference.inputs) is None else None
     expected, found = pick(name, expected, whole), pick(name, found, rows)
     if expected.shape != found.shape:
         return Difference(name, dtype, problem=f"the target has the shape {found.shape}, expected {expected.shape}")
@@ -251,13 +255,15 @@ def _index(values: Array) -> tuple[int, ...]:
 
 
 def _where(reference: Trace, name: str, index: tuple[int, ...]) -> dict[str, int]:
-    last = {POOLED: "unit", NEXT_SENTENCE: "label", LOGITS: "label"}
+    last = {POOLED: "unit", NEXT_SENTENCE: "label", SENTENCE_ORDER: "label", LOGITS: "label"}
     if name in last:
         return dict(zip(("batch", last[name]), index, strict=True))
-    if name in {MLM_LOGITS, LM_LOGITS}:
+    if name in LANGUAGE_MODELS:
         token = int(reference.inputs["masked_positions"][index[:2]])
         return {"batch": index[0], "token": token, "vocab": index[2]}
     assert is_per_token(name)
-    batch, token = (int(number) for number in valid_positions(reference)[index[0]])
-    rest = ("head", "key") if name.startswith("attention.") else ("label",) if name in TOKEN_HEADS else ("unit",)
+    rows = valid_positions(reference.inputs, stack_of(name, reference.inputs))
+    batch, token = (int(number) for number in rows[index[0]])
+    rest: tuple[str, ...] = ("head", "key") if is_attention(name) else ("label",) if name in TOKEN_HEADS else ("unit",)
+    rest = () if name == REPLACED_LOGITS else rest
     return {"batch": batch, "token": token, **dict(zip(rest, index[1:], strict=True))}

@@ -30,13 +30,22 @@ from bort_convert.verification.gradient_differences import (
 from bort_convert.verification.headline import excess
 from bort_convert.verification.torch_modules import frozen_rows
 from bort_convert.verification.trace import (
+    ATTENTION,
     COTANGENTS,
+    CROSS_ATTENTION,
+    DECODER,
     EMBEDDINGS,
     FINAL_NORM,
     HEADS,
+    LAYER,
     Trace,
+    is_attention,
     is_per_token,
+    is_valid,
+    layers_of,
     output_shape,
+    stack_of,
+    stacks_of,
 )
 
 if TYPE_CHECKING:
@@ -84,16 +93,24 @@ def default_cotangents(
     """
     dims = fit.plan.dims
     heads = {**dims, **fit.hyperparameters}["attention_heads"]
-    layers = range(dims["layers"])
-    names = [EMBEDDINGS, *(f"layer.{number}" for number in layers), FINAL_NORM, *HEADS]
-    names += [f"attention.{number}" for number in layers if attentions]
-    rng, valid = np.random.default_rng(seed), _valid(inputs)
+    kinds = (LAYER, *((ATTENTION, CROSS_ATTENTION) if attentions else ()))
+    names = list(HEADS)
+    for stack in stacks_of(inputs):
+        names += [f"{stack}{name}" for name in (EMBEDDINGS, FINAL_NORM)]
+        layers = range(layers_of(stack, dims))
+        names += [
+            f"{stack}{kind}.{number}"
+            for kind in kinds
+            for number in layers
+            if kind != CROSS_ATTENTION or stack == DECODER
+        ]
+    rng = np.random.default_rng(seed)
     found = {}
     for name in names:
         shape = output_shape(name, inputs, dims, int(heads))
         cotangent = rng.standard_normal(shape, np.float32).astype(np.float64)  # type: ignore[arg-type] # heads are known
         if is_per_token(name):
-            cotangent[~valid] = 0
+            cotangent[~is_valid(inputs, stack_of(name, inputs))] = 0
         found[COTANGENTS + name] = cotangent
     return found
 
@@ -127,7 +144,7 @@ def check_gradients(
     notes: list[str] = []
     for dtype in sorted(dtypes, reverse=True):
         progress(f"torch: running backwards in {dtype}")
-        attentions = any(name.startswith("attention.") for name in trace.outputs[dtype])
+        attentions = any(is_attention(name) for name in trace.outputs[dtype])
         try:
             model = torch_run.load_model(directory, dtype, device=device, attentions=attentions)
             torch_run.apply_module_overrides(model, directory.module_overrides, as_float32=True)
@@ -196,7 +213,7 @@ def _stock_notes(plan: Plan, trace: Trace, model: Model) -> list[str]:
     """Note the differences that the stock class makes: a frozen padding row, and torch's own derivative of erf."""
     notes = []
     padding = padding_id(trace)
-    if padding in frozen_rows(model).values() and padding in trace.inputs["input_ids"][_valid(trace.inputs)]:
+    if padding in frozen_rows(model).values() and padding in trace.inputs["input_ids"][is_valid(trace.inputs)]:
         stock = run_backwards(model, trace, "float64", stock_padding=True)
         (run,) = compare_gradients(plan, trace, {"float64": stock})
         notes += [
@@ -254,9 +271,3 @@ def _plan_notes(plan: Plan, trace: Trace, gradients: Mapping[str, Parameters]) -
         text = f"the gradient vanishes: at most {size:.1g}, where the model's largest is {largest:.2g} ({dtype})"
         notes.append(f"{collapsed(vanishing)}: {text}")
     return notes
-
-
-def _valid(inputs: Mapping[str, Array]) -> Array:
-    """True at valid positions, (batch, length)."""
-    valid: Array = np.arange(inputs["input_ids"].shape[1]) < inputs["valid_length"][:, None]
-    return valid

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from bort_convert.verification.compare import position_text
 
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bort_convert.verification.compare import Difference, Run
+
+_NUMBERED: Final = re.compile(r"(encoder\.|decoder\.)?\w+\.[0-9]+")
 
 
 def excess(difference: Difference) -> float:
@@ -51,17 +54,16 @@ def failure_line(run: Run, per_layer: Run | None) -> str:
 
 
 def label(name: str) -> str:
-    """Name of an output in words, `layer 2`; a tensor keeps its name."""
-    kind, _, number = name.partition(".")
-    return f"{kind} {number}" if number.isdecimal() else name
+    """Name of an output in words, `layer 2` or `decoder layer 2`; a tensor keeps its name."""
+    return name.replace(".", " ") if _NUMBERED.fullmatch(name) else name
 
 
 def labels(names: Iterable[str]) -> str:
     """Names of several outputs in words: `layers 3-4 and mlm_logits`."""
     numbers: dict[str, list[int]] = {}
     for name in names:
-        kind, _, number = name.partition(".")
-        numbers.setdefault(kind, []).extend([int(number)] if number else [])
+        kind, _, number = label(name).rpartition(" ")
+        numbers.setdefault(kind or number, []).extend([int(number)] if kind else [])
     parts = [f"{kind}{'s' * (len(found) > 1)} {ranges(found)}" if found else kind for kind, found in numbers.items()]
     return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""
 

@@ -19,9 +19,11 @@ SPECIAL_IDS: Final = (0, 1, 2, 3)
 PAD_ID: Final = 1
 BATCH: Final = 4
 MASKED: Final = 4
-_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel")
+_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel", "ConditionalGeneration")
 LENGTH: Final = 64
 """Tokens of the longest row of a model without a table of positions."""
+RELATIVE_LENGTH: Final = 144
+"""The same of an encoder and a decoder, beyond the distance of 128 from which on T5 has one bucket for all."""
 
 
 def inputs_for(
@@ -29,7 +31,10 @@ def inputs_for(
 ) -> dict[str, Array]:
     """Make inputs for the model of a checkpoint; see `default_inputs`."""
     masked_or_none = masked if fit.architecture.endswith(_LANGUAGE_MODELS) else None
-    return default_inputs(fit.plan.dims, seed=seed, batch=batch, masked=masked_or_none, sentences=sentences)
+    decoder = fit.family.layout.decoder is not None
+    return default_inputs(
+        fit.plan.dims, seed=seed, batch=batch, masked=masked_or_none, sentences=sentences, decoder=decoder
+    )
 
 
 def default_inputs(
@@ -39,6 +44,7 @@ def default_inputs(
     batch: int = BATCH,
     masked: int | None = MASKED,
     sentences: Sequence[Sequence[int]] = (),
+    decoder: bool = False,
 ) -> dict[str, Array]:
     """Make a batch of mixed lengths: row 0 has every position, row 1 one token, each other row any number.
 
@@ -50,10 +56,12 @@ def default_inputs(
         batch: rows to make, at least 1.
         masked: positions of each row that the language-model head reads; None without such a head.
         sentences: rows to add after the others, as ids.
+        decoder: make rows for a decoder too, of other lengths. `masked_positions` are then those of its rows.
 
     Returns:
         int64 arrays: input_ids (rows, length), valid_length (rows,), with types token_types (rows, length), and unless
         `masked` is None masked_positions (rows, masked). `length` is the model's number of positions, or `LENGTH`.
+        For a decoder decoder_input_ids and decoder_valid_length too.
 
     Raises:
         OptionError: `batch` or `masked` is less than 1.
@@ -62,8 +70,30 @@ def default_inputs(
     for option, count in (("batch", batch), ("masked", 1 if masked is None else masked)):
         if count < 1:
             raise OptionError(option, count, "expected at least 1")
-    vocab_size, positions = dims["vocab_size"], dims.get("max_positions", LENGTH)
+    positions = dims.get("max_positions", RELATIVE_LENGTH if decoder else LENGTH)
     rng = np.random.default_rng(seed)
+    ids, lengths = _rows(rng, dims["vocab_size"], positions, batch, sentences)
+    inputs = {"input_ids": ids, "valid_length": lengths}
+    read = lengths
+    if decoder:
+        # In a table of positions each is reached. Else sources are longer, so that none is taken for a target.
+        shorter = positions if "max_positions" in dims else positions - 3
+        targets, read = _rows(rng, dims["vocab_size"], shorter, batch, sentences)
+        order = [*range(batch)[::-1], *range(batch, len(targets))]  # so that the longest meets a short one
+        inputs |= {"decoder_input_ids": targets[order], "decoder_valid_length": (read := read[order])}
+    if masked is not None:
+        inputs["masked_positions"] = _masked_positions(rng, read, masked)
+    if "type_vocab_size" in dims:
+        inputs["token_types"] = rng.integers(0, dims["type_vocab_size"], size=ids.shape)
+        inputs["token_types"][batch:] = 0
+    validate_inputs(ids, lengths, dims["vocab_size"], positions)
+    return inputs
+
+
+def _rows(
+    rng: np.random.Generator, vocab_size: int, positions: int, batch: int, sentences: Sequence[Sequence[int]]
+) -> tuple[Array, Array]:
+    """Random rows and the sentences, padded, (rows, positions), and their lengths, (rows,)."""
     lengths = np.concatenate([[positions, 1], rng.integers(1, positions + 1, size=max(batch - 2, 0))])[:batch]
     lengths = np.concatenate([lengths, [len(sentence) for sentence in sentences]]).astype(np.int64)
     ids = np.full((len(lengths), positions), min(PAD_ID, vocab_size - 1), np.int64)
@@ -75,14 +105,7 @@ def default_inputs(
         if len(sentence) > positions:
             raise InputError(f"sentence {row - batch} has {len(sentence)} tokens, the model has {positions} positions")
         ids[row, : len(sentence)] = sentence
-    inputs = {"input_ids": ids, "valid_length": lengths}
-    if masked is not None:
-        inputs["masked_positions"] = _masked_positions(rng, lengths, masked)
-    if "type_vocab_size" in dims:
-        inputs["token_types"] = rng.integers(0, dims["type_vocab_size"], size=ids.shape)
-        inputs["token_types"][batch:] = 0
-    validate_inputs(ids, lengths, vocab_size, positions)
-    return inputs
+    return ids, lengths
 
 
 def validate_inputs(ids: Array, valid_length: Array, vocab_size: int, positions: int) -> None:

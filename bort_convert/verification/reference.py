@@ -17,9 +17,10 @@ from bort_convert.errors import BackendError, OptionError
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
+from bort_convert.verification.compare import compare
 from bort_convert.verification.provenance import provenance_of
 from bort_convert.verification.reference_process import ReferenceProcess
-from bort_convert.verification.trace import COTANGENTS, DTYPES, Trace, output_order
+from bort_convert.verification.trace import COTANGENTS, DTYPES, FLOAT32_COST, Trace, is_attention, output_order
 
 if TYPE_CHECKING:
     import os
@@ -35,6 +36,7 @@ TIMEOUT: Final = 600.0
 CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparameters", "prefix", "ignore", "keep_extra")
 """Options of a conversion that decide how a checkpoint is read."""
 _GRADIENTS: Final = "gradients/"
+_AS_IS: Final = "as_is/"
 _LIST_MAGIC: Final = (0x112).to_bytes(8, "little")
 
 
@@ -125,8 +127,6 @@ def run_reference(
     Raises:
         BackendError: mxnet or gluonnlp is missing, or the process died; the message has its last lines.
     """
-    if not reference.fit.family.mxnet_module:
-        raise BackendError(f"{reference.fit.family.title} runs on MXNet 2, which cannot be started from here yet")
     with tempfile.TemporaryDirectory(prefix="bort-convert-") as folder:
         job = _write_job(Path(folder), reference, inputs, dtypes, attentions=attentions)
         run_script(reference, job)
@@ -135,16 +135,27 @@ def run_reference(
     versions = json.loads(str(arrays.pop("meta")))
     outputs: dict[str, dict[str, Array]] = {}
     gradients: dict[str, dict[str, Array]] = {}
+    as_is: dict[str, Array] = {}
     for key, array in arrays.items():
         dtype, _, name = key.partition("/")
-        if name.startswith(_GRADIENTS):
+        if name.startswith(_AS_IS):
+            as_is[name.removeprefix(_AS_IS)] = _swap_attention_axes(name.removeprefix(_AS_IS), array)
+        elif name.startswith(_GRADIENTS):
             gradients.setdefault(dtype, {})[name.removeprefix(_GRADIENTS)] = array
         else:
             outputs.setdefault(dtype, {})[name] = _swap_attention_axes(name, array)
     ordered = {
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }
-    return Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions}, gradients)
+    trace = Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions}, gradients)
+    return _with_cost_of_float32(trace, as_is) if as_is else trace
+
+
+def _with_cost_of_float32(trace: Trace, as_is: Mapping[str, Array]) -> Trace:
+    """Add to the provenance how far the outputs are from those of a run with no part replaced."""
+    (run,) = compare(trace, {"float64": as_is})
+    cost = max(layer.max_abs for layer in run.layers if layer.count)
+    return replace(trace, provenance={**trace.provenance, FLOAT32_COST: f"{cost:.2g}"})
 
 
 def _write_job(
@@ -180,7 +191,7 @@ def _swap_attention_axes(name: str, array: Array) -> Array:
 
     Arrays of other names stay as they are.
     """
-    return array.transpose(0, 2, 1, 3) if name.startswith("attention.") else array
+    return array.transpose(0, 2, 1, 3) if is_attention(name) else array
 
 
 def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Path:

@@ -15,8 +15,8 @@ from bort_convert.mapping.family import MODULE_OVERRIDES
 from bort_convert.verification import torch_run
 from bort_convert.verification.compare import compare
 from bort_convert.verification.headline import excess, label
-from bort_convert.verification.torch_modules import Model, epsilon_of, first_position, has_float32_sinusoids
-from bort_convert.verification.trace import MLM_LOGITS
+from bort_convert.verification.torch_modules import Model, epsilon_of, first_position, has_float32_sinusoids, layout_of
+from bort_convert.verification.trace import LAYER, MLM_LOGITS, is_valid, output_order, stacks_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,8 @@ def notes_on_stock_class(trace: Trace, model: Model, overrides: Overrides, dtype
     """
     notes = []
     if dtype == "float64":
-        notes = [_epsilon_note(trace, model, overrides), *_position_notes(trace, model, overrides)]
+        notes = [*_epsilon_notes(trace, model, overrides), *_position_notes(trace, model, overrides)]
+        notes += _precision_notes(trace, model, overrides)
     for name in overrides:
         others = {key: value for key, value in overrides.items() if key != name}
         torch_run.apply_module_overrides(model, others, as_float32=True)
@@ -51,23 +52,21 @@ def notes_on_stock_class(trace: Trace, model: Model, overrides: Overrides, dtype
     return notes
 
 
-def _epsilon_note(trace: Trace, model: Model, overrides: Overrides) -> str:
+def _epsilon_notes(trace: Trace, model: Model, overrides: Overrides) -> list[str]:
     """The difference with LayerNorm's epsilon as config.json has it, not rounded to float32 as in MXNet."""
-    torch_run.apply_module_overrides(model, overrides)
+    if not torch_run.apply_module_overrides(model, overrides):
+        return []  # a model without a LayerNorm
     outputs = torch_run.run_model(model, trace.inputs)
     worst = _largest(compare(trace, {"float64": outputs})[0])
     epsilon = epsilon_of(model)
-    return (
-        f"float64: MXNet holds LayerNorm's epsilon as a float32, so torch is given {float(np.float32(epsilon))!r}; "
-        f"with {epsilon!r}, as config.json has it, max |d| is {worst:.2g}"
-    )
+    given = f"MXNet holds LayerNorm's epsilon as a float32, so torch is given {float(np.float32(epsilon))!r}"
+    return [f"float64: {given}; with {epsilon!r}, as config.json has it, max |d| is {worst:.2g}"]
 
 
 def _position_notes(trace: Trace, model: Model, overrides: Overrides) -> list[str]:
     """The difference with the positions or sinusoids of the class, where they are not the model's."""
     ids, first = trace.inputs["input_ids"], first_position(model)
-    valid = np.arange(ids.shape[1]) < trace.inputs["valid_length"][:, None]
-    if first and first - 1 in ids[valid]:
+    if first and first - 1 in ids[is_valid(trace.inputs, stacks_of(trace.inputs)[0])]:
         counts = f"the stock class does not count the padding id {first - 1}"
         setting = f"torch is given the positions; {counts}, and with one among the tokens"
     elif has_float32_sinusoids(model):
@@ -77,6 +76,17 @@ def _position_notes(trace: Trace, model: Model, overrides: Overrides) -> list[st
     torch_run.apply_module_overrides(model, overrides, as_float32=True)
     worst = _largest(compare(trace, {"float64": torch_run.run_model(model, trace.inputs, stock_positions=True)})[0])
     return [f"float64: {setting} max |d| is {worst:.2g}"]
+
+
+def _precision_notes(trace: Trace, model: Model, overrides: Overrides) -> list[str]:
+    """The difference with the parts that the class computes in float32 in any precision."""
+    parts = layout_of(model).float32_parts
+    if not parts:
+        return []
+    torch_run.apply_module_overrides(model, overrides, as_float32=True)
+    outputs = torch_run.run_model(model, trace.inputs, stock_precision=True)
+    worst = _largest(compare(trace, {"float64": outputs})[0])
+    return [f"float64: transformers computes {parts} in float32, and here in float64; as it is, max |d| is {worst:.2g}"]
 
 
 def _largest(run: Run) -> float:
@@ -91,7 +101,7 @@ def _numbers_without(trace: Trace, model: Model, name: str, dtype: str, outputs:
     if in_head and not kept.keys() & outputs.keys():
         return ""
     if in_head:
-        last = outputs[max((key for key in outputs if key.startswith("layer.")), key=lambda key: int(key[6:]))]
+        last = outputs[max((key for key in outputs if key.startswith(f"{LAYER}.")), key=output_order)]
         without = torch_run.run_head(model, last, trace.inputs)
     else:
         without = torch_run.run_model(model, trace.inputs)

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def keep_output(kept: dict[str, Tensor], name: str, module: Module, batch_axis: int) -> Callable[[], None]:
-    """Keep a module's output, the first of several, with the batch in front.
+def keep_output(kept: dict[str, Tensor], names: Iterator[str], module: Module, batch_axis: int) -> Callable[[], None]:
+    """Keep a module's output of each call, the first of several, with the batch in front.
 
     Args:
-        kept: takes the output.
-        name: key of the output.
+        kept: takes the outputs.
+        names: key of the next output; modules that run in turn share the iterator.
         module: the module.
         batch_axis: axis of the batch in the module's output.
 
@@ -34,21 +34,21 @@ def keep_output(kept: dict[str, Tensor], name: str, module: Module, batch_axis: 
 
     def hook(_module: object, _inputs: object, output: Tensor) -> None:
         values = output[0] if isinstance(output, tuple) else output
-        kept[name] = values.movedim(batch_axis, 0)
+        kept[next(names)] = values.movedim(batch_axis, 0)
 
     remove: Callable[[], None] = module.register_forward_hook(hook).remove
     return remove
 
 
-def replace_input(values: Tensor, module: Module, batch_axis: int) -> Callable[[], None]:
-    """Replace a module's first input by `values`, which have the batch in front.
+def replace_input(values: Iterator[Tensor], module: Module, batch_axis: int) -> Callable[[], None]:
+    """Replace a module's first input of each call by the next of `values`, which have the batch in front.
 
     Returns:
         A function that removes the hook.
     """
 
     def hook(_module: object, arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (values.movedim(0, batch_axis), *arguments[1:])
+        return (next(values).movedim(0, batch_axis), *arguments[1:])
 
     remove: Callable[[], None] = module.register_forward_pre_hook(hook).remove
     return remove

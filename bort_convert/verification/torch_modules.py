@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from bort_convert.errors import FormatError
 from bort_convert.models.registry import families
 from bort_convert.verification.trace import (
-    EMBEDDINGS,
-    FINAL_NORM,
+    DECODER,
+    ENCODER,
     LM_LOGITS,
     LOGITS,
     MLM_LOGITS,
     NEXT_SENTENCE,
     POOLED,
+    REPLACED_LOGITS,
+    SENTENCE_ORDER,
     SPAN_LOGITS,
     TAG_LOGITS,
 )
@@ -31,6 +34,8 @@ Model: TypeAlias = Any
 """A `PreTrainedModel`; transformers has no types here."""
 Module: TypeAlias = Any
 Tensor: TypeAlias = Any
+_EPSILON: Final = 1e-5
+"""Of torch's LayerNorm, which a class takes that has no key for it, such as Bart's."""
 
 
 def layout_of(model: Model) -> ModuleLayout:
@@ -46,12 +51,46 @@ def layout_of(model: Model) -> ModuleLayout:
     raise FormatError(f"config.json: model_type is {kind!r}, which no family has")
 
 
-def stages(model: Model) -> list[tuple[str, Module]]:
-    """Modules that the hidden states pass, in their order, each with the name of its output in a trace."""
-    layout, base = layout_of(model), model.base_model
-    found = [(EMBEDDINGS, base.get_submodule(layout.embeddings))]
-    found += [(f"layer.{number}", layer) for number, layer in enumerate(base.get_submodule(layout.layers))]
-    return [*found, (FINAL_NORM, base.get_submodule(layout.final_norm))] if layout.final_norm else found
+@dataclass(frozen=True)
+class Stack:
+    """Modules that the hidden states of one stack pass, in their order.
+
+    Attributes:
+        prefix: beginning of the names of its outputs in a trace: "", "encoder." or "decoder.".
+        module: runs the stack on token ids.
+        embeddings: module whose output enters the first layer.
+        layers: each of them, once; one may run several times.
+        final_norm: LayerNorm behind the last layer; None without one.
+        batch_axis: of the hidden states.
+    """
+
+    prefix: str
+    module: Module
+    embeddings: Module
+    layers: tuple[Module, ...]
+    final_norm: Module | None
+    batch_axis: int
+
+
+def stacks(model: Model) -> list[Stack]:
+    """Stacks of a backbone: one, or an encoder and a decoder."""
+    base, layout = model.base_model, layout_of(model)
+    if layout.decoder is None:
+        return [_stack("", base, base, layout)]
+    return [_stack(ENCODER, base, base.encoder, layout), _stack(DECODER, base, base.decoder, layout.decoder)]
+
+
+def _stack(prefix: str, base: Module, module: Module, layout: ModuleLayout) -> Stack:
+    projected = layout.projection and base.get_submodule(layout.projection.rpartition(".")[0])
+    has_projection = projected and hasattr(projected, layout.projection.rpartition(".")[2])
+    return Stack(
+        prefix,
+        module,
+        base.get_submodule(layout.projection if has_projection else layout.embeddings),
+        tuple(base.get_submodule(layout.layers)),
+        base.get_submodule(layout.final_norm) if layout.final_norm else None,
+        layout.batch_axis,
+    )
 
 
 def position_rows(model: Model) -> int | None:
@@ -83,10 +122,17 @@ def has_float32_sinusoids(model: Model) -> bool:
     return bool(layout_of(model).sinusoids) and "float64" in str(model.dtype)
 
 
+def float32_parts(model: Model) -> str:
+    """Name of parts that the class computes in float32 although the model is in float64; "" without any."""
+    layout = layout_of(model)
+    parts = layout.float32_parts or ("positions" if layout.sinusoids else "")
+    return parts if "float64" in str(model.dtype) else ""
+
+
 def epsilon_of(model: Model) -> float:
-    """LayerNorm's epsilon by the config."""
+    """LayerNorm's epsilon by the config, or that of the class where the config has none."""
     names = ("layer_norm_eps", "layer_norm_epsilon")
-    return float(next(getattr(model.config, name) for name in names if hasattr(model.config, name)))
+    return float(next((getattr(model.config, name) for name in names if hasattr(model.config, name)), _EPSILON))
 
 
 def embeddings_norm(model: Model) -> Module | None:
@@ -112,8 +158,10 @@ def _clamped(sinusoids: Callable[..., Tensor], clamp_len: int, offsets: Tensor, 
 
 def head_norm(model: Model) -> Module | None:
     """LayerNorm of the masked-language-model head; None without such a head."""
-    if hasattr(model, "lm_head"):
-        return getattr(model.lm_head, "layer_norm", None)  # the head of another language model is a matrix alone
+    for name in ("lm_head", "predictions", "generator_predictions"):  # RoBERTa, ALBERT, ELECTRA
+        if hasattr(model, name):
+            head = getattr(model, name)  # the head of another language model is a matrix alone
+            return getattr(head, "layer_norm", getattr(head, "LayerNorm", None))
     transform = head_transform(model)
     return transform.LayerNorm if transform is not None else None
 
@@ -125,7 +173,7 @@ def head_transform(model: Model) -> Module | None:
 
 
 def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, Tensor]:
-    """Run the pooler and the heads on the encoder's output.
+    """Run the pooler and the heads on the backbone's output.
 
     Args:
         model: a `PreTrainedModel`.
@@ -137,12 +185,13 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
     """
     found: dict[str, Tensor] = {}
     if getattr(model.base_model, "pooler", None) is not None:
-        found[POOLED] = model.base_model.pooler(last)
+        found[POOLED] = _pooled(model.base_model, last)
     head: Module = getattr(model, "cls", None)
     if hasattr(head, "seq_relationship"):
         found[NEXT_SENTENCE] = head.seq_relationship(found[POOLED])
-    decode = getattr(model, "lm_head", getattr(head, "predictions", None))
-    if masked is not None and (decode := decode or model.get_output_embeddings()) is not None:
+    if hasattr(model, "sop_classifier"):
+        found[SENTENCE_ORDER] = model.sop_classifier(found[POOLED])
+    if masked is not None and (decode := _language_model(model)) is not None:
         name = LM_LOGITS if head_norm(model) is None else MLM_LOGITS
         found[name] = decode(last[np.arange(len(masked))[:, None], masked])
     if type(model).__name__.endswith("ForTokenClassification"):
@@ -151,4 +200,25 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
         found[LOGITS] = model.classifier(found.get(POOLED, last))
     if hasattr(model, "qa_outputs"):
         found[SPAN_LOGITS] = model.qa_outputs(last)
+    if hasattr(model, "discriminator_predictions"):
+        found[REPLACED_LOGITS] = model.discriminator_predictions(last)
     return found
+
+
+def _pooled(base: Module, last: Tensor) -> Tensor:
+    """The pooler's output; ALBERT's pooler is a matrix, and its activation stands beside it."""
+    activation = getattr(base, "pooler_activation", None)
+    return base.pooler(last) if activation is None else activation(base.pooler(last[:, 0]))
+
+
+def _language_model(model: Model) -> Callable[[Tensor], Tensor] | None:
+    """The language-model head, a function of chosen hidden states; None without one."""
+    if hasattr(model, "generator_predictions"):
+        return lambda hidden: model.generator_lm_head(model.generator_predictions(hidden))
+    head: Module = getattr(model, "cls", None)
+    decode = getattr(model, "lm_head", getattr(model, "predictions", getattr(head, "predictions", None)))
+    decode = decode or model.get_output_embeddings()
+    if decode is not None and getattr(model.config, "scale_decoder_outputs", False):  # T5
+        return lambda hidden: decode(hidden * model.config.d_model**-0.5)
+    bias = getattr(model, "final_logits_bias", None)
+    return decode if bias is None else lambda hidden: decode(hidden) + bias

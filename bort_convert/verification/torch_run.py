@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack, contextmanager
-from itertools import pairwise
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bort_convert.errors import BackendError, FormatError, ParityError, install_hint
 from bort_convert.models.registry import families
-from bort_convert.verification.torch_hooks import float64_sinusoids, keep_output, replace_input, trained_row
+from bort_convert.verification.torch_hooks import trained_row
 from bort_convert.verification.torch_modules import (
     Model,
     clamp_distances,
     embeddings_norm,
     epsilon_of,
-    first_position,
     head_norm,
     head_outputs,
     head_transform,
-    layout_of,
-    position_rows,
-    stages,
 )
+from bort_convert.verification.torch_stacks import run_stacks
+from bort_convert.verification.trace import input_of, is_attention, stacks_of
 
 try:
     import torch
@@ -79,7 +76,7 @@ def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN40
     return model.eval()
 
 
-def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter], *, as_float32: bool = False) -> None:
+def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter], *, as_float32: bool = False) -> int:
     """Set all epsilons, the head's activation and the clamp length, from the overrides or else from the config.
 
     Args:
@@ -87,15 +84,18 @@ def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter]
         overrides: see `mapping.family.module_overrides`; without any the model is as its class makes it.
         as_float32: round epsilons to float32 first, as MXNet stores them in any precision.
 
+    Returns:
+        The number of its LayerNorms; T5 has others, whose epsilon MXNet does not round.
+
     Raises:
         FormatError: transformers has no such activation.
     """
     norms = {"head_layer_norm_eps": head_norm(model), "embedding_layer_norm_eps": embeddings_norm(model)}
     special = {id(norm): overrides[name] for name, norm in norms.items() if name in overrides}
-    for module in model.modules():
-        if isinstance(module, torch.nn.LayerNorm):
-            epsilon = float(special.get(id(module), epsilon_of(model)))
-            module.eps = float(np.float32(epsilon)) if as_float32 else epsilon
+    layer_norms = [module for module in model.modules() if isinstance(module, torch.nn.LayerNorm)]
+    for module in layer_norms:
+        epsilon = float(special.get(id(module), epsilon_of(model)))
+        module.eps = float(np.float32(epsilon)) if as_float32 else epsilon
     if (transform := head_transform(model)) is not None:
         name = overrides.get("head_hidden_act", model.config.hidden_act)
         if name not in ACT2FN:
@@ -103,6 +103,7 @@ def apply_module_overrides(model: Model, overrides: Mapping[str, Hyperparameter]
         transform.transform_act_fn = ACT2FN[name]
     clamp_len = overrides.get("clamp_len")
     clamp_distances(model, None if clamp_len is None else int(clamp_len))
+    return len(layer_norms)
 
 
 def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
@@ -143,6 +144,7 @@ def run_model(
     attentions: bool = False,
     feed: Mapping[str, Array] | None = None,
     stock_positions: bool = False,
+    stock_precision: bool = False,
 ) -> dict[str, Array]:
     """Run a model and keep every output, by the names of a trace.
 
@@ -153,12 +155,20 @@ def run_model(
         feed: outputs of the reference, for a per-layer comparison: every layer and head gets the reference's input.
         stock_positions: leave the positions to the class, instead of counting every token as GluonNLP does and
             computing sinusoids in the model's precision.
+        stock_precision: let the class compute in float32 what it casts to float32 in a float64 model.
 
     Raises:
         ParityError: the model has fewer positions than the inputs, or cannot run them.
     """
     with torch.no_grad():
-        found = _outputs(model, inputs, attentions=attentions, feed=feed, stock_positions=stock_positions)
+        found = _outputs(
+            model,
+            inputs,
+            attentions=attentions,
+            feed=feed,
+            stock_positions=stock_positions,
+            stock_precision=stock_precision,
+        )
     return {name: values.cpu().numpy() for name, values in found.items()}
 
 
@@ -185,7 +195,7 @@ def run_gradients(
     Raises:
         ParityError: the model cannot run the inputs, or has no such output.
     """
-    attentions = any(name.startswith("attention.") for name in cotangents)
+    attentions = any(is_attention(name) for name in cotangents)
     with torch.enable_grad(), trained_row(model, trained), ExitStack() as modes:
         if erf_slope is not None:
             modes.enter_context(_ErfSlope(erf_slope))
@@ -256,7 +266,12 @@ def call_stock(model: Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
     tensors = {name: torch.from_numpy(np.array(values)).to(model.device) for name, values in inputs.items()}
     with torch.no_grad(), _failing_as("transformers cannot run it"):
         found = model(**tensors, output_hidden_states=True)
-    last = {"last_hidden": found.hidden_states[-1]}
+    last = {"last_hidden": found.hidden_states[-1]} if "hidden_states" in found else {}
+    if not last:
+        last = {
+            "encoder.last_hidden": found.encoder_hidden_states[-1],
+            "decoder.last_hidden": found.decoder_hidden_states[-1],
+        }
     arrays = {name: values for name, values in found.items() if isinstance(values, torch.Tensor)}
     return {name: values.cpu().numpy() for name, values in {**arrays, **last}.items()}
 
@@ -288,6 +303,20 @@ def _class_of(directory: ModelDir) -> tuple[Any, dict[str, Any]]:
     return target_class, {"add_pooling_layer": directory.has_pooler} if names[0] in poolable else {}
 
 
+class _Float64Throughout(torch.overrides.TorchFunctionMode):
+    """A context in which values of float64 stay so where a class casts them to float32, as T5's norm does."""
+
+    def __torch_function__(
+        self, func: Callable[..., object], _types: object, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] = {}
+    ) -> object:
+        is_cast = func is torch.Tensor.float or (
+            func is torch.Tensor.to and torch.float32 in {*args[1:], *kwargs.values()}
+        )
+        if is_cast and args[0].dtype == torch.float64:
+            return args[0]
+        return func(*args, **kwargs)
+
+
 class _ErfSlope(torch.overrides.TorchFunctionMode):
     """A context in which the exact GELU runs backwards with another derivative of erf at 0. Values stay the same."""
 
@@ -313,31 +342,22 @@ def _outputs(
     attentions: bool,
     feed: Mapping[str, Array] | None = None,
     stock_positions: bool = False,
+    stock_precision: bool = False,
 ) -> dict[str, torch.Tensor]:
     """Run a model and keep every output as a tensor, recorded for a backward pass if torch records; see `run_model`."""
-    kept: dict[str, torch.Tensor] = {}
-    ids = torch.from_numpy(np.array(inputs["input_ids"])).to(model.device)
-    lengths = torch.from_numpy(np.array(inputs["valid_length"])).to(model.device)
-    mask = (torch.arange(ids.shape[1], device=model.device) < lengths[:, None]).long()
-    types = torch.from_numpy(np.array(inputs["token_types"])).to(model.device) if "token_types" in inputs else None
-    positions = {} if stock_positions else _positions(model, *ids.shape)
-    modules, axis = stages(model), layout_of(model).batch_axis
-    with _failing_as("transformers cannot run it"), ExitStack() as hooks:
-        if not stock_positions:
-            hooks.enter_context(float64_sinusoids(model))
-        for name, module in modules:
-            hooks.callback(keep_output(kept, name, module, axis))
-        if feed is not None:
-            for (before, _), (_, module) in pairwise(modules):
-                hooks.callback(replace_input(_tensor(feed[before], model), module, axis))
-        found = model.base_model(
-            ids, attention_mask=mask, token_type_ids=types, output_attentions=attentions, **positions
+    names = [input_of(stack, name) for stack in stacks_of(inputs) for name in ("input_ids", "valid_length")]
+    names += ["token_types"] if "token_types" in inputs else []
+    arrays = {name: torch.from_numpy(np.array(inputs[name])).to(model.device) for name in names}
+    fed = None if feed is None else {name: _tensor(values, model) for name, values in feed.items()}
+    with _failing_as("transformers cannot run it"), nullcontext() if stock_precision else _Float64Throughout():
+        return run_stacks(
+            model,
+            arrays,
+            inputs.get("masked_positions"),
+            attentions=attentions,
+            feed=fed,
+            stock_positions=stock_positions,
         )
-        for number, values in enumerate(found.attentions or () if attentions else ()):
-            kept[f"attention.{number}"] = values.transpose(1, 2)  # (batch, query, heads, key)
-        last = found[0] if feed is None else _tensor(feed[modules[-1][0]], model)
-        kept |= head_outputs(model, last, inputs.get("masked_positions"))
-    return kept
 
 
 @contextmanager
@@ -362,16 +382,6 @@ def _failing_as(text: str) -> Iterator[None]:
         yield
     except Exception as error:
         raise ParityError(f"{text}: {_first_line(error)}") from error
-
-
-def _positions(model: Model, batch: int, length: int) -> dict[str, torch.Tensor]:
-    """Positions of the tokens, padding counted too; empty for a model that takes none."""
-    first, rows = first_position(model), position_rows(model)
-    if rows is None:
-        return {}
-    if first + length > rows:
-        raise ParityError(f"the model has {rows} positions and uses them from {first} on; expected {length} of them")
-    return {"position_ids": (torch.arange(length, device=model.device) + first).expand(batch, -1)}
 
 
 def _tensor(values: Array, model: Model) -> torch.Tensor:

@@ -6,21 +6,30 @@ Inputs (all int64):
     token_types         (batch, length), the segment of each token; only where a model has more than one
     masked_positions    (batch, masked), valid positions that the language-model head reads; only with such a head
     positions           (n, 2), pairs of batch and token that were kept; only in a sampled trace
+A model with an encoder and a decoder has two of some; masked_positions are then the decoder's:
+    decoder_input_ids       (batch, target_length)
+    decoder_valid_length    (batch,)
+    decoder_positions       (n, 2), only in a sampled trace
 With gradients, float64 cotangents of every output too: cotangents/OUTPUT, in the shape of the output, zero at padding.
 
 Outputs (float32 or float64, as computed):
-    embeddings          (batch, length, hidden_size), after their LayerNorm
-    layer.N             (batch, length, hidden_size), N from 0; not zeroed beyond the valid length
+    embeddings          (batch, length, hidden_size), as they enter the first layer
+    layer.N             (batch, length, hidden_size), N from 0, counted by calls where layers share their weights; not
+                        zeroed beyond the valid length
     final_norm          (batch, length, hidden_size), where a LayerNorm follows the last layer
     attention.N         (batch, length, attention_heads, length), probabilities of each token's query
     pooled              (batch, hidden_size), of the first token
     next_sentence       (batch, 2)
+    sentence_order      (batch, 2)
     mlm_logits          (batch, masked, vocab_size), of a masked-language-model head
     lm_logits           (batch, masked, vocab_size), of any other language-model head, such as for the next token
     logits              (batch, labels)
     span_logits         (batch, length, 2), for the first and the last token of an answer
     tag_logits          (batch, length, labels), for the tag of each token
-In a sampled trace, (n,) stands in place of (batch, length).
+    replaced_logits     (batch, length), for tokens that a generator put in
+In a sampled trace, (n,) stands in place of (batch, length). A model with an encoder and a decoder has its hidden states
+and attentions as encoder.NAME and decoder.NAME, and decoder.cross_attention.N (batch, target_length, attention_heads,
+length) too; its heads read the decoder.
 
 Gradients are those of the sum over all outputs of <cotangent, output>. A file holds none.
 """
@@ -44,18 +53,35 @@ DTYPES: Final = ("float32", "float64")
 BOTH: Final = "both"
 POOLED: Final = "pooled"
 NEXT_SENTENCE: Final = "next_sentence"
+SENTENCE_ORDER: Final = "sentence_order"
 MLM_LOGITS: Final = "mlm_logits"
 LOGITS: Final = "logits"
 LM_LOGITS: Final = "lm_logits"
 SPAN_LOGITS: Final = "span_logits"
+REPLACED_LOGITS: Final = "replaced_logits"
 TAG_LOGITS: Final = "tag_logits"
-TOKEN_HEADS: Final = (SPAN_LOGITS, TAG_LOGITS)
-HEADS: Final = (POOLED, NEXT_SENTENCE, LOGITS, *TOKEN_HEADS, MLM_LOGITS, LM_LOGITS)
+TOKEN_HEADS: Final = (SPAN_LOGITS, TAG_LOGITS, REPLACED_LOGITS)
+LANGUAGE_MODELS: Final = (MLM_LOGITS, LM_LOGITS)
+HEADS: Final = (POOLED, NEXT_SENTENCE, SENTENCE_ORDER, LOGITS, *TOKEN_HEADS, *LANGUAGE_MODELS)
 EMBEDDINGS: Final = "embeddings"
 FINAL_NORM: Final = "final_norm"
 BACKBONE: Final = (EMBEDDINGS, FINAL_NORM)
+LAYER: Final = "layer"
+ATTENTION: Final = "attention"
+CROSS_ATTENTION: Final = "cross_attention"
+ENCODER: Final = "encoder."
+DECODER: Final = "decoder."
 COTANGENTS: Final = "cotangents/"
-INPUTS: Final = ("input_ids", "valid_length", "token_types", "masked_positions", "positions")
+FLOAT32_PARTS: Final = "float32_parts"
+"""Key of the provenance: parts that MXNet computes in float32 whatever the precision, replaced in the float64 run."""
+FLOAT32_COST: Final = "float32_cost"
+"""Key of the provenance: the largest difference that they make as they are."""
+DECODER_IDS: Final = "decoder_input_ids"
+INPUTS: Final = (
+    *("input_ids", "valid_length", "token_types", "masked_positions", "positions"),
+    *(DECODER_IDS, "decoder_valid_length", "decoder_positions"),
+)
+_NUMBERED: Final = (ATTENTION, CROSS_ATTENTION, LAYER)
 
 
 @dataclass(frozen=True)
@@ -80,11 +106,6 @@ class Trace:
         """Weights of every output's values in the sum that is differentiated, by the output's name."""
         found = {name: array for name, array in self.inputs.items() if name.startswith(COTANGENTS)}
         return {name.removeprefix(COTANGENTS): array for name, array in found.items()}
-
-    @property
-    def positions(self) -> Array | None:
-        """Pairs of batch and token (n, 2) of a sampled trace; None for a whole one."""
-        return self.inputs.get("positions")
 
     @property
     def dims(self) -> dict[str, Any]:
@@ -118,17 +139,58 @@ def dtypes_of(dtype: str) -> tuple[str, ...]:
     return DTYPES if dtype == BOTH else (dtype,)
 
 
+def stack_of(name: str, inputs: Mapping[str, Array]) -> str:
+    """The stack whose tokens an output stands for: "encoder.", "decoder.", or "" in a model of one stack."""
+    if DECODER_IDS not in inputs:
+        return ""
+    return ENCODER if name.startswith(ENCODER) else DECODER
+
+
+def stacks_of(inputs: Mapping[str, Array]) -> tuple[str, ...]:
+    """Beginnings of the names of hidden states, one for each stack: "" alone, or "encoder." and "decoder."."""
+    return (ENCODER, DECODER) if DECODER_IDS in inputs else ("",)
+
+
+def input_of(stack: str, name: str) -> str:
+    """Name of a stack's `input_ids`, `valid_length` or `positions`."""
+    return f"decoder_{name}" if stack == DECODER else name
+
+
+def layers_of(stack: str, dims: Mapping[str, int]) -> int:
+    """Number of layers of a stack."""
+    return dims.get("decoder_layers", dims["layers"]) if stack == DECODER else dims["layers"]
+
+
+def bare(name: str) -> str:
+    """Name of an output without its stack."""
+    return name.removeprefix(ENCODER).removeprefix(DECODER)
+
+
+def is_attention(name: str) -> bool:
+    """True if an output holds attention probabilities."""
+    return bare(name).startswith((f"{ATTENTION}.", f"{CROSS_ATTENTION}."))
+
+
+def is_output(name: str) -> bool:
+    """True if a trace can have an output of this name."""
+    kind, _, number = bare(name).partition(".")
+    return name in HEADS or bare(name) in BACKBONE or (kind in _NUMBERED and number.isdecimal() and number.isascii())
+
+
 def is_per_token(name: str) -> bool:
-    """True if an output has one row for each token of the batch; such heads are those for answers and for tags."""
+    """True if an output has one row for each token of the batch; few heads have."""
     return name not in HEADS or name in TOKEN_HEADS
 
 
-def output_order(name: str) -> tuple[int, int, int]:
-    """Sort key of a forward pass: embeddings, each layer after its attention, last norm, heads."""
-    kind, _, number = name.partition(".")
-    if kind in {"layer", "attention"}:
-        return 1, int(number), int(kind == "layer")
-    return (BACKBONE.index(name) * 2, 0, 0) if name in BACKBONE else (3, HEADS.index(name), 0)
+def output_order(name: str) -> tuple[int, int, int, int]:
+    """Sort key of a forward pass: in each stack embeddings, each layer after its attentions, last norm; then heads."""
+    if name in HEADS:
+        return 2, HEADS.index(name), 0, 0
+    kind, _, number = bare(name).partition(".")
+    stack = int(name.startswith(DECODER))
+    if kind in _NUMBERED:
+        return stack, 1, int(number), _NUMBERED.index(kind)
+    return stack, BACKBONE.index(kind) * 2, 0, 0
 
 
 def output_shape(
@@ -142,17 +204,20 @@ def output_shape(
         dims: sizes of the source's axes.
         attention_heads: of the model.
     """
-    batch, length = inputs["input_ids"].shape
-    heads = {LOGITS: (batch, dims.get("labels", 0)), POOLED: (batch, dims["hidden_size"]), NEXT_SENTENCE: (batch, 2)}
+    stack, keys = stack_of(name, inputs), inputs["input_ids"].shape[1]
+    batch, length = inputs[input_of(stack, "input_ids")].shape
+    heads = {LOGITS: (batch, dims.get("labels", 0)), POOLED: (batch, dims["hidden_size"])}
+    heads |= dict.fromkeys((NEXT_SENTENCE, SENTENCE_ORDER), (batch, 2))
     if name in heads:
         return heads[name]
-    if name in {MLM_LOGITS, LM_LOGITS}:
+    if name in LANGUAGE_MODELS:
         masked = inputs.get("masked_positions")
         return batch, 0 if masked is None else masked.shape[1], dims["vocab_size"]
-    rows = (len(inputs["positions"]),) if "positions" in inputs else (batch, length)
-    if name.startswith("attention."):
-        return *rows, attention_heads, length
-    return *rows, {SPAN_LOGITS: 2, TAG_LOGITS: dims.get("labels", 0)}.get(name, dims["hidden_size"])
+    rows = (len(inputs[sample]),) if (sample := input_of(stack, "positions")) in inputs else (batch, length)
+    if is_attention(name):
+        return *rows, attention_heads, keys if CROSS_ATTENTION in name else length
+    last = {SPAN_LOGITS: (2,), TAG_LOGITS: (dims.get("labels", 0),), REPLACED_LOGITS: ()}
+    return *rows, *last.get(name, (dims["hidden_size"],))
 
 
 def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int | None = None, seed: int = 0) -> Trace:
@@ -160,28 +225,38 @@ def sampled(trace: Trace, *, layers: tuple[int, ...] | None = None, sample: int 
 
     Args:
         trace: a whole one.
-        layers: numbers of the layers and attentions to keep; None for all. Embeddings and heads always stay.
-        sample: number of valid positions to keep, in batch order; None for all.
+        layers: numbers of the layers and attentions to keep, in either stack; None for all. Embeddings and heads stay.
+        sample: number of valid positions of each stack to keep, in batch order; None for all.
         seed: of the random choice of positions.
     """
     inputs = dict(trace.inputs)
-    if sample is not None:
-        valid = valid_positions(trace)
-        chosen = np.random.default_rng(seed).choice(len(valid), min(sample, len(valid)), replace=False)
-        inputs["positions"] = valid[np.sort(chosen)]
+    for stack in stacks_of(inputs) if sample is not None else ():
+        valid = valid_positions(trace.inputs, stack)
+        chosen = np.random.default_rng(seed).choice(len(valid), min(sample or 0, len(valid)), replace=False)
+        inputs[input_of(stack, "positions")] = valid[np.sort(chosen)]
     outputs: dict[str, dict[str, Array]] = {}
     for dtype, arrays in trace.outputs.items():
         kept = {name: array for name, array in arrays.items() if layers is None or _is_kept(name, layers)}
-        outputs[dtype] = {name: pick(name, array, inputs.get("positions")) for name, array in kept.items()}
+        outputs[dtype] = {name: pick(name, array, sample_of(name, inputs)) for name, array in kept.items()}
     return replace(trace, inputs=inputs, outputs=outputs)
 
 
-def valid_positions(trace: Trace) -> Array:
+def sample_of(name: str, inputs: Mapping[str, Array]) -> Array | None:
+    """Pairs of batch and token (n, 2) that an output of a sampled trace was kept for; None in a whole trace."""
+    return inputs.get(input_of(stack_of(name, inputs), "positions"))
+
+
+def valid_positions(inputs: Mapping[str, Array], stack: str = "") -> Array:
     """Pairs of batch and token, (n, 2) int64, at which outputs are compared: the sampled ones, or all valid ones."""
-    if trace.positions is not None:
-        return trace.positions
-    ids, lengths = trace.inputs["input_ids"], trace.inputs["valid_length"]
-    return np.argwhere(np.arange(ids.shape[1]) < lengths[:, None])
+    chosen = inputs.get(input_of(stack, "positions"))
+    return np.argwhere(is_valid(inputs, stack)) if chosen is None else chosen
+
+
+def is_valid(inputs: Mapping[str, Array], stack: str = "") -> Array:
+    """True at each token of a stack that is no padding, (batch, length)."""
+    ids, lengths = (inputs[input_of(stack, name)] for name in ("input_ids", "valid_length"))
+    valid: Array = np.arange(ids.shape[1]) < lengths[:, None]
+    return valid
 
 
 def pick(name: str, array: Array, positions: Array | None) -> Array:
@@ -193,5 +268,5 @@ def pick(name: str, array: Array, positions: Array | None) -> Array:
 
 
 def _is_kept(name: str, layers: tuple[int, ...]) -> bool:
-    rank, number, _ = output_order(name)
-    return rank != 1 or number in layers
+    kind, _, number = bare(name).partition(".")
+    return kind not in _NUMBERED or int(number) in layers

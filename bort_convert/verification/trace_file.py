@@ -16,13 +16,15 @@ from bort_convert.errors import FormatError, printable
 from bort_convert.mapping.axes import current_names
 from bort_convert.safetensors import open_tensors, save_tensors
 from bort_convert.verification.trace import (
-    BACKBONE,
+    DECODER_IDS,
     DTYPES,
-    HEADS,
     INPUTS,
     Trace,
+    input_of,
+    is_output,
     output_order,
     output_shape,
+    stacks_of,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ _VERSION_KEY: Final = "bort_convert_trace"
 _VERSION: Final = "2"
 _OLD_VERSION: Final = "1"
 _STRINGS: Final = ("source", "sha256", "family", "architecture")
-_AXES_OF_INPUTS: Final = {"input_ids": 2, "valid_length": 1, "token_types": 2, "masked_positions": 2, "positions": 2}
+_AXES_OF_INPUTS: Final = {name: 1 if name.endswith("valid_length") else 2 for name in INPUTS}
 _DIMS: Final = ("vocab_size", "hidden_size", "layers")
 _OPTIONAL_DIMS: Final = ("max_positions", "labels")
 
@@ -99,7 +101,7 @@ def _grouped(
         group, _, rest = name.partition("/")
         if group == "inputs" and rest in INPUTS:
             inputs[rest] = array
-        elif group in DTYPES and _is_output(rest):
+        elif group in DTYPES and is_output(rest):
             outputs.setdefault(group, {})[rest] = array
         else:
             expected = " or ".join(f"{group}/..." for group in ("inputs", *DTYPES))
@@ -110,11 +112,6 @@ def _grouped(
         if dtype in outputs
     }
     return inputs, ordered
-
-
-def _is_output(name: str) -> bool:
-    kind, _, number = name.partition(".")
-    return name in {*HEADS, *BACKBONE} or (kind in {"layer", "attention"} and number.isdecimal() and number.isascii())
 
 
 def _with_current_names(provenance: Mapping[str, str]) -> dict[str, str]:
@@ -149,37 +146,58 @@ def _provenance_problem(trace: Trace) -> str:
 
 
 def _input_problem(trace: Trace) -> str:
+    inputs = trace.inputs
+    two_stacks = any(name.startswith("decoder_") for name in inputs)
+    needed = {"input_ids", "valid_length", *((DECODER_IDS, "decoder_valid_length") if two_stacks else ())}
     for name, axes in _AXES_OF_INPUTS.items():
-        array = trace.inputs.get(name)
-        if array is None and name in {"input_ids", "valid_length"}:
+        array = inputs.get(name)
+        if array is None and name in needed:
             return f"inputs/{name} is missing"
         if array is not None and (array.dtype != np.int64 or array.ndim != axes):
             return f"inputs/{name} is {array.dtype} with {array.ndim} axes, expected int64 with {axes}"
-    batch, length = trace.inputs["input_ids"].shape
-    if length > (positions := trace.dims.get("max_positions", length)):
-        return f"inputs/input_ids has rows of {length}, the model has {positions} positions"
-    shapes: dict[str, tuple[int, ...]] = {"valid_length": (batch,), "token_types": (batch, length)}
-    for name, shape in {**shapes, "masked_positions": (batch, -1), "positions": (-1, 2)}.items():
-        found = trace.inputs.get(name)
+    batch, source_length = inputs["input_ids"].shape
+    for stack in stacks_of(inputs):
+        name = input_of(stack, "input_ids")
+        length = inputs[name].shape[1]
+        if length > (positions := trace.dims.get("max_positions", length)):
+            return f"inputs/{name} has rows of {length}, the model has {positions} positions"
+    shapes: dict[str, tuple[int, ...]] = {"valid_length": (batch,), "token_types": (batch, source_length)}
+    shapes |= {DECODER_IDS: (batch, -1), "decoder_valid_length": (batch,), "masked_positions": (batch, -1)}
+    for name, shape in {**shapes, "positions": (-1, 2), "decoder_positions": (-1, 2)}.items():
+        found = inputs.get(name)
         if found is not None and any(want not in (size, -1) for size, want in zip(found.shape, shape, strict=True)):
             return f"inputs/{name} has shape {found.shape}, expected {shape} from input_ids"
     return ""
 
 
 def _range_problem(trace: Trace) -> str:
-    ids, lengths, dims = trace.inputs["input_ids"], trace.inputs["valid_length"], trace.dims
-    problem = _outside("input_ids", ids, 0, dims["vocab_size"] - 1, "the vocabulary")
-    problem = problem or _outside("valid_length", lengths, 1, ids.shape[1], "the rows")
-    if problem:
+    inputs, dims = trace.inputs, trace.dims
+    found = (
+        problem for stack in stacks_of(inputs) if (problem := _range_problem_of(stack, inputs, dims["vocab_size"]))
+    )
+    if problem := next(found, ""):
         return problem
-    types, masked, positions = trace.inputs.get("token_types"), trace.inputs.get("masked_positions"), trace.positions
+    types, masked = inputs.get("token_types"), inputs.get("masked_positions")
     if types is not None:
         problem = _outside("token_types", types, 0, dims.get("type_vocab_size", 1) - 1, "the model")
     if masked is not None:
-        problem = problem or _outside("masked_positions", masked, 0, lengths[:, None] - 1, "valid_length")
-    if positions is not None:
-        problem = problem or _outside("positions", positions[:, 0], 0, len(lengths) - 1, "the batch")
-        problem = problem or _outside("positions", positions[:, 1], 0, lengths[positions[:, 0]] - 1, "valid_length")
+        read = stacks_of(inputs)[-1]
+        last = inputs[input_of(read, "valid_length")][:, None] - 1
+        problem = problem or _outside("masked_positions", masked, 0, last, input_of(read, "valid_length"))
+    return problem
+
+
+def _range_problem_of(stack: str, inputs: Mapping[str, Array], vocab_size: int) -> str:
+    """The first problem with the ids, the lengths or the sampled positions of a stack."""
+    names = [input_of(stack, name) for name in ("input_ids", "valid_length", "positions")]
+    ids, lengths, positions = (inputs.get(name) for name in names)
+    assert ids is not None
+    assert lengths is not None
+    problem = _outside(names[0], ids, 0, vocab_size - 1, "the vocabulary")
+    problem = problem or _outside(names[1], lengths, 1, ids.shape[1], "the rows")
+    if not problem and positions is not None:
+        problem = _outside(names[2], positions[:, 0], 0, len(lengths) - 1, "the batch")
+        problem = problem or _outside(names[2], positions[:, 1], 0, lengths[positions[:, 0]] - 1, names[1])
     return problem
 
 

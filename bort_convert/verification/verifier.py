@@ -17,7 +17,14 @@ from bort_convert.verification.behaviour import BehaviourResult, Limits, check_b
 from bort_convert.verification.findings import AS_USED, BEHAVIOUR, GRADIENTS, CheckResult, peak_mb
 from bort_convert.verification.gradients import GradientsResult, check_gradients, default_cotangents
 from bort_convert.verification.inputs import BATCH, inputs_for
-from bort_convert.verification.notes import cast_note, dtype_note, limit_note, version_note
+from bort_convert.verification.notes import (
+    cast_note,
+    dtype_note,
+    limit_note,
+    precision_note,
+    recorded_note,
+    version_note,
+)
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_as_converted, run_reference
 from bort_convert.verification.report import Report
@@ -164,9 +171,11 @@ def _refuse_for_trace(*, text: PathLike | None, gradients: bool) -> None:
 
 def _notes(directory: ModelDir, against: Reference, result: BehaviourResult, *, recorded: bool) -> tuple[str, ...]:
     return (
+        *recorded_note(against.provenance, recorded=recorded),
         *cast_note(directory, recorded=recorded),
         *version_note(against.provenance, result.versions),
         *dtype_note(against.dtypes, result.runs),
+        *precision_note(result.provenance, result.runs),
         *limit_note(result.runs),
         *result.notes,
     )

@@ -124,7 +124,7 @@ def test_outputs_come_in_the_order_of_a_forward_pass() -> None:
 
 
 def test_valid_positions_are_those_before_the_length() -> None:
-    assert valid_positions(a_trace()).tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [1, 1]]
+    assert valid_positions(a_trace().inputs).tolist() == [[0, 0], [0, 1], [0, 2], [0, 3], [1, 0], [1, 1]]
 
 
 def test_a_sample_keeps_valid_positions_and_heads(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_sample_keeps_valid_positions_and_heads(tmp_path: Path) -> None:
     small = sampled(whole, layers=(1,), sample=3, seed=5)
     positions = small.inputs["positions"]
     assert positions.shape == (3, 2)
-    assert all(pair in valid_positions(whole).tolist() for pair in positions.tolist())
+    assert all(pair in valid_positions(whole.inputs).tolist() for pair in positions.tolist())
     assert list(small.outputs["float64"]) == ["embeddings", "layer.1", "mlm_logits"]
     assert small.outputs["float64"]["layer.1"].shape == (3, HIDDEN)
     assert np.array_equal(

@@ -5,10 +5,17 @@ of this package, so that the environment that alexa/bort pins can run it. The fi
 `Network`, which is made from a job (see `run.py`; ValueError if it cannot be built) and has:
 
     block                   a Block whose structural names are those of the checkpoint, without values yet
-    watched(attentions=...) (output in a trace, block, number of the block's output) for each hook
+    watched(attentions=...) (output in a trace, block, number of the block's output) for each hook; a number inside of
+                            the output is a tuple. A block that runs several times stands there as often, in the order
+                            of its calls
     forward(inputs, dtype)  runs the network once; gives the heads' outputs, NDArrays by their names in a trace
     length_first            optional: True where hidden states are (length, batch, hidden_size)
     dtypes                  optional: precisions in which the network can run, both by default
+    float32_parts           optional: names of parts that MXNet computes in float32 whatever the precision, and that the
+                            file replaces in float64
+    compute_as_is(as_is=...) goes with it: leave those parts as they are
+
+A file may have `load_frameworks(folder)` too, which imports other packages than `run.py` does.
 
 `inputs` are those of a trace. A first run has `input_ids` and `valid_length` alone; it settles the shapes that gluonnlp
 leaves open.

@@ -30,6 +30,7 @@ output depends has the gradient zero.
 Exit status: 0 done, 3 a framework is missing, 4 the job cannot be done; the last line of stderr has the reason.
 """
 
+import itertools
 import json
 import os
 import platform
@@ -50,6 +51,7 @@ MISSING, FAILED = 3, 4
 MARK = "progress: "
 COTANGENTS = "cotangents/"
 RELEASES = ("0.8.", "0.9.", "0.10.")
+loaded = {}  # type: dict[str, Any]
 
 
 class JobError(Exception):
@@ -62,7 +64,7 @@ def main() -> int:
     with open(sys.argv[1]) as file:
         job = json.load(file)
     try:
-        versions = load_frameworks(job["gluonnlp"])
+        versions = load_frameworks_of(job)
         import numpy as np
 
         report("mxnet {mxnet}, gluonnlp {gluonnlp}, numpy {numpy}, Python {python}".format(**versions))
@@ -75,7 +77,8 @@ def main() -> int:
         values = read_values(job)
         if job["gradients"]:
             versions["erf_slope"] = repr(erf_slope())
-        outputs = {"meta": np.array(json.dumps(versions))}
+        parts = getattr(build(job), "float32_parts", [])
+        outputs = {"meta": np.array(json.dumps(dict(versions, float32_parts=", ".join(parts)) if parts else versions))}
         for dtype in possible_dtypes(job, versions["gluonnlp"]):
             start = time.time()
             report(f"running in {dtype}")
@@ -94,6 +97,15 @@ def report(text: str) -> None:
     sys.stderr.flush()
 
 
+def load_frameworks_of(job: "dict[str, Any]") -> "dict[str, str]":
+    """Import what the job's network needs, by its own file where that says how; give the versions."""
+    own = getattr(module_at(job["network"]), "load_frameworks", None) if "network" in job else None
+    try:
+        return dict((own or load_frameworks)(job["gluonnlp"]), python=platform.python_version())
+    except ValueError as error:
+        raise JobError(str(error))  # noqa: B904 - the message is complete
+
+
 def load_frameworks(folder: "str | None") -> "dict[str, str]":
     """Import mxnet and gluonnlp, the latter from `folder` unless that is None; give the versions."""
     import numpy as np
@@ -110,15 +122,15 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
     if not gluonnlp.__version__.startswith(RELEASES):
         known = ", ".join(release + "x" for release in RELEASES)
         raise JobError(f"gluonnlp {gluonnlp.__version__} is there, expected {known}: others build other models")
-    versions = {"mxnet": mx.__version__, "gluonnlp": gluonnlp.__version__, "numpy": np.__version__}
-    return dict(versions, python=platform.python_version())
+    return {"mxnet": mx.__version__, "gluonnlp": gluonnlp.__version__, "numpy": np.__version__}
 
 
 def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
     """The checkpoint's arrays by structural name, as NumPy arrays of the file's dtypes; bfloat16 becomes float32."""
     import mxnet as mx
 
-    arrays, names = mx.nd.load(job["params"]), job["names"]
+    load = mx.npx.load if is_numpy_like() else mx.nd.load
+    arrays, names = load(job["params"]), job["names"]
     if not isinstance(arrays, dict) or set(arrays) != set(names):
         raise JobError(f"{job['params']}: {len(arrays)} arrays, and other names than the {len(names)} of the job")
     return {names[name]: numpy_values(array) for name, array in arrays.items()}
@@ -127,6 +139,25 @@ def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
 def numpy_values(array: "Values") -> "Any":  # noqa: ANN401 - NumPy is imported later
     """An array's values; NumPy has no bfloat16, and MXNet would give its bits as integers."""
     return (array.astype("float32") if "bfloat16" in str(array.dtype) else array).asnumpy()
+
+
+def is_numpy_like() -> bool:
+    """True if the network computes with MXNet's NumPy interface."""
+    import mxnet as mx
+
+    return bool(getattr(mx.util, "is_np_array", bool)())
+
+
+def new_array(values: "Array", dtype: str) -> "Values":
+    """An array of MXNet of the kind that the network takes."""
+    import mxnet as mx
+
+    return (mx.np if is_numpy_like() else mx.nd).array(values, dtype=dtype)
+
+
+def parameters_of(block: "Any") -> "dict[str, Any]":  # noqa: ANN401 - mxnet has no type hints
+    """Parameters by the structural names that save_parameters uses, which are the only ones in MXNet 2."""
+    return dict(getattr(block, "_collect_params_with_prefix", block.collect_params)())
 
 
 def possible_dtypes(job: "dict[str, Any]", release: str) -> "list[str]":
@@ -149,19 +180,29 @@ def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]
 
     cotangents = {name[len(COTANGENTS) :]: array for name, array in inputs.items() if name.startswith(COTANGENTS)}
     inputs = {name: array for name, array in inputs.items() if not name.startswith(COTANGENTS)}
-    network = build(job)
-    network.block.collect_params().setattr("grad_req", "write" if job["gradients"] else "null")
+    network = build(dict(job, dtype=dtype))
+    for parameter in parameters_of(network.block).values():
+        parameter.grad_req = "write" if job["gradients"] else "null"
     network.block.cast(dtype)
     network.block.initialize(mx.init.Zero())
     network.forward({"input_ids": [[0]], "valid_length": [1]}, dtype)  # settles the shapes that gluonnlp leaves open
     assign(network, values, dtype)
     kept = keep_outputs(network, attentions=job["attentions"])
-    if not job["gradients"]:
-        return as_arrays(network, kept, network.forward(inputs, dtype))
-    with mx.autograd.record(train_mode=False):
+    gradients = {}  # type: dict[str, Array]
+    if job["gradients"]:
+        with mx.autograd.record(train_mode=False):
+            heads = network.forward(inputs, dtype)
+        gradients = run_backwards(network, kept, heads, cotangents)
+    else:
         heads = network.forward(inputs, dtype)
-    gradients = run_backwards(network, kept, heads, cotangents)
-    return dict(as_arrays(network, kept, heads), **{"gradients/" + name: gradients[name] for name in values})
+    outputs = as_arrays(network, kept, heads)
+    outputs.update(("gradients/" + name, gradients[name]) for name in values if gradients)
+    if dtype == "float64" and getattr(network, "float32_parts", []):
+        network.compute_as_is(as_is=True)
+        as_is = as_arrays(network, kept, network.forward(inputs, dtype))
+        network.compute_as_is(as_is=False)
+        outputs.update(("as_is/" + name, array) for name, array in as_is.items())
+    return outputs
 
 
 def run_backwards(
@@ -178,11 +219,10 @@ def run_backwards(
         if values.shape != cotangent.shape:
             raise JobError(f"cotangents/{name} has the shape {cotangent.shape}, the output {values.shape}")
         outputs.append(values)
-        seeds.append(mx.nd.array(cotangent, dtype=values.dtype))
+        seeds.append(new_array(cotangent, values.dtype))
     report("running backwards")
     mx.autograd.backward(outputs, seeds, train_mode=False)
-    parameters = network.block._collect_params_with_prefix()  # noqa: SLF001 - the names that save_parameters uses
-    return {name: parameter.grad().asnumpy() for name, parameter in parameters.items()}
+    return {name: parameter.grad().asnumpy() for name, parameter in parameters_of(network.block).items()}
 
 
 def erf_slope() -> float:
@@ -201,10 +241,13 @@ def module_at(path: str) -> "Any":  # noqa: ANN401 - a module
     """Import a module by its path: with PYTHONSAFEPATH set, the folder of this script is not on the search path."""
     import importlib.util
 
+    if path in loaded:
+        return loaded[path]
     spec = importlib.util.spec_from_file_location("module", path)
     assert spec is not None and spec.loader is not None  # noqa: PT018 - one condition: the path ends in .py
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    loaded[path] = module
     return module
 
 
@@ -219,10 +262,9 @@ def build(job: "dict[str, Any]") -> "Network":
 
 def assign(network: "Network", values: "dict[str, Any]", dtype: str) -> None:
     """Set every parameter once; one error lists all that are missing, unknown, of another shape or not tied."""
-    import mxnet as mx
     import numpy as np
 
-    parameters = network.block._collect_params_with_prefix()  # noqa: SLF001 - the names that save_parameters uses
+    parameters = parameters_of(network.block)
     problems = []
     filled = {}  # type: dict[int, str]
     for name in sorted(values):
@@ -233,7 +275,7 @@ def assign(network: "Network", values: "dict[str, Any]", dtype: str) -> None:
             problems.append(f"{name}: shape {value.shape}, expected {tuple(parameter.shape)} by gluonnlp")
         elif id(parameter) not in filled:
             filled[id(parameter)] = name
-            parameter.set_data(mx.nd.array(value, dtype=dtype))
+            parameter.set_data(new_array(value, dtype))
         elif not np.array_equal(value, values[filled[id(parameter)]]):
             problems.append(f"{name}: differs from {filled[id(parameter)]}, with which gluonnlp ties it")
     unfilled = [name for name, parameter in sorted(parameters.items()) if id(parameter) not in filled]
@@ -246,16 +288,26 @@ def keep_outputs(network: "Network", *, attentions: bool) -> "dict[str, Values]"
     """Hook the blocks of a network; give the dict that its next forward pass fills with NDArrays."""
     kept = {}  # type: dict[str, Values]
 
-    def hook_for(name: str, index: int) -> "Callable[..., None]":
+    def hook_for(names: "list[str]", index: "int | tuple[int, ...]") -> "Callable[..., None]":
+        calls = itertools.cycle(names)
+
         def hook(_block: object, _inputs: object, output: "Values") -> None:
-            kept[name] = output[index] if isinstance(output, (tuple, list)) else output
+            name = next(calls)
+            for number in index if isinstance(index, tuple) else (index,):
+                output = output[number] if isinstance(output, (tuple, list)) else output
+            kept[name] = output
             kept[name].wait_to_read()
             report(name)
 
         return hook
 
+    names = {}  # type: dict[tuple[int, Any], list[str]]
+    blocks = {}
     for name, block, index in network.watched(attentions=attentions):
-        block.register_forward_hook(hook_for(name, index))
+        names.setdefault((id(block), index), []).append(name)
+        blocks[id(block)] = block
+    for (number, index), of_calls in names.items():
+        blocks[number].register_forward_hook(hook_for(of_calls, index))
     return kept
 
 
