@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
-from bort_convert.errors import BackendError, OptionError
+from bort_convert.errors import OptionError
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params

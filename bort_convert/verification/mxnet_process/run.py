@@ -127,13 +127,26 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
 
 def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
     """The checkpoint's arrays by structural name, as NumPy arrays of the file's dtypes; bfloat16 becomes float32."""
-    import mxnet as mx
-
-    load = mx.npx.load if is_numpy_like() else mx.nd.load
-    arrays, names = load(job["params"]), job["names"]
+    arrays, names = load_arrays(job["params"]), job["names"]
     if not isinstance(arrays, dict) or set(arrays) != set(names):
         raise JobError(f"{job['params']}: {len(arrays)} arrays, and other names than the {len(names)} of the job")
     return {names[name]: numpy_values(array) for name, array in arrays.items()}
+
+
+def load_arrays(path: str) -> "Any":  # noqa: ANN401 - mxnet has no type hints
+    """Read a file; the NumPy interface refuses one that was saved without it, so it is switched off for that."""
+    import mxnet as mx
+
+    if not is_numpy_like():
+        return mx.nd.load(path)
+    try:
+        return mx.npx.load(path)
+    except mx.base.MXNetError:
+        mx.npx.reset_np()
+        try:
+            return mx.nd.load(path)
+        finally:
+            mx.npx.set_np()
 
 
 def numpy_values(array: "Values") -> "Any":  # noqa: ANN401 - NumPy is imported later
