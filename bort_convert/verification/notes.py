@@ -11,7 +11,7 @@ from bort_convert.errors import OptionError, VariantError
 from bort_convert.models.registry import families
 from bort_convert.verification.compare import BY_FLOOR, FLOAT64_NOISE, FLOORS
 from bort_convert.verification.headline import labels
-from bort_convert.verification.trace import FLOAT32_COST, FLOAT32_PARTS
+from bort_convert.verification.trace import REPLACED_COST, REPLACED_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,13 +44,13 @@ def dtype_note(requested: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]
     return tuple(f"{dtype}: not run, because this gluonnlp computes the model in {ran[0]} alone" for dtype in missing)
 
 
-def precision_note(provenance: Mapping[str, str], runs: Sequence[Run]) -> tuple[str, ...]:
-    """Note the parts of the reference that its framework computes in float32 in a float64 run."""
-    parts = provenance.get(FLOAT32_PARTS)
+def replaced_note(provenance: Mapping[str, str], runs: Sequence[Run]) -> tuple[str, ...]:
+    """Note the parts of MXNet that the reference's float64 run had replaced."""
+    parts = provenance.get(REPLACED_PARTS)
     if parts is None or not any(run.dtype == "float64" for run in runs):
         return ()
-    cost = f"as it is, the outputs are up to {provenance[FLOAT32_COST]} off"
-    return (f"float64: MXNet computes the {parts} in float32, and here in float64 as all the rest; {cost}",)
+    cost = f"as it is, its outputs are up to {provenance[REPLACED_COST]} off"
+    return (f"float64: MXNet computes {parts}, and GluonNLP was given right code in its place; {cost}",)
 
 
 def recorded_note(provenance: Mapping[str, str], *, recorded: bool) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from bort_convert.params import open_params, save_params
 from bort_convert.verification.compare import compare
 from bort_convert.verification.provenance import provenance_of
 from bort_convert.verification.reference_process import ReferenceProcess
-from bort_convert.verification.trace import COTANGENTS, DTYPES, FLOAT32_COST, Trace, is_attention, output_order
+from bort_convert.verification.trace import COTANGENTS, DTYPES, REPLACED_COST, Trace, is_attention, output_order
 
 if TYPE_CHECKING:
     import os
@@ -148,14 +148,14 @@ def run_reference(
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }
     trace = Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions}, gradients)
-    return _with_cost_of_float32(trace, as_is) if as_is else trace
+    return _with_cost(trace, as_is) if as_is else trace
 
 
-def _with_cost_of_float32(trace: Trace, as_is: Mapping[str, Array]) -> Trace:
-    """Add to the provenance how far the outputs are from those of a run with no part replaced."""
+def _with_cost(trace: Trace, as_is: Mapping[str, Array]) -> Trace:
+    """Add to the provenance how far the outputs are from those of a run without what was replaced."""
     (run,) = compare(trace, {"float64": as_is})
     cost = max(layer.max_abs for layer in run.layers if layer.count)
-    return replace(trace, provenance={**trace.provenance, FLOAT32_COST: f"{cost:.2g}"})
+    return replace(trace, provenance={**trace.provenance, REPLACED_COST: f"{cost:.2g}"})
 
 
 def _write_job(

@@ -21,8 +21,8 @@ from bort_convert.verification.notes import (
     cast_note,
     dtype_note,
     limit_note,
-    precision_note,
     recorded_note,
+    replaced_note,
     version_note,
 )
 from bort_convert.verification.provenance import call_text, digests_of_files, provenance_of
@@ -175,7 +175,7 @@ def _notes(directory: ModelDir, against: Reference, result: BehaviourResult, *, 
         *cast_note(directory, recorded=recorded),
         *version_note(against.provenance, result.versions),
         *dtype_note(against.dtypes, result.runs),
-        *precision_note(result.provenance, result.runs),
+        *replaced_note(result.provenance, result.runs),
         *limit_note(result.runs),
         *result.notes,
     )

@@ -11,7 +11,7 @@ of this package, so that the environment that alexa/bort pins can run it. The fi
     forward(inputs, dtype)  runs the network once; gives the heads' outputs, NDArrays by their names in a trace
     length_first            optional: True where hidden states are (length, batch, hidden_size)
     dtypes                  optional: precisions in which the network can run, both by default
-    float32_parts           optional: names of parts that MXNet computes in float32 whatever the precision, and that the
+    replaced_parts           optional: names of parts that MXNet computes in float32 whatever the precision, and that the
                             file replaces in float64
     compute_as_is(as_is=...) goes with it: leave those parts as they are
 

@@ -4,7 +4,8 @@
 They come from GluonNLP 1.0's own source, on MXNet 2, or from autogluon-contrib-nlp, which has some for MXNet 1.9.
 
 On MXNet 2 two of their parts compute in float32 whatever the precision: GELU by the error function, and the mean, which
-RMSNorm takes. Both are replaced in a run in float64, unless it is to be `as_is`.
+RMSNorm takes. Both are replaced in a run in float64, unless it is to be `as_is`. So is the masked softmax: its values are
+right, its derivative is of float32 too; that of MXNet 1.9's `where`, which the older package takes, is wrong.
 
 Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models and layers.py, GELU and RMSNorm; scripts/
 text_classification/classification_utils.py and question_answering/models.py; autogluon-contrib-nlp 0.0.1b20220208.
@@ -69,6 +70,7 @@ SIZES = {
 ADVICE = (
     "pass `mxnet_python`, an interpreter that has MXNet 2, and `gluonnlp`, the folder `src` of GluonNLP 1.0's source"
 )
+HIDDEN = 1e18  # taken from the score of a token that is not to be seen
 exactly = {"as_is": False}
 """Whether the parts that compute in float32 stay as they are."""
 
@@ -93,8 +95,9 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
     for name in ("gluonnlp.torch", "fasttext"):  # imported with the models, and not used by them
         sys.modules.setdefault(name, types.ModuleType(name))
     package = models_package(folder)
+    replace_softmax(package.attention_cell, mx)
     if package.__name__ != OLDER:
-        replace_float32_parts(package.layers, mx)
+        replace_replaced_parts(package.layers, mx)
     named = package.__version__ if package.__name__ == "gluonnlp" else f"{package.__name__} {package.__version__}"
     return {"mxnet": mx.__version__, "gluonnlp": named, "numpy": np.__version__}
 
@@ -111,7 +114,7 @@ def models_package(folder: "str | None") -> "Any":  # noqa: ANN401 - a module
     )
 
 
-def replace_float32_parts(layers: "Any", mx: "Any") -> None:  # noqa: ANN401 - modules
+def replace_replaced_parts(layers: "Any", mx: "Any") -> None:  # noqa: ANN401 - modules
     """Give GELU and RMSNorm a `forward` that computes in the precision of its input."""
     gelu, norm = layers.GELU.forward, layers.RMSNorm.forward
 
@@ -129,6 +132,21 @@ def replace_float32_parts(layers: "Any", mx: "Any") -> None:  # noqa: ANN401 - m
     layers.GELU.forward, layers.RMSNorm.forward = exact_gelu, exact_norm
 
 
+def replace_softmax(attention: "Any", mx: "Any") -> None:  # noqa: ANN401 - modules
+    """Give attention a masked softmax whose derivative is right."""
+    original, newer = attention.masked_softmax, not attention.__name__.startswith(OLDER)
+
+    def exact_softmax(*arguments: "Any", **options: "Any") -> "Any":  # noqa: ANN401 - mxnet has no types
+        scores, mask = arguments[-2:]  # in the older package another one stands before them
+        right = newer and not is_float64(scores)
+        if exactly["as_is"] or mask is None or right:
+            return original(*arguments, **options)
+        mask, scores = mask.astype(scores.dtype), scores / (options.get("temperature") or 1.0)
+        return mx.npx.softmax(scores * mask - HIDDEN * (1 - mask), axis=-1) * mask
+
+    attention.masked_softmax = exact_softmax
+
+
 def is_float64(values: "Any") -> bool:  # noqa: ANN401 - mxnet has no types
     """True of an array of float64, whose dtype is a name or a type, by the release of mxnet."""
     import numpy as np
@@ -142,7 +160,7 @@ class Network:
     def __init__(self, job: "dict[str, Any]") -> None:
         import mxnet as mx
 
-        self.kind = job["family"].replace("-1.0", "")
+        self.kind, self.backwards = job["family"].replace("-1.0", ""), job["gradients"]
         self.names, self.sizes = set(job["names"].values()), dict(job["dims"], **job["hyperparameters"])
         parts = {name.split(".")[0] for name in self.names}
         self.package = models_package(job["gluonnlp"])
@@ -172,10 +190,16 @@ class Network:
         self.block.hybridize(active=False)  # for hooks
 
     @property
-    def float32_parts(self) -> "list[str]":
-        """Parts that compute in float32 whatever the precision, and are replaced in float64."""
-        parts = {"erf GELU": self.sizes["hidden_act"] == "gelu", "mean of RMSNorm": self.kind in ("t5", "mt5")}
-        return [name for name, there in parts.items() if there and self.package.__name__ != OLDER]
+    def replaced_parts(self) -> "list[str]":
+        """Parts that MXNet computes in float32 whatever the precision, or wrongly, and that are replaced."""
+        newer = self.package.__name__ != OLDER
+        parts = {
+            "the erf GELU in float32": newer and self.sizes["hidden_act"] == "gelu",
+            "the mean in RMSNorm in float32": newer and self.kind in ("t5", "mt5"),
+            "the derivative of masked softmax in float32": newer and self.backwards,
+            "the derivative of where wrongly": not newer and self.backwards,
+        }
+        return [name for name, replaced in parts.items() if replaced]
 
     def compute_as_is(self, *, as_is: bool) -> None:
         """Leave those parts as they are, or replace them."""

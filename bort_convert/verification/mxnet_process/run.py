@@ -77,8 +77,8 @@ def main() -> int:
         values = read_values(job)
         if job["gradients"]:
             versions["erf_slope"] = repr(erf_slope())
-        parts = getattr(build(job), "float32_parts", [])
-        outputs = {"meta": np.array(json.dumps(dict(versions, float32_parts=", ".join(parts)) if parts else versions))}
+        parts = getattr(build(job), "replaced_parts", [])
+        outputs = {"meta": np.array(json.dumps(dict(versions, replaced_parts=", ".join(parts)) if parts else versions))}
         for dtype in possible_dtypes(job, versions["gluonnlp"]):
             start = time.time()
             report(f"running in {dtype}")
@@ -210,7 +210,7 @@ def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]
         heads = network.forward(inputs, dtype)
     outputs = as_arrays(network, kept, heads)
     outputs.update(("gradients/" + name, gradients[name]) for name in values if gradients)
-    if dtype == "float64" and getattr(network, "float32_parts", []):
+    if dtype == "float64" and getattr(network, "replaced_parts", []):
         network.compute_as_is(as_is=True)
         as_is = as_arrays(network, kept, network.forward(inputs, dtype))
         network.compute_as_is(as_is=False)
