@@ -11,8 +11,8 @@ of this package, so that the environment that alexa/bort pins can run it. The fi
     forward(inputs, dtype)  runs the network once; gives the heads' outputs, NDArrays by their names in a trace
     length_first            optional: True where hidden states are (length, batch, hidden_size)
     dtypes                  optional: precisions in which the network can run, both by default
-    replaced_parts           optional: names of parts that MXNet computes in float32 whatever the precision, and that the
-                            file replaces in float64
+    replaced_parts          optional: parts that MXNet computes in float32 whatever the precision, or wrongly, and that
+                            the file replaces, each as in "MXNet computes ..."
     compute_as_is(as_is=...) goes with it: leave those parts as they are
 
 A file may have `load_frameworks(folder)` too, which imports other packages than `run.py` does.

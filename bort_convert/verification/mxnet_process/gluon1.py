@@ -4,8 +4,8 @@
 They come from GluonNLP 1.0's own source, on MXNet 2, or from autogluon-contrib-nlp, which has some for MXNet 1.9.
 
 On MXNet 2 two of their parts compute in float32 whatever the precision: GELU by the error function, and the mean, which
-RMSNorm takes. Both are replaced in a run in float64, unless it is to be `as_is`. So is the masked softmax: its values are
-right, its derivative is of float32 too; that of MXNet 1.9's `where`, which the older package takes, is wrong.
+RMSNorm takes. Both are replaced in a run in float64, unless it is to be `as_is`. So is the masked softmax, for its
+derivative, which is of float32 too; that of MXNet 1.9's `where`, which the older package takes, is wrong.
 
 Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models and layers.py, GELU and RMSNorm; scripts/
 text_classification/classification_utils.py and question_answering/models.py; autogluon-contrib-nlp 0.0.1b20220208.
