@@ -14,7 +14,7 @@ import numpy as np
 
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import OptionError
-from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
+from bort_convert.mapping.family import GLUONNLP_1, SPECIAL_TOKEN_IDS
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.compare import compare
@@ -178,6 +178,7 @@ def _write_job(
         "dtypes": list(dtypes),
         "attentions": attentions,
         "gradients": any(name.startswith(COTANGENTS) for name in inputs),
+        "numpy_like": fit.family.versions == GLUONNLP_1,
         "gluonnlp": gluonnlp and str(Path(gluonnlp).resolve()),
         "output": str(folder / "outputs.npz"),
     }

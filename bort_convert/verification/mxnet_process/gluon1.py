@@ -57,16 +57,16 @@ SIZES = {
     "num_token_types": "type_vocab_size",
     "embed_size": "embedding_size",
     "num_groups": "groups",
-    "inner_size": "bottleneck_size",
-    "num_stacked_ffn": "feed_forwards",
+    "inner_size": "inner_size",
     "layer_norm_eps": "layer_norm_eps",
     "d_model": "hidden_size",
     "d_ff": "intermediate_size",
     "d_kv": "head_dim",
     "max_src_length": "max_positions",
-    "max_tgt_length": "max_positions",
+    "max_tgt_length": "max_target_positions",
 }
 """Key of a config -> name of a size or hyperparameter in a job; a config has some of the keys."""
+OF_DECODER = {"num_layers": "decoder_layers", "hidden_size": "decoder_intermediate_size"}
 ADVICE = (
     "pass `mxnet_python`, an interpreter that has MXNet 2, and `gluonnlp`, the folder `src` of GluonNLP 1.0's source"
 )
@@ -218,16 +218,24 @@ class Network:
         config = model_class.get_cfg().clone()
         config.defrost()
         for group in (config.MODEL, *(config.MODEL[name] for name in ("ENCODER", "DECODER") if name in config.MODEL)):
-            sizes = dict(SIZES, num_layers="decoder_layers") if group is config.MODEL.get("DECODER") else SIZES
+            sizes = dict(SIZES, **OF_DECODER) if group is config.MODEL.get("DECODER") else SIZES
             for key in list(group):
                 if sizes.get(key) in self.sizes:
                     group[key] = self.sizes[sizes[key]]
             if "activation" in group:
-                activation = self.sizes["hidden_act"]
-                group.activation = ACTIVATIONS.get(activation, activation)
+                group.activation = self.activation()
+            if "num_stacked_ffn" in group:
+                group.num_stacked_ffn = self.sizes["ffns"] + 1
         config.MODEL.dtype = dtype
         config.freeze()
         return config
+
+    def activation(self) -> str:
+        """The activation by its name in GluonNLP 1.0; only T5's second version has a gate."""
+        activation = self.sizes["hidden_act"]
+        if self.kind in ("t5", "mt5"):
+            return "relu" if activation == "relu" else "gated-gelu"
+        return ACTIVATIONS.get(activation, activation)
 
     def watched(self, *, attentions: bool) -> "list[tuple[str, Any, Any]]":
         """Embeddings, layers in the order of their calls, norms and attention cells."""

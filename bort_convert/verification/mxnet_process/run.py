@@ -14,6 +14,7 @@ JOB.json holds:
     names            name in the file -> structural name ("encoder.layer_norm.gamma")
     inputs           path of an .npz with the inputs of a trace; see trace.py
     dtypes           any of "float32", "float64"; one that the network lacks is left out if it has another
+    numpy_like       true for GluonNLP 1.0: the network's file imports the frameworks, for MXNet's NumPy interface
     gluonnlp         path of a folder with another version of gluonnlp, null for the interpreter's own
     attentions       true to keep the attention probabilities
     gradients        true to run backwards too; the inputs then have "cotangents/OUTPUT", in the shape of each output
@@ -98,10 +99,10 @@ def report(text: str) -> None:
 
 
 def load_frameworks_of(job: "dict[str, Any]") -> "dict[str, str]":
-    """Import what the job's network needs, by its own file where that says how; give the versions."""
-    own = getattr(module_at(job["network"]), "load_frameworks", None) if "network" in job else None
+    """Import what the job's network needs, by its own file where the job says so; give the versions."""
+    load = module_at(job["network"]).load_frameworks if job.get("numpy_like") else load_frameworks
     try:
-        return dict((own or load_frameworks)(job["gluonnlp"]), python=platform.python_version())
+        return dict(load(job["gluonnlp"]), python=platform.python_version())
     except ValueError as error:
         raise JobError(str(error))  # noqa: B904 - the message is complete
 
