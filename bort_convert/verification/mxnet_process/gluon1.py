@@ -235,7 +235,7 @@ class Network:
         activation = self.sizes["hidden_act"]
         if self.kind in ("t5", "mt5"):
             return "relu" if activation == "relu" else "gated-gelu"
-        return ACTIVATIONS.get(activation, activation)
+        return str(ACTIVATIONS.get(activation, activation))
 
     def watched(self, *, attentions: bool) -> "list[tuple[str, Any, Any]]":
         """Embeddings, layers in the order of their calls, norms and attention cells."""
