@@ -169,6 +169,7 @@ readme: .venv/.made ## write the table of families in README.md again, and docs/
 fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again
 	$(BIN)/python -W ignore fixtures/make_fixtures.py
 	$(BIN)/python -W ignore fixtures/make_later_fixtures.py build/reference/gluonnlp-0.10.0
+	$(BIN)/python -W ignore fixtures/exported_networks.py
 
 # One thread: with more, or on another processor, sums may be rounded in another way, and the weights differ.
 little-bort: .venv/.made ## have MXNet and GluonNLP train fixtures/little_bort/ again, and ask it (some minutes)

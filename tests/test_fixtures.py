@@ -32,6 +32,14 @@ def test_making_the_fixtures_again_gives_the_same_bytes(fixtures: Path, releases
             assert (fixtures / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
+@pytest.mark.mxnet
+def test_exporting_the_networks_again_gives_the_same_graphs(fixtures: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", fixtures / "exported_networks.py", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    graphs = {path.name: path.read_bytes() for path in (fixtures / "graphs").iterdir()}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == graphs
+
+
 def assert_same_outputs(one: Path, other: Path) -> None:
     """Compare with a tolerance: outputs are sums of floats, which another processor may round in another way."""
     with np.load(one) as first, np.load(other) as second:

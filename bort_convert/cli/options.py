@@ -57,6 +57,19 @@ def _hyperparameters(
     return values or None
 
 
+def _symbol_inputs(_ctx: click.Context, _option: click.Parameter, words: Sequence[str]) -> dict[str, str] | None:
+    """Inputs of an exported network by name, from words such as `data0=ids`; None without any."""
+    values: dict[str, str] = {}
+    for word in words:
+        name, equals, role = (part.strip() for part in word.partition("="))
+        if not (name and equals and role):
+            raise click.BadParameter(f"{word!r} is no NAME=INPUT such as data0=ids")
+        if name in values:
+            raise click.BadParameter(f"{name} is set twice")
+        values[name] = role
+    return values or None
+
+
 FILE = click.Path(path_type=Path)
 OUTPUT = OutputPath(path_type=Path)
 
@@ -72,6 +85,22 @@ MXNET_PYTHON = click.option(
 )
 GLUONNLP = click.option(
     "--gluonnlp", metavar="DIR", help="Directory with another version of gluonnlp, in place of the installed one."
+)
+SYMBOL = click.option(
+    "--symbol",
+    type=FILE,
+    metavar="FILE",
+    help="The network itself, a -symbol.json that was exported from it: MXNet runs that graph in place of GluonNLP's "
+    "classes.",
+)
+SYMBOL_INPUTS = click.option(
+    "--input",
+    "symbol_inputs",
+    metavar="NAME=INPUT",
+    multiple=True,
+    callback=_symbol_inputs,
+    help="An input of the --symbol that its use does not tell, as ids, types, valid_length or masked_positions: "
+    "--input data1=types; repeatable.",
 )
 MAX_ARRAYS = click.option(
     "--max-arrays",

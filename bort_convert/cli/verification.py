@@ -8,7 +8,19 @@ import click
 
 import bort_convert
 from bort_convert.cli.command import Command
-from bort_convert.cli.options import FILE, FORCE, GLUONNLP, JSON, MXNET_PYTHON, OUTPUT, QUIET, SOURCE, fit_options
+from bort_convert.cli.options import (
+    FILE,
+    FORCE,
+    GLUONNLP,
+    JSON,
+    MXNET_PYTHON,
+    OUTPUT,
+    QUIET,
+    SOURCE,
+    SYMBOL,
+    SYMBOL_INPUTS,
+    fit_options,
+)
 from bort_convert.cli.output import progress_lines, show, show_verdict
 from bort_convert.cli.reports import REPORT, ReportForms, Reports
 from bort_convert.cli.swapped import refuse_swapped, refuse_swapped_verification
@@ -50,6 +62,8 @@ TIMEOUT = click.option("--timeout", type=click.FloatRange(min=0, min_open=True),
 @ATTENTIONS
 @click.option("--gradients", is_flag=True, help="Compare the gradient of every tensor too, which fine-tuning follows.")
 @click.option("--heads", type=click.IntRange(min=1), help="Number of attention heads; by default as in the conversion.")
+@SYMBOL
+@SYMBOL_INPUTS
 @MXNET_PYTHON
 @GLUONNLP
 @TIMEOUT
@@ -110,6 +124,8 @@ def _failures(report: Report) -> list[tuple[str, str]]:
 @click.option("--layers", help="Layers to keep, such as 0,3; by default all.")
 @click.option("--sample", type=click.IntRange(min=1), help="Number of valid positions to keep; by default all.")
 @ATTENTIONS
+@SYMBOL
+@SYMBOL_INPUTS
 @MXNET_PYTHON
 @GLUONNLP
 @TIMEOUT

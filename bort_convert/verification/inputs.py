@@ -19,7 +19,7 @@ SPECIAL_IDS: Final = (0, 1, 2, 3)
 PAD_ID: Final = 1
 BATCH: Final = 4
 MASKED: Final = 4
-_LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel", "ConditionalGeneration")
+LANGUAGE_MODELS: Final = ("MaskedLM", "PreTraining", "LMHeadModel", "ConditionalGeneration")
 LENGTH: Final = 64
 """Tokens of the longest row of a model without a table of positions."""
 RELATIVE_LENGTH: Final = 144
@@ -30,7 +30,7 @@ def inputs_for(
     fit: Fit, *, seed: int = 0, batch: int = BATCH, masked: int = MASKED, sentences: Sequence[Sequence[int]] = ()
 ) -> dict[str, Array]:
     """Make inputs for the model of a checkpoint; see `default_inputs`."""
-    masked_or_none = masked if fit.architecture.endswith(_LANGUAGE_MODELS) else None
+    masked_or_none = masked if fit.architecture.endswith(LANGUAGE_MODELS) else None
     decoder = fit.family.layout.decoder is not None
     return default_inputs(
         fit.plan.dims, seed=seed, batch=batch, masked=masked_or_none, sentences=sentences, decoder=decoder

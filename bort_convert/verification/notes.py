@@ -37,11 +37,26 @@ def cast_note(directory: ModelDir, *, recorded: bool) -> tuple[str, ...]:
     return (f"{cast} and the trace's were not: every difference holds that rounding too; {advice}",)
 
 
+def graph_note(provenance: Mapping[str, str]) -> tuple[str, ...]:
+    """Note that an exported network ran in place of GluonNLP's classes, and what of it was not compared.
+
+    Args:
+        provenance: of the reference's trace; empty where nothing ran.
+    """
+    if "graph" not in provenance:
+        return ()
+    digest = provenance["graph_sha256"]
+    return (
+        f"the reference is the exported network {provenance['graph']} (SHA-256 {digest}), run by MXNet",
+        *(str(note) for note in json.loads(provenance["graph_notes"])),
+    )
+
+
 def dtype_note(requested: Sequence[str], runs: Sequence[Run]) -> tuple[str, ...]:
     """Note each requested precision in which the reference could not run."""
     ran = [run.dtype for run in runs]
     missing = [dtype for dtype in requested if ran and dtype not in ran]
-    return tuple(f"{dtype}: not run, because this gluonnlp computes the model in {ran[0]} alone" for dtype in missing)
+    return tuple(f"{dtype}: not run, because the reference computes the model in {ran[0]} alone" for dtype in missing)
 
 
 def replaced_note(provenance: Mapping[str, str], runs: Sequence[Run]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from bort_convert.arguments import version_argument
 from bort_convert.errors import OptionError
 from bort_convert.files.atomic import new_file
 from bort_convert.model_dir.ownership import reason_to_keep_file
+from bort_convert.verification.exported import network_for
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
 from bort_convert.verification.trace import BOTH, Trace, dtypes_of, sampled
@@ -47,6 +48,8 @@ def record(
     prefix: str | None = None,
     ignore: Sequence[str] = (),
     keep_extra: bool = False,
+    symbol: PathLike | None = None,
+    symbol_inputs: Mapping[str, str] | None = None,
     reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
     gluonnlp: str | None = None,
@@ -75,6 +78,8 @@ def record(
         prefix: see `convert`.
         ignore: see `convert`.
         keep_extra: accept other tensors than the model's; the trace does not hold them.
+        symbol: see `verify`.
+        symbol_inputs: see `verify`.
         reference_options: interpreter, gluonnlp and timeout of the run.
         mxnet_python: see `ReferenceOptions`.
         gluonnlp: see `ReferenceOptions`.
@@ -106,10 +111,12 @@ def record(
         ignore=ignore,
         keep_extra=keep_extra,
     )
+    network = network_for(symbol, fit, symbol_inputs, attentions=attentions)
     _check_selection(fit, layers, sample)
     with new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as partial_file:
         inputs = inputs_for(fit, seed=seed, batch=batch, masked=masked)
-        reference = LiveReference(Path(source), fit, options, progress)
+        inputs = network.inputs_for(inputs) if network else inputs
+        reference = LiveReference(Path(source), fit, options, progress, network=network)
         trace = run_reference(reference, inputs, dtypes=dtypes, attentions=attentions)
         kept = {"layers": layers, "sample": sample, "batch": batch, "masked": masked}
         provenance = {**trace.provenance, "seed": str(seed), "kept": json.dumps(kept)}

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bort_convert.mapping.fit import Fit
     from bort_convert.model_dir.manifest import Manifest
     from bort_convert.params import ParamsFile
+    from bort_convert.verification.exported import ExportedNetwork
 
 SCRIPT: Final = Path(__file__).parent / "mxnet_process" / "run.py"
 TIMEOUT: Final = 600.0
@@ -79,6 +80,7 @@ class LiveReference:
         options: the interpreter and its limits.
         progress: called with each line of progress.
         cast: dtype to which its values are rounded before the run; None for the values as they are.
+        network: the exported network that runs in place of GluonNLP's classes; None for those.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class LiveReference:
     options: ReferenceOptions = field(default_factory=ReferenceOptions)
     progress: Callable[[str], None] = lambda _line: None
     cast: str | None = None
+    network: ExportedNetwork | None = None
 
 
 def fit_checkpoint(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_source
@@ -147,7 +150,10 @@ def run_reference(
     ordered = {
         dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
     }
-    trace = Trace(dict(inputs), ordered, {**provenance_of(reference.path, reference.fit), **versions}, gradients)
+    provenance = {**provenance_of(reference.path, reference.fit), **versions}
+    if reference.network:
+        provenance |= reference.network.provenance
+    trace = Trace(dict(inputs), ordered, provenance, gradients)
     return _with_cost(trace, as_is) if as_is else trace
 
 
@@ -166,14 +172,15 @@ def _write_job(
     np.savez(folder / "inputs.npz", **arrays)
     with open_params(reference.path, mapped=False) as params:
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
-        in_file = set(params)
+        shapes = {name: spec.shape for name, spec in params.specs.items() if spec is not None}
+    names = {source: name for name, source in fit.names.items() if source in shapes}
     job = {
         "family": fit.family.source_name,
         "network": str(SCRIPT.with_name(f"{fit.family.mxnet_module}.py")),
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
         "params": str(checkpoint.absolute()),
-        "names": {source: name for name, source in fit.names.items() if source in in_file},
+        "names": names,
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,
@@ -182,6 +189,9 @@ def _write_job(
         "gluonnlp": gluonnlp and str(Path(gluonnlp).resolve()),
         "output": str(folder / "outputs.npz"),
     }
+    if reference.network:
+        job |= reference.network.job({name: shapes[source] for source, name in names.items()}, fit.plan.aliases)
+        job["network"] = str(SCRIPT.with_name("graph.py"))
     path = folder / "job.json"
     path.write_text(json.dumps(job))
     return path

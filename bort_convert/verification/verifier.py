@@ -14,12 +14,14 @@ from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour, chosen_dtypes
+from bort_convert.verification.exported import network_for, shown_by
 from bort_convert.verification.findings import AS_USED, BEHAVIOUR, GRADIENTS, CheckResult, peak_mb
 from bort_convert.verification.gradients import GradientsResult, check_gradients, default_cotangents
 from bort_convert.verification.inputs import BATCH, inputs_for
 from bort_convert.verification.notes import (
     cast_note,
     dtype_note,
+    graph_note,
     limit_note,
     recorded_note,
     replaced_note,
@@ -83,6 +85,8 @@ def verify(
     attentions: bool = False,
     gradients: bool = False,
     heads: int | None = None,
+    symbol: PathLike | None = None,
+    symbol_inputs: Mapping[str, str] | None = None,
     reference_options: ReferenceOptions | None = None,
     mxnet_python: str | None = None,
     gluonnlp: str | None = None,
@@ -106,6 +110,10 @@ def verify(
         attentions: compare attention probabilities too.
         gradients: compare the gradient of every tensor of the checkpoint too; see `gradients`.
         heads: attention heads, for a size that was never published; by default those of the conversion.
+        symbol: the network itself, a `-symbol.json` that was exported from it; MXNet then runs that graph in place of
+            GluonNLP's classes.
+        symbol_inputs: name of an input of that graph -> "ids", "types", "valid_length" or "masked_positions"; only
+            for inputs whose use does not tell.
         reference_options: interpreter, gluonnlp and timeout of the reference's run.
         mxnet_python: see `ReferenceOptions`.
         gluonnlp: see `ReferenceOptions`.
@@ -117,7 +125,9 @@ def verify(
 
     Raises:
         BackendError: a framework is missing, or MXNet died.
-        FormatError: the reference or the directory cannot be read.
+        FormatError: the reference, the directory or the graph cannot be read, or the graph has an operator that is
+            not run.
+        MappingError: the graph is not that of the checkpoint.
         OptionError: an option is wrong, or does not go with the reference or the directory.
         InputError: ids or lengths for which the model has no rows.
     """
@@ -131,14 +141,16 @@ def verify(
     directory = read_model_dir(target)
     recorded = is_trace(reference)
     if recorded:
-        _refuse_for_trace(text=text, gradients=gradients)
+        _refuse_for_trace(text=text, gradients=gradients, symbol=symbol)
         against = _recorded(reference, directory, dtypes, all_needed=dtype != BOTH)
     else:
         fit = fit_as_converted(reference, directory.conversion, heads)
-        live = LiveReference(Path(reference), fit, options, progress, directory.cast)
+        network = network_for(symbol, fit, symbol_inputs, attentions=attentions)
+        live = LiveReference(Path(reference), fit, options, progress, directory.cast, network)
         inputs = inputs_for(fit, seed=seed, batch=batch, sentences=_sentences(directory, text, fit))
+        inputs = network.inputs_for(inputs) if network else inputs
         if gradients:
-            inputs |= default_cotangents(inputs, fit, attentions=attentions, seed=seed)
+            inputs |= shown_by(network, default_cotangents(inputs, fit, attentions=attentions, seed=seed))
         against = _live(live, directory, inputs, dtypes, attentions=attentions)
     shapes = static_checks.names_and_shapes(directory, against.provenance)
     result = _behaviour(against, directory, Limits(atol, rtol), device, progress)
@@ -161,8 +173,11 @@ def verify(
     )
 
 
-def _refuse_for_trace(*, text: PathLike | None, gradients: bool) -> None:
+def _refuse_for_trace(*, text: PathLike | None, gradients: bool, symbol: PathLike | None) -> None:
     """Refuse options that need the checkpoint."""
+    if symbol is not None:
+        problem = "a recorded trace has its outputs already; record with `symbol`, or verify with the checkpoint"
+        raise OptionError("symbol", symbol, problem)
     if text is not None:
         raise OptionError("text", text, "a recorded trace brings its own inputs; leave `text` out, or record anew")
     if gradients:
@@ -173,6 +188,7 @@ def _notes(directory: ModelDir, against: Reference, result: BehaviourResult, *, 
     return (
         *recorded_note(against.provenance, recorded=recorded),
         *cast_note(directory, recorded=recorded),
+        *graph_note(result.provenance),
         *version_note(against.provenance, result.versions),
         *dtype_note(against.dtypes, result.runs),
         *replaced_note(result.provenance, result.runs),
@@ -214,8 +230,9 @@ def _behaviour(
     trace = against.run()
     dtypes = [dtype for dtype in against.dtypes if dtype in trace.outputs]
     if not dtypes:
-        version, ran = trace.provenance.get("gluonnlp"), next(iter(trace.outputs))
-        raise BackendError(f"gluonnlp {version} computes this network in {ran} alone: choose `dtype={ran!r}`")
+        release = trace.provenance.get("gluonnlp")
+        one, ran = f"gluonnlp {release}" if release else "mxnet", next(iter(trace.outputs))
+        raise BackendError(f"{one} computes this network in {ran} alone: choose `dtype={ran!r}`")
     return check_behaviour(trace, directory, dtypes, limits=limits, device=device, progress=progress)
 
 

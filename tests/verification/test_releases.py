@@ -192,7 +192,7 @@ def test_a_conversion_proves_itself_by_the_release_that_it_is_for(releases: Path
     assert "  float32: largest difference from the original " in result.stdout
     report = verify(source, out, gluonnlp=str(releases / "gluonnlp-0.9.2"))
     assert [run.dtype for run in report.runs] == ["float32"]
-    assert report.notes[0] == "float64: not run, because this gluonnlp computes the model in float32 alone"
+    assert report.notes[0] == "float64: not run, because the reference computes the model in float32 alone"
 
 
 def test_an_unknown_release_is_refused(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ of this package, so that the environment that alexa/bort pins can run it. The fi
     replaced_parts          optional: parts that MXNet computes in float32 whatever the precision, or wrongly, and that
                             the file replaces, each as in "MXNet computes ..."
     compute_as_is(as_is=...) goes with it: leave those parts as they are
+    settled                 optional: True where every shape is known before a first run
+    refusals                optional: exceptions of `forward` whose message says why the network cannot run
 
 A file may have `load_frameworks(folder)` too, which imports other packages than `run.py` does.
 

@@ -16,6 +16,7 @@ JOB.json holds:
     dtypes           any of "float32", "float64"; one that the network lacks is left out if it has another
     numpy_like       true for GluonNLP 1.0: the network's file imports the frameworks, for MXNet's NumPy interface
     gluonnlp         path of a folder with another version of gluonnlp, null for the interpreter's own
+    graph            only for an exported network, which needs no gluonnlp: its nodes and what they are; see graph.py
     attentions       true to keep the attention probabilities
     gradients        true to run backwards too; the inputs then have "cotangents/OUTPUT", in the shape of each output
     tokenizers       only in a job for ids of texts: path of a file whose function makes them; see tokenizers.py
@@ -68,7 +69,7 @@ def main() -> int:
         versions = load_frameworks_of(job)
         import numpy as np
 
-        report("mxnet {mxnet}, gluonnlp {gluonnlp}, numpy {numpy}, Python {python}".format(**versions))
+        report(", ".join(f"{name} {version}" for name, version in versions.items()))
         if "tokenizers" in job:
             with open(job["output"], "w") as file:
                 json.dump(module_at(job["tokenizers"]).ids_of_texts(job), file)
@@ -80,7 +81,7 @@ def main() -> int:
             versions["erf_slope"] = repr(erf_slope())
         parts = getattr(build(job), "replaced_parts", [])
         outputs = {"meta": np.array(json.dumps(dict(versions, replaced_parts=", ".join(parts)) if parts else versions))}
-        for dtype in possible_dtypes(job, versions["gluonnlp"]):
+        for dtype in possible_dtypes(job, versions):
             start = time.time()
             report(f"running in {dtype}")
             outputs.update((f"{dtype}/{name}", array) for name, array in run(job, values, inputs, dtype).items())
@@ -100,7 +101,8 @@ def report(text: str) -> None:
 
 def load_frameworks_of(job: "dict[str, Any]") -> "dict[str, str]":
     """Import what the job's network needs, by its own file where the job says so; give the versions."""
-    load = module_at(job["network"]).load_frameworks if job.get("numpy_like") else load_frameworks
+    is_own = job.get("numpy_like") or "graph" in job
+    load = module_at(job["network"]).load_frameworks if is_own else load_frameworks
     try:
         return dict(load(job["gluonnlp"]), python=platform.python_version())
     except ValueError as error:
@@ -174,14 +176,13 @@ def parameters_of(block: "Any") -> "dict[str, Any]":  # noqa: ANN401 - mxnet has
     return dict(getattr(block, "_collect_params_with_prefix", block.collect_params)())
 
 
-def possible_dtypes(job: "dict[str, Any]", release: str) -> "list[str]":
+def possible_dtypes(job: "dict[str, Any]", versions: "dict[str, str]") -> "list[str]":
     """The dtypes of the job in which its network can run."""
     possible = getattr(build(job), "dtypes", job["dtypes"])
     found = [dtype for dtype in job["dtypes"] if dtype in possible]
     if not found:
-        raise JobError(
-            f"gluonnlp {release} computes this network in {possible[0]} alone: choose `dtype={possible[0]!r}`"
-        )
+        one = "gluonnlp {gluonnlp}".format(**versions) if "gluonnlp" in versions else "mxnet {mxnet}".format(**versions)
+        raise JobError(f"{one} computes this network in {possible[0]} alone: choose `dtype={possible[0]!r}`")
     return found
 
 
@@ -199,16 +200,17 @@ def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]
         parameter.grad_req = "write" if job["gradients"] else "null"
     network.block.cast(dtype)
     network.block.initialize(mx.init.Zero())
-    network.forward({"input_ids": [[0]], "valid_length": [1]}, dtype)  # settles the shapes that gluonnlp leaves open
+    if not getattr(network, "settled", False):  # a first run settles the shapes that gluonnlp leaves open
+        network.forward({"input_ids": [[0]], "valid_length": [1]}, dtype)
     assign(network, values, dtype)
     kept = keep_outputs(network, attentions=job["attentions"])
     gradients = {}  # type: dict[str, Array]
     if job["gradients"]:
         with mx.autograd.record(train_mode=False):
-            heads = network.forward(inputs, dtype)
+            heads = forward(network, inputs, dtype)
         gradients = run_backwards(network, kept, heads, cotangents)
     else:
-        heads = network.forward(inputs, dtype)
+        heads = forward(network, inputs, dtype)
     outputs = as_arrays(network, kept, heads)
     outputs.update(("gradients/" + name, gradients[name]) for name in values if gradients)
     if dtype == "float64" and getattr(network, "replaced_parts", []):
@@ -216,6 +218,15 @@ def run(job: "dict[str, Any]", values: "dict[str, Any]", inputs: "dict[str, Any]
         as_is = as_arrays(network, kept, network.forward(inputs, dtype))
         network.compute_as_is(as_is=False)
         outputs.update(("as_is/" + name, array) for name, array in as_is.items())
+    return outputs
+
+
+def forward(network: "Network", inputs: "dict[str, Any]", dtype: str) -> "dict[str, Values]":
+    """Run a network once; what it refuses ends the job."""
+    try:
+        outputs = network.forward(inputs, dtype)  # type: dict[str, Values]
+    except getattr(network, "refusals", ()) as error:
+        raise JobError(str(error))  # noqa: B904 - the message is complete
     return outputs
 
 
