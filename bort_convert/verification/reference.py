@@ -181,6 +181,7 @@ def _write_job(
         "hyperparameters": dict(fit.hyperparameters),
         "params": str(checkpoint.absolute()),
         "names": names,
+        "others": [*fit.ignored, *fit.extra],
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,

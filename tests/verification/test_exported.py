@@ -196,7 +196,8 @@ def test_a_backbone_is_proved_by_the_network_around_it(fixtures: Path, graphs: P
     assert report, report.headline
     assert [layer.name for layer in report.layers] == ["embeddings", "layer.0", "layer.1"]
     assert report.notes[1] == (
-        "output 0 of net-symbol.json was not compared: it needs mine0_crf_weight, mine0_crf_bias, which the model has not"
+        "output 0 of net-symbol.json was not compared: it needs mine0_crf_weight, mine0_crf_bias, which the model "
+        "has not"
     )
 
 

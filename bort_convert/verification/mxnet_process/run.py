@@ -12,6 +12,7 @@ JOB.json holds:
     hyperparameters  attention_heads, layer_norm_eps, hidden_act
     params           path of the checkpoint, read with mx.nd.load
     names            name in the file -> structural name ("encoder.layer_norm.gamma")
+    others           names in the file of tensors that are not the model's
     inputs           path of an .npz with the inputs of a trace; see trace.py
     dtypes           any of "float32", "float64"; one that the network lacks is left out if it has another
     numpy_like       true for GluonNLP 1.0: the network's file imports the frameworks, for MXNet's NumPy interface
@@ -131,9 +132,9 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
 def read_values(job: "dict[str, Any]") -> "dict[str, Any]":
     """The checkpoint's arrays by structural name, as NumPy arrays of the file's dtypes; bfloat16 becomes float32."""
     arrays, names = load_arrays(job["params"]), job["names"]
-    if not isinstance(arrays, dict) or set(arrays) != set(names):
+    if not isinstance(arrays, dict) or set(arrays) - set(job["others"]) != set(names):
         raise JobError(f"{job['params']}: {len(arrays)} arrays, and other names than the {len(names)} of the job")
-    return {names[name]: numpy_values(array) for name, array in arrays.items()}
+    return {names[name]: numpy_values(arrays[name]) for name in names}
 
 
 def load_arrays(path: str) -> "Any":  # noqa: ANN401 - mxnet has no type hints
