@@ -186,8 +186,8 @@ def tokenizer_options(function: Function) -> Function:
         click.option(
             "--vocab",
             type=FILE,
-            help="GluonNLP's vocabulary; by default from GluonNLP's cache. A BERT has no default; its vocab.txt or "
-            "SentencePiece model will do too.",
+            help="GluonNLP's vocabulary; by default from GluonNLP's cache. A BERT has no default; its vocab.txt will "
+            "do too. Where the model has one: the SentencePiece model (.spiece, .model).",
         ),
     ):
         function = option(function)

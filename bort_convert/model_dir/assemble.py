@@ -71,7 +71,7 @@ def tokenizer_for(
         for name in options.specified():
             family.expect_tokenizer(name, getattr(options, name))
         return None
-    limits = ModelLimits(dims["vocab_size"], dims["max_positions"], dims.get("type_vocab_size", 1))
+    limits = ModelLimits(dims["vocab_size"], dims.get("max_positions"), dims.get("type_vocab_size", 1))
     return find_tokenizer(family.tokenizer, options, limits, absent=absent)
 
 

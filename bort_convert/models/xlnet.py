@@ -92,6 +92,7 @@ FAMILY = Family(
     base="transformer.",
     base_class="XLNetModel",
     mxnet_module="xlnet",
+    tokenizer="XLNet",
     layout=ModuleLayout("word_embedding", "layer", positions="", batch_axis=1, sinusoids="positional_embedding"),
     choices={"hidden_act": ("gelu_new", "gelu", "relu", "tanh")},
     pooler=False,

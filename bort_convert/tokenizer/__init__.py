@@ -1,9 +1,9 @@
 """Write GluonNLP's tokenizers as files that transformers' AutoTokenizer loads.
 
 A module for each kind: `roberta` and `gpt2` write byte-level BPEs, `wordpiece` BERT's tokenizer, which hands
-SentencePiece models on to `sentencepiece`. Token ids are GluonNLP's. For the differences
-from GluonNLP, see docs/decisions/0022-tokenizer.md, 0025-wordpiece.md and 0030-more-tokenizers.md. Only the standard
-library is needed.
+SentencePiece models on to `sentencepiece`; `sentencepiece_texts` writes those that read whole texts. Token ids are
+GluonNLP's. For the differences from GluonNLP, see docs/decisions/0022-tokenizer.md, 0025-wordpiece.md,
+0030-more-tokenizers.md and 0041-sentencepiece-texts.md. Only the standard library is needed.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ KINDS: Final[Mapping[str, TokenizerKind]] = {
     "RoBERTa": TokenizerKind("byte-level BPE", _BPE_OPTIONS, "roberta", roberta_pairs=True),
     "GPT-2": TokenizerKind("GPT-2", _BPE_FILES, "gpt2"),
     "WordPiece": TokenizerKind("WordPiece", frozenset({"vocab", "tokenizer", "lower_case"}), "wordpiece"),
+    "XLNet": TokenizerKind("SentencePiece", frozenset({"vocab", "lower_case"}), "xlnet", padding_side="left"),
 }
 """Kinds of tokenizers by the name that a model family has for its own."""
 FILES: Final = frozenset(

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.errors import printable
+from bort_convert.errors import OptionError, printable
+from bort_convert.tokenizer import sentencepiece_gpt2
 from bort_convert.tokenizer.byte_level import BYTE_LEVEL, read_tables
 from bort_convert.tokenizer.gluon_files import RANKS, PublishedFile
 from bort_convert.tokenizer.kind import Tokenizer
+from bort_convert.tokenizer.sentencepiece_model import is_model
+from bort_convert.tokenizer.sources import read_file
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME, companion_files, tokenizer_text
 
 if TYPE_CHECKING:
@@ -30,13 +33,20 @@ BYTE_CHARACTERS: Final = tuple(map(chr, (*_PRINTABLE, *range(256, 512 - len(_PRI
 
 
 def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
-    """Make GPT-2's tokenizer.
+    """Make GPT-2's tokenizer, or a SentencePiece one if `vocab` is a SentencePiece model.
 
     Raises:
-        OptionError: `tokenizer` is specified together with `vocab` or `bpe_ranks`.
+        OptionError: `tokenizer` is specified together with `vocab` or `bpe_ranks`, or `bpe_ranks` together with a
+            SentencePiece model.
         FormatError: a file is missing, cannot be read or does not fit.
         BackendError: huggingface_hub is needed and missing.
     """
+    if options.vocab is not None and options.tokenizer is None and is_model(file := read_file(options.vocab)):
+        if options.bpe_ranks is not None:
+            raise OptionError(
+                "bpe_ranks", options.bpe_ranks, f"{file.path} is a SentencePiece model, which has its own. Leave it out"
+            )
+        return sentencepiece_gpt2.make(file, limits)
     tables = read_tables(options, (VOCABULARY, RANKS), SPECIAL_TOKENS)
     vocabulary = tables.vocabulary
     vocabulary.check_size(limits.vocab_size)

@@ -65,12 +65,12 @@ class ModelLimits:
 
     Attributes:
         vocab_size: rows of the word embedding; the vocabulary must have as many tokens.
-        max_length: largest number of tokens in a sequence, special tokens included.
+        max_length: largest number of tokens in a sequence, special tokens included; None for a model without positions.
         token_types: rows of the segment embedding; 1 for a model without one.
     """
 
     vocab_size: int
-    max_length: int
+    max_length: int | None
     token_types: int = 1
 
 
@@ -100,12 +100,14 @@ class TokenizerKind:
         options: names of the `TokenizerOptions` that such a tokenizer takes.
         module: the module beside this one that makes it; imported when it is needed.
         roberta_pairs: True if every tokenizer of the kind has two `</s>` between the texts of a pair.
+        padding_side: "right", or "left" if padding stands before a text.
     """
 
     title: str
     options: frozenset[str]
     module: str
     roberta_pairs: bool = False
+    padding_side: str = "right"
 
     @property
     def file_options(self) -> tuple[str, ...]:

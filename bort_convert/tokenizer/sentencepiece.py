@@ -11,11 +11,11 @@ normalizers
 
 from __future__ import annotations
 
-import base64
 import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import VariantError, printable
+from bort_convert.tokenizer import character_rules
 from bort_convert.tokenizer.bert_vocabulary import (
     LOWER_CASE_ADVICE,
     SPECIAL_TOKENS,
@@ -47,10 +47,6 @@ ASCII: Final = r"!-/:-@\[-`{-~"
 AROUND_PUNCTUATION: Final = rf"(?<=\S)(?=[{ASCII}\p{{P}}])|(?<=[{ASCII}\p{{P}}])(?=\S)"
 # Spaces in a row, and each U+2581 at the end of a word: sentencepiece takes these for spaces as well.
 SPACES: Final = rf"(?: |(?<!{SPACE}){SPACE}++(?= |$))+"
-# Between an accent and a letter whose accents the model's table leaves alone: Â and a grave accent, say. BERT's
-# normalizer removes private-use characters from text, so this one is never there.
-ACCENTS: Final = r"(?<=[\p{Latin}\p{Greek}\p{Cyrillic}\p{M}])(?=\p{M})"
-NO_CHARACTER: Final = "\ue000"
 _ASCII_MARK: Final = re.compile(f"[{ASCII}]")
 
 
@@ -66,7 +62,7 @@ def make(file: TokenizerFile, limits: ModelLimits, *, requested: bool | None) ->
         FormatError: the file cannot be read, does not fit, or normalizes text in a way that tokenizer.json cannot hold.
         VariantError: the model does not tell whether text is lower-cased.
     """
-    model = read_model(file)
+    model = read_model(file, of_words=True)
     vocabulary = _vocabulary(model)
     vocabulary.check_size(limits.vocab_size)
     file.raise_for(list(_ambiguous_pieces(model)))
@@ -107,16 +103,7 @@ def _ambiguous_pieces(model: SentencePieceModel) -> Iterator[str]:
 def _normalizers(model: SentencePieceModel, *, lower_case: bool) -> Iterator[dict[str, Any]]:
     yield bert_normalizer(lower_case=lower_case)
     yield {"type": "Replace", "pattern": {"Regex": AROUND_PUNCTUATION}, "content": " "}
-    if model.table:
-        # The model's table composes characters: Hangul, which stripping accents decomposes, and kana with voice marks.
-        # The tokenizers library applies the table to short sequences only, so NFC composes the others, before the table
-        # and behind: the table turns voice marks of half-width kana into ordinary ones.
-        if lower_case:
-            yield {"type": "NFC"}
-        yield {"type": "Precompiled", "precompiled_charsmap": base64.b64encode(model.table).decode("ascii")}
-        yield {"type": "Replace", "pattern": {"Regex": ACCENTS}, "content": NO_CHARACTER}
-        yield {"type": "NFC"}
-        yield {"type": "Replace", "pattern": {"String": NO_CHARACTER}, "content": ""}
+    yield from character_rules.normalizers(model, exact=False)
     yield {"type": "Replace", "pattern": {"Regex": SPACES}, "content": " "}
     yield {"type": "Strip", "strip_left": True, "strip_right": True}
     yield {"type": "Prepend", "prepend": SPACE}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from bort_convert.errors import FormatError, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bort_convert.tokenizer.kind import ModelLimits
     from bort_convert.tokenizer.sources import TokenizerFile
@@ -74,11 +74,14 @@ def token_ids(file: TokenizerFile, content: Mapping[str, Any]) -> dict[str, Any]
     return ids | {token["content"]: token.get("id") for token in special}
 
 
-def tokenizer_text(vocabulary: Vocabulary, *, strips_left: str = "", **components: object) -> str:
+def tokenizer_text(
+    vocabulary: Vocabulary, *, strips_left: str = "", also_special: Collection[str] = (), **components: object
+) -> str:
     """Text of tokenizer.json.
 
     Args:
         vocabulary: its tokens that have roles become special tokens.
+        also_special: tokens without a role that become special tokens too.
         strips_left: the special token that swallows the spaces before it.
         components: normalizer, pre_tokenizer, post_processor, decoder and model.
     """
@@ -92,7 +95,7 @@ def tokenizer_text(vocabulary: Vocabulary, *, strips_left: str = "", **component
             "normalized": False,
             "special": True,
         }
-        for token in sorted(set(vocabulary.roles.values()), key=vocabulary.ids.__getitem__)
+        for token in sorted({*vocabulary.roles.values(), *also_special}, key=vocabulary.ids.__getitem__)
     ]
     return compact_json({"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, **components})
 
@@ -129,7 +132,7 @@ def companion_files(special_tokens: Mapping[str, str], **config: object) -> dict
 
     Args:
         special_tokens: role in transformers -> token.
-        config: more keys of tokenizer_config.json.
+        config: more keys of tokenizer_config.json; one that is None is left out.
     """
     fixed = {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -137,8 +140,9 @@ def companion_files(special_tokens: Mapping[str, str], **config: object) -> dict
         "truncation_side": "right",
         "clean_up_tokenization_spaces": False,
     }
+    stated = {name: value for name, value in config.items() if value is not None}
     return {
-        CONFIG: _indented_json({**fixed, **config, **special_tokens}),
+        CONFIG: _indented_json({**fixed, **stated, **special_tokens}),
         "special_tokens_map.json": _indented_json(special_tokens),
     }
 

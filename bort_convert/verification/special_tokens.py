@@ -12,6 +12,8 @@ from bort_convert.model_dir.config import GENERATION
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
 from bort_convert.model_dir.read import read_json
 from bort_convert.model_dir.shards import INDEX
+from bort_convert.models.registry import families
+from bort_convert.tokenizer import KINDS
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
 
 if TYPE_CHECKING:
@@ -79,8 +81,9 @@ def _tokenizer_problems(directory: ModelDir, tokenizer: Any) -> Iterator[str]:  
     rows, largest = config.get("vocab_size"), max(tokenizer.get_vocab().values())
     if isinstance(rows, int) and largest >= rows:
         yield f"{TOKENIZER}: the largest id is {largest:,}, and the model has {rows:,} rows"
-    if tokenizer.padding_side != "right":
-        yield f"tokenizer_config.json: padding_side is {tokenizer.padding_side!r}, expected 'right'"
+    side = KINDS[families()[directory.conversion.family].tokenizer].padding_side
+    if tokenizer.padding_side != side:
+        yield f"tokenizer_config.json: padding_side is {tokenizer.padding_side!r}, expected {side!r}"
     positions = directory.conversion.dims.get("max_positions")
     if positions is not None and tokenizer.model_max_length > positions:
         yield f"tokenizer_config.json: model_max_length is {tokenizer.model_max_length:,}, expected {positions:,}"

@@ -168,10 +168,15 @@ def test_the_published_vocabulary_is_found_in_the_model_cache(shared: Path, empt
     assert tokenizer.files["merges.txt"] == (folder / "gpt2" / "vocab.bpe").read_text("utf-8")
 
 
-@pytest.mark.parametrize("kind", ["GPT-2", "RoBERTa", "Bort"])
+@pytest.mark.parametrize("kind", ["RoBERTa", "Bort"])
 def test_a_sentencepiece_model_is_named_as_one(ranks: Path, tmp_path: Path, kind: str) -> None:
-    """KoGPT2's vocabulary is one."""
     (tmp_path / "x.spiece").write_bytes(model())
     options = TokenizerOptions(vocab=tmp_path / "x.spiece", bpe_ranks=ranks)
     with pytest.raises(FormatError, match=r"x\.spiece: a SentencePiece model; a byte-level BPE cannot be made of one"):
         find_tokenizer(kind, options, ModelLimits(SIZE, 24))
+
+
+def test_a_sentencepiece_model_takes_no_merges(ranks: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.spiece").write_bytes(model())
+    with pytest.raises(OptionError, match=r"x\.spiece is a SentencePiece model, which has its own\. Leave it out"):
+        make(vocab=tmp_path / "x.spiece", bpe_ranks=ranks)

@@ -378,6 +378,7 @@ def test_every_family_names_a_known_kind_of_tokenizer() -> None:
         "RoBERTa": ("vocab", "bpe_ranks"),
         "GPT-2": ("vocab", "bpe_ranks"),
         "WordPiece": ("vocab",),
+        "XLNet": ("vocab",),
     }
 
 

@@ -1,12 +1,14 @@
 # ruff: noqa: PTH123 - Python 3.6 syntax
 """GluonNLP's own tokenizers: ids of texts, without special tokens. Python 3.6 syntax.
 
-Source: dmlc/gluon-nlp v0.8.3, data/transforms.py; sentencepiece refuses `SampleEncodeAsPieces` without sampling since
-0.1.96, so this does what it did before.
+Source: dmlc/gluon-nlp v0.8.3, data/transforms.py; v0.10.0, scripts/language_model/transformer/data.py for XLNet, and
+conversion_utils/convert_xlnet.py; SKT-AI/KoGPT2, kogpt2/mxnet_kogpt2.py. sentencepiece refuses `SampleEncodeAsPieces`
+without sampling since 0.1.96, so this does what it did before.
 """
 
 import hashlib
 import os
+import unicodedata
 from typing import TYPE_CHECKING
 
 import gluonnlp as nlp
@@ -19,9 +21,15 @@ if TYPE_CHECKING:
 def ids_of_texts(job: "dict[str, Any]") -> "list[list[int]]":
     """Ids of each of the job's texts, by the tokenizer and vocabulary in its files.
 
-    The job has `kind` ("byte-level", "wordpiece" or "sentencepiece"), `vocab`, `bpe_ranks`, `lower` and `texts`.
+    The job has `kind` (one of the keys below), `vocab`, `bpe_ranks`, `lower` and `texts`.
     """
-    makers = {"byte-level": byte_level, "wordpiece": wordpiece, "sentencepiece": sentencepiece}
+    makers = {
+        "byte-level": byte_level,
+        "wordpiece": wordpiece,
+        "sentencepiece": sentencepiece,
+        "sentencepiece-gpt2": sentencepiece_gpt2,
+        "xlnet": xlnet,
+    }
     encode = makers[job["kind"]](job)
     return [[int(number) for number in encode(text)] for text in job["texts"]]
 
@@ -45,15 +53,60 @@ def wordpiece(job: "dict[str, Any]") -> "Callable[[str], list[int]]":
 
 def sentencepiece(job: "dict[str, Any]") -> "Callable[[str], list[int]]":
     """BERT's SentencePiece tokenizer, with the vocabulary that KoBERT has."""
+    encode_without_sampling()
+    vocab = nlp.vocab.BERTVocab.from_sentencepiece(job["vocab"], padding_token="[PAD]")  # noqa: S106 - no password
+    tokenizer = nlp.data.BERTSPTokenizer(job["vocab"], vocab, lower=job["lower"])
+    return lambda text: tokenizer.convert_tokens_to_ids(tokenizer(text))
+
+
+def sentencepiece_gpt2(job: "dict[str, Any]") -> "Callable[[str], list[int]]":
+    """The SentencePiece tokenizer of a GPT-2, with the vocabulary that KoGPT2 has."""
+    encode_without_sampling()
+    vocab = nlp.vocab.BERTVocab.from_sentencepiece(job["vocab"], mask_token=None, sep_token=None, cls_token=None)
+    tokenizer = nlp.data.SentencepieceTokenizer(job["vocab"])
+    return lambda text: vocab[tokenizer(text)]
+
+
+def xlnet(job: "dict[str, Any]") -> "Callable[[str], list[int]]":
+    """XLNet's tokenizer, which cuts a piece like `1,` again: into those of the number, and a comma."""
+    encode_without_sampling()
+    special = {"cls_token": "<cls>", "sep_token": "<sep>", "mask_token": "<mask>"}
+    vocab = nlp.vocab.BERTVocab.from_sentencepiece(job["vocab"], **special)
+    tokenizer = nlp.data.SentencepieceTokenizer(job["vocab"])
+
+    def encode(text: str) -> "Any":  # noqa: ANN401 - gluonnlp has no types
+        pieces = []  # type: list[str]
+        for piece in tokenizer(without_accents(text, lower=job["lower"])):
+            if len(piece) > 1 and piece.endswith(",") and piece[-2].isdigit():
+                number = tokenizer(piece[:-1].replace(SPACE, ""))
+                if not piece.startswith(SPACE) and number[0].startswith(SPACE):
+                    number = number[1:] if number[0] == SPACE else [number[0][1:]] + number[1:]  # noqa: RUF005 - 3.6
+                pieces += [*number, ","]
+            else:
+                pieces.append(piece)
+        return vocab[pieces]
+
+    return encode
+
+
+SPACE = "\u2581"
+
+
+def without_accents(text: str, *, lower: bool) -> str:
+    """Text as XLNet's tokenizer hands it to sentencepiece: single spaces, plain quotation marks, no accents."""
+    text = " ".join(text.split()).replace("``", '"').replace("''", '"')
+    text = "".join(mark for mark in unicodedata.normalize("NFKD", text) if not unicodedata.combining(mark))
+    return text.lower() if lower else text
+
+
+def encode_without_sampling() -> None:
+    """Let sentencepiece take a call that it refuses since 0.1.96, and that means no sampling."""
     import sentencepiece as library  # type: ignore[import-untyped,unused-ignore] # noqa: PLC0415 - not for all
 
     def pieces(processor: "Any", text: str, _best: int, _alpha: float) -> "Any":  # noqa: ANN401 - no types
         return processor.EncodeAsPieces(text)
 
     library.SentencePieceProcessor.SampleEncodeAsPieces = pieces
-    vocab = nlp.vocab.BERTVocab.from_sentencepiece(job["vocab"], padding_token="[PAD]")  # noqa: S106 - no password
-    tokenizer = nlp.data.BERTSPTokenizer(job["vocab"], vocab, lower=job["lower"])
-    return lambda text: tokenizer.convert_tokens_to_ids(tokenizer(text))
 
 
 def text_of(path: str) -> str:
