@@ -89,9 +89,11 @@ class _Planner:
 
     def _find_numbers(self, rows: Rows) -> dict[str, list[int]]:
         """Find the numbers in place of each placeholder; none at all, and gaps, are disagreements."""
-        templates = {source.name for row in rows for source in row.sources if "{" in source.name}
+        templates = dict.fromkeys(source.name for row in rows for source in row.sources if "{" in source.name)
         found = {placeholder: sorted(numbers) for placeholder, numbers in numbers_in(self.specs, templates).items()}
         for placeholder, numbers in found.items():
+            if placeholder.startswith(LAST):  # one of those that the placeholder without it stands for
+                continue
             if not numbers:
                 self.disagreements.append(f"{placeholder}s: found none; expected names such as {min(templates)}")
             elif max(numbers) >= len(numbers):
