@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from bort_convert.errors import OptionError
 
 FamilyName: TypeAlias = Literal[
-    "bart", "bert", "bert-1.0", "bort", "distilbert", "electra", "ernie", "gpt2", "gpt2-1.0", "mobilebert", "mt5",
-    "roberta", "roberta-1.0", "t5", "xlm-roberta", "xlnet",
+    "albert", "bart", "bert", "bert-1.0", "bort", "distilbert", "electra", "ernie", "gpt2", "gpt2-1.0", "mobilebert",
+    "mt5", "roberta", "roberta-1.0", "t5", "xlm-roberta", "xlnet",
 ]  # fmt: skip
 """A model family of `bort_convert.models`; `-1.0` stands for GluonNLP 1.0 where 0.x has the model too."""
 FloatDtype: TypeAlias = Literal["float16", "bfloat16", "float32", "float64"]

@@ -18,6 +18,7 @@ from bort_convert.cli.options import (
     GLUONNLP,
     IGNORE,
     JSON,
+    LAYERS,
     MAX_ARRAYS,
     MXNET_PYTHON,
     OUT,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 @SOURCE
 @OUT
 @fit_options
+@LAYERS
 @tokenizer_options
 @click.option(
     "--labels",
@@ -71,6 +73,7 @@ def convert(
     family: str | None,
     variant: str | None,
     heads: int | None,
+    layers: int | None,
     gluonnlp_version: str | None,
     hyperparameters: dict[str, Hyperparameter] | None,
     prefix: str | None,
@@ -93,7 +96,7 @@ def convert(
     """
     refuse_swapped(source, out)
     fit: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "gluonnlp_version": gluonnlp_version}
-    fit |= {"hyperparameters": hyperparameters, "max_arrays": max_arrays}
+    fit |= {"layers": layers, "hyperparameters": hyperparameters, "max_arrays": max_arrays}
     fit |= {"prefix": prefix, "ignore": ignore, "keep_extra": keep_extra}
     if dry_run:
         inspection = bort_convert.inspect(source, values=strict, **fit)
@@ -121,6 +124,7 @@ def convert(
 @click.command(cls=Command, short_help="Show the arrays of a .params file, its model and its conversion.")
 @SOURCE
 @fit_options
+@LAYERS
 @click.option("--values", is_flag=True, help="Read every value: range, mean, and how many are NaN or infinite.")
 @click.option("--summary", is_flag=True, help="Show the model alone, without the tables of arrays and steps.")
 @MAX_ARRAYS

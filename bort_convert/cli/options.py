@@ -128,6 +128,13 @@ PREFIX = click.option(
 )
 
 
+LAYERS = click.option(
+    "--layers",
+    type=click.IntRange(min=1),
+    help="Number of layers; needed for a size of ALBERT that was not published.",
+)
+
+
 def fit_options(function: Function) -> Function:
     """Add the options of a command that finds out which model a checkpoint holds."""
     for option in (

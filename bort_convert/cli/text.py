@@ -146,6 +146,8 @@ def _unproved_options(manifest: Manifest) -> Iterator[str]:
     """Options of the user's that no tensor confirms."""
     if "heads" in manifest.options and "attention_heads" not in manifest.dims:
         yield f"  {manifest.options['heads']} attention heads: as you said; nothing in the file can tell"
+    if "layers" in manifest.options:
+        yield f"  {manifest.options['layers']} layers: as you said; nothing in the file can tell"
     for name, value in manifest.options.get("hyperparameters", {}).items():
         yield f"  {printable(f'{name} {value}')}: as you said; nothing in the file can tell"
     if "gluonnlp_version" in manifest.options:

@@ -45,6 +45,7 @@ def convert(
     family: FamilyName | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    layers: int | None = None,
     gluonnlp_version: str | None = None,
     producer: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
@@ -81,6 +82,7 @@ def convert(
         family: name of the model family, for a file that fits two.
         variant: name of the published size that the file must have.
         heads: number of attention heads, for a size that was never published.
+        layers: number of layers, for a size of ALBERT that was never published: its layers share their weights.
         gluonnlp_version: version of gluonnlp that trained the checkpoint, such as "0.9.2"; no file tells, and versions
             compute differently. By default 0.8, but for families that it does not have.
         producer: old name of `gluonnlp_version`.
@@ -129,12 +131,12 @@ def convert(
         ParityError: the verification did not pass; nothing was written.
         OutputError: the target cannot be written.
     """
-    max_bytes = shard_bytes(max_shard_size)
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     tokenizer_options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
     properties = _Properties(
         variant=variant,
         heads=heads,
+        layers=layers,
         gluonnlp_version=version_argument(gluonnlp_version, producer),
         hyperparameters=dict(hyperparameters) if hyperparameters else None,
         prefix=prefix,
@@ -160,7 +162,7 @@ def convert(
                 folder,
                 params,
                 fit,
-                max_bytes=max_bytes,
+                max_bytes=shard_bytes(max_shard_size),
                 dtype=dtype,
                 allow_overflow=allow_overflow,
                 checksums=checksums,
@@ -176,6 +178,7 @@ class _Properties(TypedDict):
 
     variant: str | None
     heads: int | None
+    layers: int | None
     gluonnlp_version: str | None
     hyperparameters: dict[str, Hyperparameter] | None
     prefix: str | None

@@ -85,6 +85,7 @@ def inspect(
     family: FamilyName | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    layers: int | None = None,
     gluonnlp_version: str | None = None,
     producer: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
@@ -101,6 +102,7 @@ def inspect(
         family: name of the one model family to try.
         variant: name of the published size that the file must have.
         heads: number of attention heads, for a size that was never published.
+        layers: number of layers, for a size of ALBERT that was never published: its layers share their weights.
         gluonnlp_version: version of gluonnlp that trained the checkpoint; see `convert`.
         producer: old name of `gluonnlp_version`.
         hyperparameters: properties that neither the file nor a published size tells; see `convert`.
@@ -124,6 +126,7 @@ def inspect(
                 family=family,
                 variant=variant,
                 heads=heads,
+                layers=layers,
                 gluonnlp_version=version,
                 hyperparameters=hyperparameters,
                 prefix=prefix,

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bort_convert.mapping.rows import Rows
 
 HEADS: Final = "attention_heads"
+LAYERS: Final = "layers"
+UNSEEN_SIZES: Final = {HEADS: "heads", LAYERS: "layers"}
+"""Sizes that names and shapes of some models do not show -> the argument that gives each."""
 
 GLUONNLP_VERSIONS: Final = ("0.8", "0.9.0", "0.9.1", "0.9.2", "0.10")
 """The releases of gluonnlp that compute differently; a bug-fix release that computes the same is not listed."""
@@ -108,7 +111,9 @@ class Table:
             MappingError: no class has a place for all of them, or computes this form at all.
         """
         if self.refusal:
-            raise MappingError(f"{self.title}: {self.refusal}")
+            raise MappingError(
+                f"{self.title}: {self.refusal}. Leave out the tensors of the head with `ignore=...` to convert the rest"
+            )
         for architecture, *places in self.architectures:
             if frozenset(places) == groups:
                 return architecture
@@ -342,7 +347,7 @@ class Family:
             return "" if value in self.choices[name] else f"one of {', '.join(map(str, self.choices[name]))}"
         if name.endswith("_eps"):
             return "" if type(value) in {int, float} and 0 < float(value) < 1 else "a number between 0 and 1"
-        if name in SPECIAL_TOKEN_IDS or name == HEADS:
+        if name in SPECIAL_TOKEN_IDS or name in UNSEEN_SIZES:
             return "" if type(value) is int and value >= 0 else "a whole number"
         return "" if type(value) is type(default) else f"a value such as {default!r}"
 

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OptionError, VariantError
 from bort_convert.mapping.candidates import known_tables, published_first, several_families
-from bort_convert.mapping.family import GLUONNLP_1, HEADS, MASKED_LM_CLASSES, SPECIAL_TOKEN_IDS
+from bort_convert.mapping.family import (
+    GLUONNLP_1,
+    HEADS,
+    LAYERS,
+    MASKED_LM_CLASSES,
+    SPECIAL_TOKEN_IDS,
+    UNSEEN_SIZES,
+)
 from bort_convert.mapping.given import Given
 from bort_convert.mapping.selection import WHOLE, Selection, select
 
@@ -24,8 +31,7 @@ if TYPE_CHECKING:
     from bort_convert.mapping.plan import Plan
 
 _SPLIT_BY_HEADS: Final = ("hidden_size", "inner_size")
-_ARGUMENTS: Final = {HEADS: "heads"}
-"""Hyperparameter -> the argument that gives it."""
+_PROSE: Final = {HEADS: "attention heads", LAYERS: "layers"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,7 @@ def fit(
     *,
     variant: str | None = None,
     heads: int | None = None,
+    layers: int | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
     special_token_ids: Mapping[str, int] | None = None,
     selection: Selection = WHOLE,
@@ -88,6 +95,7 @@ def fit(
         families: the families to try.
         variant: name of the published size that it must have.
         heads: number of attention heads, for a size that was never published.
+        layers: number of layers, for such a size of a model whose layers share their weights.
         hyperparameters: hyperparameters that neither the file nor a published size tells.
         special_token_ids: those of the vocabulary; None without one, for the family's own.
         selection: the tensors that are the model's, where the file holds others too.
@@ -98,9 +106,10 @@ def fit(
         OtherTensorsError: the file holds other tensors, and the selection neither ignores nor keeps them.
         VariantError: two families fit, models stand at two places, or a hyperparameter is not known.
     """
-    if heads is not None and type(heads) is not int:
-        raise OptionError("heads", heads, "expected a whole number")
-    given = Given(heads, hyperparameters or {}, special_token_ids)
+    for argument, number in (("heads", heads), ("layers", layers)):
+        if number is not None and type(number) is not int:
+            raise OptionError(argument, number, "expected a whole number")
+    given = Given(heads, hyperparameters or {}, special_token_ids, layers)
     fitting, ignored, extra = select(specs, known_tables(list(families), given), selection)
     fitting = published_first(fitting) if variant is None else _of_variant(fitting, variant)
     results = [_complete_or_error(candidate, given) for candidate in fitting]
@@ -152,14 +161,9 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
     architecture = candidate.table.architecture(plan.groups)
     chosen = given.chosen(family)
     hyperparameters = given.of(family) | (dict(variant.hyperparameters) if variant else {}) | chosen
-    heads = given.heads if given.heads is not None else chosen.get(HEADS)
-    published = candidate.published
-    if heads is not None:
-        _check_heads(int(heads), plan.dims, published)
-        hyperparameters[HEADS] = heads
-    if HEADS in plan.dims:
-        hyperparameters.pop(HEADS, None)
-    told = {*family.switches, *chosen, *({HEADS} if heads is not None else ())}
+    published, sizes = candidate.published, given.sizes(family)
+    plan = _with_sizes(plan, hyperparameters, sizes, published)
+    told = {*family.switches, *chosen, *sizes}
     activation = family.hyperparameters.get("hidden_act")
     has_own_head = family.versions != GLUONNLP_1 and architecture.endswith(MASKED_LM_CLASSES)
     if chosen.get("hidden_act", activation) != activation and has_own_head:
@@ -213,29 +217,53 @@ def bind_hyperparameters(plan: Plan, hyperparameters: Mapping[str, Hyperparamete
     return plan.bind({name: value for name, value in hyperparameters.items() if type(value) is int})
 
 
-def _check_heads(heads: int, dims: Mapping[str, int], variant: Variant | None) -> None:
-    published = variant.hyperparameters.get(HEADS, heads) if variant else heads
-    if variant and heads != published:
-        raise OptionError("heads", heads, f"{variant.name} has {published} attention heads. Leave `heads` out")
-    if heads != dims.get(HEADS, heads):
-        problem = f"the shapes are those of {dims[HEADS]} attention heads. Leave `heads` out"
-        raise OptionError("heads", heads, problem)
-    if HEADS not in dims and (undivided := undivided_size(heads, dims)):
-        raise OptionError("heads", heads, f"expected a number that divides {undivided}={dims[undivided]}")
+def _with_sizes(
+    plan: Plan, hyperparameters: dict[str, Hyperparameter], sizes: Mapping[str, int], variant: Variant | None
+) -> Plan:
+    """Check sizes that the user gives and put them where others of their kind are: heads among the hyperparameters.
+
+    Returns:
+        The plan, with a number of layers that no name shows among its sizes.
+    """
+    for name, number in sizes.items():
+        _check_size(name, number, plan.dims, variant)
+    hyperparameters |= sizes
+    for name in UNSEEN_SIZES.keys() & plan.dims.keys():
+        hyperparameters.pop(name, None)
+    if LAYERS not in hyperparameters:
+        return plan
+    return replace(plan, dims={**plan.dims, LAYERS: int(hyperparameters.pop(LAYERS))})
 
 
-def undivided_size(heads: int, dims: Mapping[str, int]) -> str:
-    """Name of a size that this number of attention heads should divide and does not; "" without one."""
-    return next((name for name in _SPLIT_BY_HEADS if name in dims and (heads < 1 or dims[name] % heads)), "")
+def _check_size(name: str, number: int, dims: Mapping[str, int], variant: Variant | None) -> None:
+    argument = UNSEEN_SIZES[name]
+    published = variant.hyperparameters.get(name, number) if variant else number
+    if variant and number != published:
+        raise OptionError(argument, number, f"{variant.name} has {published} {_PROSE[name]}. Leave `{argument}` out")
+    if number != dims.get(name, number):
+        problem = f"names and shapes are those of {dims[name]} {_PROSE[name]}. Leave `{argument}` out"
+        raise OptionError(argument, number, problem)
+    if name not in dims and (expected := expected_size(name, number, dims)):
+        raise OptionError(argument, number, f"expected {expected}")
+
+
+def expected_size(name: str, number: object, dims: Mapping[str, int]) -> str:
+    """The numbers that suit a model as one of `UNSEEN_SIZES`, where this is none of them; "" where it is."""
+    count = number if isinstance(number, int) and type(number) is int and number > 0 else 0
+    if name == LAYERS:
+        groups = dims.get("groups", 1)
+        return "" if count and count % groups == 0 else f"a multiple of groups={groups}"
+    divided = [size for size in _SPLIT_BY_HEADS if size in dims and not (count and dims[size] % count == 0)]
+    return f"a number that divides {divided[0]}={dims[divided[0]]}" if divided else ""
 
 
 def _unknown_hyperparameters(family: Family, dims: Mapping[str, int], unknown: Sequence[str]) -> VariantError:
     sizes = " ".join(f"{axis}={size}" for axis, size in dims.items())
     variants = ", ".join(variant.name for variant in family.variants)
-    missing = [_ARGUMENTS[name] for name in unknown if name in _ARGUMENTS]
+    missing = [UNSEEN_SIZES[name] for name in dict.fromkeys(unknown) if name in UNSEEN_SIZES]
     advice = "".join(f". Pass `{argument}=N`" for argument in missing)
+    names = ", ".join(dict.fromkeys(unknown))
     return VariantError(
-        f"{sizes} match no published {family.title} ({variants}); {', '.join(unknown)} cannot be read from "
-        f"shapes{advice}",
+        f"{sizes} match no published {family.title} ({variants}); {names} cannot be read from shapes{advice}",
         missing=missing,
     )

@@ -13,8 +13,8 @@ from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError, VariantError, printable
 from bort_convert.mapping.axes import shape_of
 from bort_convert.mapping.candidates import Candidate, no_table_fits, published_first, several_families
-from bort_convert.mapping.family import GLUONNLP_1, HEADS, SPECIAL_TOKEN_IDS, stock_differences
-from bort_convert.mapping.fit import Fit, bind_hyperparameters, complete_fit, undivided_size
+from bort_convert.mapping.family import GLUONNLP_1, SPECIAL_TOKEN_IDS, UNSEEN_SIZES, stock_differences
+from bort_convert.mapping.fit import Fit, bind_hyperparameters, complete_fit, expected_size
 from bort_convert.mapping.given import Given, recorded_hyperparameters
 from bort_convert.mapping.plan import Plan
 from bort_convert.mapping.planner import describe, make_plan
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.dtypes import Hyperparameter
-    from bort_convert.mapping.family import Family, Table
+    from bort_convert.mapping.family import ConfigKey, Family, Table
     from bort_convert.mapping.rows import Row, Rows
     from bort_convert.mapping.target_names import NameMap
 
@@ -146,8 +146,8 @@ def fit_directory(
     if prefixed:
         fitting = [candidate for candidate in fitting if not unprefixed(candidate)] or fitting
     chosen, *others = sorted(fitting, key=_initialised)
-    fit = complete_fit(chosen, _with_heads(chosen.given, config, chosen))
-    fit = replace(fit, plan=bind_hyperparameters(chosen.plan, fit.hyperparameters))
+    fit = complete_fit(chosen, _with_sizes(chosen.given, config, chosen))
+    fit = replace(fit, plan=bind_hyperparameters(replace(chosen.plan, dims=fit.plan.dims), fit.hyperparameters))
     if converted_with is None:
         fit = replace(fit, plan=fit.plan.lenient())
     return FittedDirectory(fit, chosen.sources, chosen.name_map, tuple(_notes(chosen, others, config)))
@@ -247,13 +247,12 @@ def _wrong_targets(plan: Plan, targets: Specs) -> Iterator[str]:
 def _config_problems(candidate: _DirectoryCandidate, config: Config, *, trusted: bool) -> Iterator[str]:
     """A line for each value in config.json that contradicts the tensors or GluonNLP's model."""
     family, plan = candidate.family, candidate.plan
-    given = _with_heads(candidate.given, config, candidate)
-    heads = given.heads
-    undivided = undivided_size(heads, plan.dims) if type(heads) is int else "hidden_size"
-    if _heads_key(candidate) and undivided:
-        divided = plan.dims[undivided]
-        yield f"config.json: {_heads_key(candidate)} is {_shown(heads)}, expected a number that divides {divided}"
-        return
+    for size, key in _keys_of_sizes(candidate).items():
+        number = config.get(key.name, key.default)
+        if problem := expected_size(size, number, plan.dims):
+            yield f"config.json: {key.name} is {_shown(number)}, expected {problem}"
+            return
+    given = _with_sizes(candidate.given, config, candidate)
     try:
         fit = complete_fit(candidate, given)
     except (MappingError, OptionError, VariantError) as error:
@@ -294,18 +293,16 @@ def _foreign_config(candidate: Candidate, config: Config) -> Iterator[str]:
         yield f"config.json: architectures is {_shown(named)}, expected {expected} by the tensors"
 
 
-def _with_heads(given: Given, config: Config, candidate: Candidate) -> Given:
-    """The same with the attention heads in config.json, where neither a published size nor the shapes give them."""
-    key = _heads_key(candidate)
-    default = next((known.default for known in candidate.family.config if known.name == key), None)
-    return replace(given, heads=config.get(key, default)) if key else given
+def _with_sizes(given: Given, config: Config, candidate: Candidate) -> Given:
+    """The same with the numbers of heads and layers in config.json, where nothing else gives them."""
+    numbers = {name: config.get(key.name, key.default) for name, key in _keys_of_sizes(candidate).items()}
+    return replace(given, **{UNSEEN_SIZES[name]: number for name, number in numbers.items()})
 
 
-def _heads_key(candidate: Candidate) -> str:
-    """The config's key for attention heads; "" where a published size or the shapes give their number."""
-    if HEADS in candidate.plan.dims or candidate.published:
-        return ""
-    return next((key.name for key in candidate.family.config if key.source == HEADS), "")
+def _keys_of_sizes(candidate: Candidate) -> dict[str, ConfigKey]:
+    """Those of `UNSEEN_SIZES` that neither a published size nor the shapes give -> the config's key for each."""
+    known = {*UNSEEN_SIZES} if candidate.published else {*candidate.plan.dims}
+    return {key.source: key for key in candidate.family.config if key.source in UNSEEN_SIZES.keys() - known}
 
 
 def _initialised(candidate: Candidate) -> int:

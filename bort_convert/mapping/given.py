@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
+from bort_convert.mapping.family import HEADS, LAYERS, SPECIAL_TOKEN_IDS, UNSEEN_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +20,7 @@ class Given:
 
     Attributes:
         heads: number of attention heads; None to take the published size's.
+        layers: number of layers, where the layers share their weights; None to take the published size's.
         hyperparameters: by their names, or by `SYNONYMS`.
         special_token_ids: those of a vocabulary, and no others; None without one, for the family's own.
     """
@@ -27,6 +28,14 @@ class Given:
     heads: int | None = None
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
     special_token_ids: Mapping[str, int] | None = None
+    layers: int | None = None
+
+    def sizes(self, family: Family) -> dict[str, int]:
+        """Those of `UNSEEN_SIZES` that the user gives, as arguments or among the hyperparameters."""
+        chosen = self.chosen(family)
+        given = {HEADS: self.heads, LAYERS: self.layers}
+        found = {name: chosen.get(name) if given[name] is None else given[name] for name in UNSEEN_SIZES}
+        return {name: int(number) for name, number in found.items() if number is not None}
 
     def of(self, family: Family) -> dict[str, Hyperparameter]:
         """The family's hyperparameters with these in their places.

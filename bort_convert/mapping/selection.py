@@ -100,7 +100,8 @@ class Selection:
             OptionError: a pattern matches tensors that the model needs.
         """
         ignored = self.ignored(specs)
-        whole = [candidate for candidate in compare_at_places(specs, tables) if candidate.fits]
+        models = [known for known in tables if not known[1].refusal]
+        whole = [candidate for candidate in compare_at_places(specs, models) if candidate.fits]
         if chosen:
             prefix, taken = chosen[0].prefix, chosen[0].taken
             whole = [candidate for candidate in whole if candidate.prefix == prefix and candidate.taken & taken]

@@ -52,6 +52,7 @@ TIED_OUTPUT = {
     )
     for width in EMBEDDINGS
 }
+NO_SENTENCE_HEAD = "the masked-language model has a pooler and no sentence head"
 CLASSIFIER = linear("out_proj", "classifier", "labels hidden_size")
 SPANS = linear("qa_outputs", "qa_outputs", "2 hidden_size")
 

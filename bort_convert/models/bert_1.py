@@ -19,6 +19,7 @@ from bort_convert.models._numpy_encoder import (
     ENCODER_CONFIG,
     FINE_TUNED,
     LAYERS,
+    NO_SENTENCE_HEAD,
     POOLER,
     SPANS,
     SQUARE,
@@ -34,7 +35,6 @@ HEAD = (
     rename("mlm_decoder.3.bias", "cls.predictions.bias", "vocab_size"),
     TIED_OUTPUT["hidden_size"],
 )
-NO_SENTENCE_HEAD = "the masked-language model has a pooler and no sentence head"
 ZEROS = (
     fill("cls.seq_relationship.weight", "2 hidden_size", 0.0, why=NO_SENTENCE_HEAD),
     fill("cls.seq_relationship.bias", "2", 0.0, why=NO_SENTENCE_HEAD),

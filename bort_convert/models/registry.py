@@ -45,6 +45,7 @@ def fit_source(
     family: str | None = None,
     variant: str | None = None,
     heads: int | None = None,
+    layers: int | None = None,
     gluonnlp_version: str | None = None,
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
     special_token_ids: Mapping[str, int] | None = None,
@@ -59,6 +60,7 @@ def fit_source(
         family: name of the family, to try no other.
         variant: name of the published size that it must have.
         heads: number of attention heads, for a size that was never published.
+        layers: number of layers, for such a size of a model whose layers share their weights.
         gluonnlp_version: gluonnlp version that trained it; see `Family.for_version`.
         hyperparameters: hyperparameters that neither the file nor a published size tells, such as `hidden_act`.
         special_token_ids: `pad_token_id` and the like, by the vocabulary; None for the family's own.
@@ -80,6 +82,7 @@ def fit_source(
         specs,
         variant=variant,
         heads=heads,
+        layers=layers,
         hyperparameters=hyperparameters,
         special_token_ids=special_token_ids,
         selection=Selection(prefix, tuple(ignore), keep_extra),

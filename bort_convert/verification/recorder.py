@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bort_convert.arguments import version_argument
-from bort_convert.errors import OptionError
+from bort_convert.errors import OptionError, VariantError
 from bort_convert.files.atomic import new_file
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.verification.exported import network_for
@@ -100,7 +100,7 @@ def record(
     )
     dtypes = dtypes_of(dtype)
     version = version_argument(gluonnlp_version, producer)
-    fit = fit_checkpoint(
+    fit = _fit(
         source,
         family=family,
         variant=variant,
@@ -123,6 +123,15 @@ def record(
         trace = sampled(replace(trace, provenance=provenance), layers=layers, sample=sample, seed=seed)
         save_trace(partial_file, trace)
     return trace
+
+
+def _fit(source: PathLike, **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_source
+    """Recognise a `.params` file; `layers` are those to keep here, so that a missing number is asked for otherwise."""
+    try:
+        return fit_checkpoint(source, **choices)
+    except VariantError as error:
+        message = str(error).replace("`layers=N`", "their number, such as `hyperparameters={'layers': 12}`")
+        raise VariantError(message, missing=error.missing, candidates=error.candidates) from error
 
 
 def _check_selection(fit: Fit, layers: tuple[int, ...] | None, sample: int | None) -> None:

@@ -34,7 +34,17 @@ if TYPE_CHECKING:
 
 SCRIPT: Final = Path(__file__).parent / "mxnet_process" / "run.py"
 TIMEOUT: Final = 600.0
-CHOICES: Final = ("family", "variant", "heads", "gluonnlp_version", "hyperparameters", "prefix", "ignore", "keep_extra")
+CHOICES: Final = (
+    "family",
+    "variant",
+    "heads",
+    "layers",
+    "gluonnlp_version",
+    "hyperparameters",
+    "prefix",
+    "ignore",
+    "keep_extra",
+)
 """Options of a conversion that decide how a checkpoint is read."""
 _GRADIENTS: Final = "gradients/"
 _AS_IS: Final = "as_is/"

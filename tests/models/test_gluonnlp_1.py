@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from headers import header_of
 
 from bort_convert import convert, export
+from bort_convert.cli import main
 from bort_convert.dtypes import TensorSpec
-from bort_convert.errors import MappingError, OptionError
+from bort_convert.errors import MappingError, OptionError, VariantError
 from bort_convert.models.registry import families, fit_source
 from bort_convert.params import open_params, save_params
 
@@ -23,7 +26,7 @@ CORPUS = Path(__file__).parents[3] / "shared" / "corpus" / "gluonnlp1"
 
 FAMILIES = {"bert": "bert-1.0", "gpt2": "gpt2-1.0", "roberta": "roberta-1.0", "xlmr": "xlm-roberta"}
 """Name of a family in the corpus -> its name here, where that is another."""
-KNOWN = {"bert", "electra", "mobilebert", "roberta", "xlmr", "gpt2", "bart", "t5", "mt5"}
+KNOWN = {"albert", "bert", "electra", "mobilebert", "roberta", "xlmr", "gpt2", "bart", "t5", "mt5"}
 REFUSED = {
     "bert_qa_conditional": "question answering with a conditional end: an answer's end depends on its start",
     "electra_classifier": "classifier: its one output layer reads the first token",
@@ -35,6 +38,7 @@ EVERY = pytest.mark.parametrize(
 )
 MASKED_LM = ("backbone_model.word_embed.weight", "mlm_decoder.3.weight")
 TIED = {
+    "albert_mlm": MASKED_LM,
     "bert_mlm": MASKED_LM,
     "electra_gen": MASKED_LM,
     "mobilebert_mlm": (MASKED_LM[0], "embedding_table.weight"),
@@ -54,7 +58,7 @@ def corpus(shared: Path) -> Path:
 def choices_for(name: Path) -> dict[str, Any]:
     """What the corpus says beside the file."""
     family = name.name.partition("_")[0]
-    return {"family": FAMILIES.get(family, family), "heads": 4}
+    return {"family": FAMILIES.get(family, family), "heads": 4, "layers": 3 if family == "albert" else None}
 
 
 def arrays_of(path: Path) -> dict[str, Array]:
@@ -102,6 +106,12 @@ def test_a_form_without_a_target_class_is_refused_with_the_reason(
     assert not (tmp_path / "out").exists()
 
 
+def test_the_rest_of_a_refused_form_is_converted_without_its_head(corpus: Path, tmp_path: Path) -> None:
+    patterns = ["start_scores.*", "end_scores.*", "answerable_scores.*"]
+    manifest = convert(corpus / "bert_qa_conditional_a.params", tmp_path / "out", heads=4, ignore=patterns)
+    assert (manifest.family, manifest.architecture) == ("bert-1.0", "BertModel")
+
+
 @pytest.mark.parametrize("name", TIED)
 @pytest.mark.parametrize("kept", ["first", "last", "two", "all"])
 def test_any_names_of_a_tied_tensor_will_do(corpus: Path, tmp_path: Path, name: str, kept: str) -> None:
@@ -138,11 +148,20 @@ def test_the_queries_keys_and_values_are_the_thirds_of_the_fused_matrix(corpus: 
             assert np.array_equal(found, whole[24 * part : 24 * (part + 1)])
 
 
-def test_a_masked_language_model_without_a_sentence_head_gets_one_of_zeros(corpus: Path, tmp_path: Path) -> None:
-    manifest = convert(corpus / "bert_mlm_a.params", tmp_path / "out", heads=4)
-    assert manifest.architecture == "BertForPreTraining"
+@pytest.mark.parametrize(
+    ("name", "architecture", "head"),
+    [
+        ("bert_mlm_a.params", "BertForPreTraining", "cls.seq_relationship"),
+        ("albert_mlm_a.params", "AlbertForPreTraining", "sop_classifier.classifier"),
+    ],
+)
+def test_a_masked_language_model_without_a_sentence_head_gets_one_of_zeros(
+    corpus: Path, tmp_path: Path, name: str, architecture: str, head: str
+) -> None:
+    manifest = convert(corpus / name, tmp_path / "out", **choices_for(Path(name)))
+    assert manifest.architecture == architecture
     made = {name: entry.why for name, entry in manifest.tensors.items() if not entry.sources}
-    assert set(made) == {"cls.seq_relationship.weight", "cls.seq_relationship.bias"}
+    assert set(made) == {f"{head}.weight", f"{head}.bias"}
     assert set(made.values()) == {"the masked-language model has a pooler and no sentence head"}
 
 
@@ -227,3 +246,80 @@ def test_a_model_that_generates_has_the_token_that_starts_the_decoder(
     convert(corpus / f"{name}_a.params", tmp_path / "out", heads=4)
     for file in ("config.json", "generation_config.json"):
         assert json.loads((tmp_path / "out" / file).read_text()).items() >= ids.items()
+
+
+# The number of layers
+
+
+def albert_specs(corpus: Path) -> dict[str, TensorSpec | None]:
+    with open_params(corpus / "albert_backbone_a.params") as params:
+        return dict(params.specs)
+
+
+def test_the_layers_of_albert_have_to_be_given_and_the_message_asks_for_them(corpus: Path) -> None:
+    with pytest.raises(VariantError) as caught:
+        fit_source(albert_specs(corpus), heads=4)
+    assert caught.value.missing == ("layers",)
+    assert str(caught.value).endswith("layers cannot be read from shapes. Pass `layers=N`")
+    for given in ({"layers": 3}, {"hyperparameters": {"layers": 3}}):
+        fit = fit_source(albert_specs(corpus), heads=4, **given)  # type: ignore[arg-type]
+        assert fit.plan.dims["layers"] == fit.config["num_hidden_layers"] == 3
+        assert "layers" not in fit.hyperparameters
+
+
+@pytest.mark.parametrize(
+    ("layers", "problem"),
+    [(0, "expected a multiple of groups=1"), (True, "expected a whole number"), ("3", "expected a whole number")],
+)
+def test_a_wrong_number_of_layers_is_refused(corpus: Path, layers: Any, problem: str) -> None:  # noqa: ANN401
+    with pytest.raises(OptionError) as caught:
+        fit_source(albert_specs(corpus), heads=4, layers=layers)
+    assert (caught.value.option, caught.value.problem) == ("layers", problem)
+
+
+def test_layers_that_the_names_contradict_are_refused(corpus: Path) -> None:
+    with open_params(corpus / "bert_backbone_a.params") as params:
+        specs = dict(params.specs)
+    assert fit_source(specs, heads=4, layers=3).plan.dims["layers"] == 3
+    with pytest.raises(OptionError) as caught:
+        fit_source(specs, heads=4, layers=4)
+    assert str(caught.value) == "`layers=4`: names and shapes are those of 3 layers. Leave `layers` out"
+
+
+def test_the_layers_of_a_published_albert_are_known_and_no_others_will_do() -> None:
+    family = families()["albert"]
+    sizes = {**family.variants[0].dims, "vocab_size": 30000, "type_vocab_size": 2, "labels": 3}
+    header = header_of(family.tables[0].rows, sizes)
+    assert fit_source(header).plan.dims["layers"] == 12
+    with pytest.raises(OptionError) as caught:
+        fit_source(header, layers=24)
+    assert str(caught.value) == "`layers=24`: google_albert_base_v2 has 12 layers. Leave `layers` out"
+
+
+def test_the_layers_stand_in_the_manifest_and_the_config_and_export_reads_them(corpus: Path, tmp_path: Path) -> None:
+    source = corpus / "albert_pretrain_a.params"
+    manifest = convert(source, tmp_path / "out", heads=4, layers=3)
+    assert (manifest.dims["layers"], manifest.options["layers"]) == (3, 3)
+    (tmp_path / "out" / "conversion.json").unlink()
+    assert export(tmp_path / "out", tmp_path / "back.params").dims["layers"] == 3
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    for wrong in (0, "3", None):
+        (tmp_path / "out" / "config.json").write_text(json.dumps({**config, "num_hidden_layers": wrong}))
+        with pytest.raises(MappingError, match=r"num_hidden_layers is .*, expected a multiple of groups=1"):
+            export(tmp_path / "out", tmp_path / "again.params")
+
+
+def test_the_command_line_takes_the_layers(corpus: Path, tmp_path: Path) -> None:
+    arguments = [str(corpus / "albert_qa_a.params"), str(tmp_path / "out"), "--heads", "4"]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == VariantError.exit_code
+    assert "layers cannot be read from shapes. Pass --layers N" in refused.stderr
+    shown = CliRunner().invoke(main, [*arguments, "--layers", "3"]).stdout
+    assert "  3 layers: as you said; nothing in the file can tell\n" in shown
+
+
+def test_record_asks_for_the_layers_as_a_hyperparameter(corpus: Path, tmp_path: Path) -> None:
+    arguments = ["record", str(corpus / "albert_qa_a.params"), str(tmp_path / "ref"), "--heads", "4"]
+    refused = CliRunner().invoke(main, arguments)
+    assert refused.exit_code == VariantError.exit_code
+    assert "Pass their number, such as --set layers=12" in refused.stderr

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bort_convert.mapping.family import Family, Table
 
 HEADS = 2
+LAYERS = 6  # of a model whose layers share their weights
 FORMS = [
     pytest.param(family, table, frozenset(groups), id=f"{family.name}-{table.title}-{architecture}".replace(" ", "_"))
     for family in families().values()
@@ -45,4 +46,5 @@ def header_with(table: Table, groups: frozenset[str], **sizes: int) -> Header:
 
 
 def fit_to(family: Family, *tables: Table, header: Header) -> Fit:
-    return fit(header, [replace(family, tables=tables)], heads=HEADS)
+    layers = LAYERS if any(name.endswith("groups.0.attn_qkv.bias") for name in header) else None
+    return fit(header, [replace(family, tables=tables)], heads=HEADS, layers=layers)
