@@ -85,7 +85,7 @@ def _compared(
         )
     if source is not None:
         problems += _source_problems(read_model_dir(folder, manifest_text=text, allow_foreign=True), source)
-    return Check(len(manifest.files) + 1, len(digests) + len(extra), tuple(problems), tuple(extra))
+    return Check(len(manifest.files) + 1, len(digests) + len(extra), tuple(problems), tuple(manifest.extra))
 
 
 def _file_problems(folder: Path, manifest: Manifest) -> Iterator[str]:

@@ -198,19 +198,18 @@ def _refusal(part: Sequence[Candidate], rest: Sequence[str], specs: Specs) -> st
 
 def _patterns(names: Iterable[str], taken: Iterable[str]) -> list[str]:
     """Patterns for all of these names and none of the model's: one for each part of the network where that will do."""
-    tops = {_top(name) for name in taken}
+    parts = {part for name in taken for part in _parts(name)}
     found: dict[str, None] = {}
     for name in names:
-        top = _top(name)
-        found[glob.escape(name) if top in {name, *tops} else f"{glob.escape(top)}*"] = None
+        part = next((part for part in _parts(name) if part not in parts), "")
+        found[f"{glob.escape(part)}*" if part else glob.escape(name)] = None
     return list(found)
 
 
-def _top(name: str) -> str:
-    """The first part of a name, with the dot behind it; in a prefixed name, with the underscore."""
+def _parts(name: str) -> list[str]:
+    """What a name begins with, up to each of its dots; in a prefixed name, up to each underscore."""
     bare = bare_name(name)
-    end = bare.find("." if "." in bare else "_")
-    return bare[: end + 1] or name
+    return [bare[: match.end()] for match in re.finditer("[.]" if "." in bare else "_", bare)]
 
 
 def _several_places(parts: Sequence[Sequence[Candidate]]) -> VariantError:

@@ -190,7 +190,7 @@ def _blocks(
 def _places_of_blocks(
     required: Mapping[str, Mapping[str, str]], blocks: Mapping[str, Mapping[str, Mapping[str, str]]]
 ) -> Iterator[Place]:
-    """Put one block of each kind together: those with the same scopes around them, or the only ones."""
+    """Put one block of each kind together: those with the same scopes around them, and those that alone are left."""
     scopes = {
         head: {
             block: _scope(head, block) for block, names in blocks.get(head, {}).items() if needed.keys() <= names.keys()
@@ -204,11 +204,12 @@ def _places_of_blocks(
     for head, known in scopes.items():
         for block, scope in known.items():
             by_scope[scope][head].append(block)
-    together = {scope: kinds for scope, kinds in by_scope.items() if len(kinds) == len(required)}
-    if not together and all(len(known) == 1 for known in scopes.values()):
-        alone = {head: [*known] for head, known in scopes.items()}
-        together = {_common_scope([block for (block,) in alone.values()]): alone}
-    for scope, kinds in together.items():
+    together = [(scope, kinds) for scope, kinds in by_scope.items() if len(kinds) == len(required)]
+    used = {block for _, kinds in together for prefixes in kinds.values() for block in prefixes}
+    alone = {head: [block for block in known if block not in used] for head, known in scopes.items()}
+    if all(len(prefixes) == 1 for prefixes in alone.values()):
+        together.append((_common_beginning([block for (block,) in alone.values()]), alone))
+    for scope, kinds in together:
         several = sorted(block for prefixes in kinds.values() if len(prefixes) > 1 for block in prefixes)
         names = {name: written for head, (block, *_) in kinds.items() for name, written in blocks[head][block].items()}
         yield Place(scope, names, tangled=tuple(several))
@@ -220,7 +221,6 @@ def _scope(head: str, block: str) -> str:
     return match[1] if match else block
 
 
-def _common_scope(blocks: Iterable[str]) -> str:
-    """The scopes that all prefixes of blocks begin with."""
-    parts = zip(*(re.findall("[^_]*_", block) for block in blocks), strict=False)
-    return "".join(one[0] for one in takewhile(lambda found: len({*found}) == 1, parts))
+def _common_beginning(blocks: Iterable[str]) -> str:
+    """The characters that all prefixes of blocks begin with."""
+    return "".join(one[0] for one in takewhile(lambda found: len({*found}) == 1, zip(*blocks, strict=False)))

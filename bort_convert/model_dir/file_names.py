@@ -71,12 +71,10 @@ def _names_of_model(manifest: Manifest) -> set[str]:
 def _source_names(fitted: FittedDirectory, manifest: Manifest, names: Collection[str]) -> dict[str, str]:
     """Structural names -> names in the source, found again as the conversion found them."""
     rows = fitted.fit.table.rows
-    if manifest.prefix:
-        places = [place.names for place in find_places(names, [rows])[0] if place.prefix == manifest.prefix]
-        found = places[0] if places else {}
-    else:
-        found, _ = structural_names(names, rows)
     aliases = {name for pair in fitted.fit.plan.aliases for name in pair}
-    if nameless := [name for name in fitted.sources if name not in found and name not in aliases]:
-        raise FormatError(f"{FILE_NAME}: has no name of the source for {nameless[0]}. Convert again")
-    return {name: found[name] for name in fitted.sources if name in found}
+    needed = fitted.sources.keys() - aliases
+    places = [place.names for place in find_places(names, [rows])[0] if place.prefix == manifest.prefix]
+    for found in (structural_names(names, rows)[0], *places):
+        if needed <= found.keys():
+            return {name: found[name] for name in fitted.sources if name in found}
+    raise FormatError(f"{FILE_NAME}: lacks names that the tensors had in {manifest.source.name}. Convert again")

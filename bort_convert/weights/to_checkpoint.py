@@ -86,7 +86,7 @@ def export_weights(
         extra: tensors that were kept beside the model, by their names in the file.
     """
     specs = [replace(fitted.sources[name], name=written) for name, written in names.items()]
-    specs += extra.header.values()
+    specs += [extra.header[name] for name in sorted(extra)]
     structural = {written: name for name, written in names.items()}
     payload = _payload(fitted, stored)
     total, done = sum(spec.nbytes for spec in specs), 0
@@ -136,7 +136,7 @@ def _digests(
         for source in step.sources:
             values = payload(source)
             arrays[source] = tensors[names[0]] if isinstance(values, FileRange) else sha256_of(values[0])
-    return ExportDigests(tensors, arrays, {name: sha256_of(extra.part(name), watch=watch) for name in extra})
+    return ExportDigests(tensors, arrays, {name: sha256_of(extra.part(name), watch=watch) for name in sorted(extra)})
 
 
 def _is_causal_mask(buffer: Array, positions: int) -> bool:
