@@ -108,8 +108,9 @@ class Checkpoint:
         ordered = {
             dtype: {name: found[name] for name in sorted(found, key=output_order)} for dtype, found in outputs.items()
         }
-        if self.family in {"electra", "roberta-1.0", "xlm-roberta", "mobilebert"}:  # the first token as it is
-            ordered = {dtype: {k: v for k, v in found.items() if k != "pooled"} for dtype, found in ordered.items()}
+        if self.family not in {"bert-1.0", "albert"}:  # the pooled output is a token as it is
+            for found in ordered.values():
+                found.pop("pooled", None)
         return Trace(inputs, ordered, provenance_of(self.path, fit))
 
     def output(self, name: str) -> str | None:
@@ -162,8 +163,8 @@ def checkpoint_at(folder: Path, name: str) -> Checkpoint:
 class Float32Parts(torch.overrides.TorchFunctionMode):
     """A context in which torch computes in a float64 run what MXNet 2 computes in float32 all the same.
 
-    GELU is 0.5 * x * (1 + erf(x / sqrt(2))) in float32 throughout, with the C library's `erff`; the mean is a sum in
-    float64, rounded, over the count.
+    GELU is 0.5 * x * (1 + erf(x / sqrt(2))) in float32 throughout, with the C library's `erff`. The mean is a sum in
+    float64, rounded, over the count, and an array of float32, so that the norm's scale is computed in float32 too.
     """
 
     def __init__(self) -> None:
@@ -182,5 +183,7 @@ class Float32Parts(torch.overrides.TorchFunctionMode):
             return torch.from_numpy((CAST(0.5) * values * (CAST(1) + self.erf(values / root))).astype(np.float64))
         if is_float64 and func is torch.Tensor.mean:
             total = args[0].sum(*args[1:], **kwargs).numpy().astype(CAST)
-            return torch.from_numpy((total / CAST(args[0].shape[-1])).astype(np.float64))
+            return torch.from_numpy(total / CAST(args[0].shape[-1]))
+        if func is torch.rsqrt and args[0].dtype == torch.float32:
+            return torch.from_numpy(CAST(1) / np.sqrt(args[0].numpy()))
         return func(*args, **kwargs)
