@@ -112,7 +112,8 @@ class Table:
         """
         if self.refusal:
             raise MappingError(
-                f"{self.title}: {self.refusal}. Leave out the tensors of the head with `ignore=...` to convert the rest"
+                f"{self.title}: {self.refusal}. To convert the rest, keep the tensors of the head beside it with "
+                "`keep_extra=True`, or leave them out with `ignore=...`"
             )
         for architecture, *places in self.architectures:
             if frozenset(places) == groups:
@@ -207,7 +208,6 @@ class ModuleLayout:
         sinusoids: method that computes positions from (offsets, frequencies) in float32, "" without one.
         projection: module that widens the embeddings, "" without one; a model may lack it where the widths are equal.
         float32_parts: name of parts that the class computes in float32 whatever the precision, "" without any.
-        reads_padding: True if a token's embedding takes in the next one's, so that the last one reads padding.
         decoder: modules of the decoder, where the others are those of an encoder; None in a model of one stack.
     """
 
@@ -219,7 +219,6 @@ class ModuleLayout:
     sinusoids: str = ""
     projection: str = ""
     float32_parts: str = ""
-    reads_padding: bool = False
     decoder: ModuleLayout | None = None
 
 

@@ -80,6 +80,19 @@ model = AutoModelForSeq2SeqLM.from_pretrained(where).eval()
 batch = tokenizer("A sentence.", return_tensors="pt")
 print(tokenizer.decode(model.generate(**batch)[0], skip_special_tokens=True))
 """,
+    "XLNetForQuestionAnswering": """\
+import torch
+from transformers import AutoTokenizer, XLNetForQuestionAnswering
+
+where = "."  # this directory, or its name on the Hub
+tokenizer = AutoTokenizer.from_pretrained(where)
+model = XLNetForQuestionAnswering.from_pretrained(where).eval()
+batch = tokenizer("The rabbit looked.", "Who looked?", return_tensors="pt")
+with torch.inference_mode():
+    output = model(**batch)
+first, last = output.start_top_index[0, 0], output.end_top_index[0, 0]
+print("the answer:", tokenizer.decode(batch["input_ids"][0, first : last + 1]))
+""",
     _ENCODER: """\
 import torch
 from transformers import AutoModel, AutoTokenizer
@@ -147,7 +160,8 @@ def _usage(manifest: Manifest) -> str:
         ]
         return f"{_python(lines)}\n\nThe directory has no tokenizer.{_tokenizer_advice(manifest.family)}"
     is_right = stock_class_is_right(manifest.architecture, manifest.hyperparameters)
-    snippet = _SNIPPETS.get(_task(manifest), _PIPELINE) if is_right else _LOADED_BY_US
+    by_task = _SNIPPETS.get(_task(manifest), _PIPELINE)
+    snippet = _SNIPPETS.get(manifest.architecture, by_task) if is_right else _LOADED_BY_US
     options = ", add_pooling_layer=False" if manifest.lacks_pooler else ""
     lines = [line.format(task=_task(manifest), options=options) for line in snippet.splitlines()]
     return "\n\n".join(filter(None, (_python(lines), _overrides_note(manifest))))

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _NEGLIGIBLE: Final = frozenset({"head_layer_norm_eps"})
 """Differences of the stock class that are documented as harmless: at most 6e-5 in the logits (docs/parity.md)."""
+_BY_ITSELF: Final = frozenset({"XLNetForQuestionAnswering"})
+"""Model classes that no `AutoModel...` class loads; for a question, that loads a simpler XLNet."""
 _AS_USED: Final = "as used"
 """The check of a verification that runs the stock class."""
 _MEASURED: Final = {
@@ -38,7 +40,9 @@ live against GluonNLP 0.8.3, and against `load_pretrained` for 0.9; the clamp le
 
 
 def auto_class(architecture: str) -> str:
-    """Name of the `AutoModel...` class of transformers that loads a model class."""
+    """Name of the `AutoModel...` class of transformers that loads a model class; its own if none does."""
+    if architecture in _BY_ITSELF:
+        return architecture
     if architecture.endswith("LMHeadModel"):
         return "AutoModelForCausalLM"
     if architecture.endswith("ForConditionalGeneration"):

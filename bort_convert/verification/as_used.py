@@ -21,7 +21,7 @@ from bort_convert.verification.findings import AS_USED, CheckResult
 from bort_convert.verification.gluon_tokens import compare_ids
 from bort_convert.verification.headline import excess, label
 from bort_convert.verification.special_tokens import has_own_tokenizer, token_problems
-from bort_convert.verification.torch_modules import Model, first_position, float32_parts, layout_of
+from bort_convert.verification.torch_modules import Model, first_position, float32_parts, shortest_text
 from bort_convert.verification.trace import (
     DECODER_IDS,
     FINAL_NORM,
@@ -30,6 +30,7 @@ from bort_convert.verification.trace import (
     LAYER,
     LOGITS,
     NEXT_SENTENCE,
+    NO_ANSWER,
     POOLED,
     REPLACED_LOGITS,
     SENTENCE_ORDER,
@@ -60,7 +61,10 @@ _NAMES: Final = {
     NEXT_SENTENCE: "seq_relationship_logits",
     SENTENCE_ORDER: "sop_logits",
 }
-_OF_A_ROW: Final = tuple(_NAMES.values())
+_OF_A_ROW: Final = (
+    *(*_NAMES.values(), "cls_logits"),
+    *(f"{end}_top_{kind}" for end in ("start", "end") for kind in ("log_probs", "index")),
+)
 """Outputs of transformers without an axis of tokens, and their names in a trace."""
 _INPUTS_OF_ROWS: Final = tuple(name for name in INPUTS if not name.endswith("positions") or name.startswith("masked"))
 Tokenizer: TypeAlias = Any
@@ -155,11 +159,8 @@ def _compare_stock(
         return f"{dtype}: not run, because this class computes {parts} in float32", [], []
     rows = _usable_rows(trace, model)
     if not rows:
-        return (
-            f"{dtype}: not run, because every row holds the padding id, from which this class counts positions",
-            [],
-            [],
-        )
+        reason = "every row holds the padding id, from which this class counts positions, or is too short for it"
+        return f"{dtype}: not run, because {reason}", [], []
     part = _rows_of(trace, rows)
     differences = stock_differences(manifest.architecture, manifest.hyperparameters)
     notes = []
@@ -213,10 +214,17 @@ def _runs(part: Trace, model: Model, tokenizer: Tokenizer, dtype: str, limits: L
 
 
 def _usable_rows(trace: Trace, model: Model) -> list[int]:
-    """Rows to compare: all, but for a class that counts positions from behind the padding id those without it."""
+    """Rows to compare: all, but for a class that counts positions from behind the padding id those without it.
+
+    A class that searches for the best answers needs as many tokens as answers.
+    """
     ids, lengths = trace.inputs["input_ids"], trace.inputs["valid_length"]
-    first = first_position(model)
-    return [row for row, length in enumerate(lengths) if not first or first - 1 not in ids[row, :length]]
+    first, shortest = first_position(model), shortest_text(model)
+    return [
+        row
+        for row, length in enumerate(lengths)
+        if length >= shortest and not (first and first - 1 in ids[row, :length])
+    ]
 
 
 def _rows_of(trace: Trace, rows: Sequence[int]) -> Trace:
@@ -258,19 +266,17 @@ def _padded(part: Trace, model: Model, tokenizer: Tokenizer) -> dict[str, Array]
         inputs["attention_mask"] = np.where(np.array(clean)[:, None], by_config, valid).astype(np.int64)
     if "token_types" in part.inputs:
         inputs["token_type_ids"] = part.inputs["token_types"]
+    if NO_ANSWER in next(iter(part.outputs.values())):
+        inputs |= {"cls_index": lengths - 1, "p_mask": (~valid).astype(np.float32)}
     return torch_run.call_stock(model, inputs)
 
 
 def _single(part: Trace, model: Model) -> dict[str, Array]:
-    """Outputs of each row alone, put into one batch: without its padding and a mask, unless the model reads padding."""
+    """Outputs of each row alone, without a mask, put into one batch."""
     ids, lengths = part.inputs["input_ids"], part.inputs["valid_length"]
     found: list[dict[str, Array]] = []
-    reads_padding = layout_of(model).reads_padding
-    for row, valid in enumerate(lengths):
-        length = ids.shape[1] if reads_padding else valid
+    for row, length in enumerate(lengths):
         inputs = {"input_ids": ids[row : row + 1, :length]}
-        if reads_padding:
-            inputs["attention_mask"] = (np.arange(length) < valid)[None].astype(np.int64)
         if "token_types" in part.inputs:
             inputs["token_type_ids"] = part.inputs["token_types"][row : row + 1, :length]
         if DECODER_IDS in part.inputs:
@@ -306,6 +312,8 @@ def _by_trace_names(part: Trace, arrays: Mapping[str, Array]) -> dict[str, Array
     for name in (LOGITS, TAG_LOGITS, REPLACED_LOGITS):
         if name in known:
             named[name] = arrays.get("logits")
+    if "cls_logits" in arrays:
+        named[NO_ANSWER] = arrays["cls_logits"][:, None]
     if "start_logits" in arrays:
         named[SPAN_LOGITS] = np.stack([arrays["start_logits"], arrays["end_logits"]], axis=-1)
     return {name: values for name, values in named.items() if values is not None and name in known}

@@ -22,6 +22,7 @@ from bort_convert.verification.trace import (
     LANGUAGE_MODELS,
     LOGITS,
     NEXT_SENTENCE,
+    NO_ANSWER,
     POOLED,
     REPLACED_LOGITS,
     SENTENCE_ORDER,
@@ -255,7 +256,7 @@ def _index(values: Array) -> tuple[int, ...]:
 
 
 def _where(reference: Trace, name: str, index: tuple[int, ...]) -> dict[str, int]:
-    last = {POOLED: "unit", NEXT_SENTENCE: "label", SENTENCE_ORDER: "label", LOGITS: "label"}
+    last = {POOLED: "unit", **dict.fromkeys((NEXT_SENTENCE, SENTENCE_ORDER, LOGITS, NO_ANSWER), "label")}
     if name in last:
         return dict(zip(("batch", last[name]), index, strict=True))
     if name in LANGUAGE_MODELS:

@@ -17,6 +17,7 @@ from bort_convert.verification.trace import (
     LOGITS,
     MLM_LOGITS,
     NEXT_SENTENCE,
+    NO_ANSWER,
     POOLED,
     REPLACED_LOGITS,
     SENTENCE_ORDER,
@@ -25,7 +26,7 @@ from bort_convert.verification.trace import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from bort_convert.dtypes import Array
     from bort_convert.mapping.family import ModuleLayout
@@ -106,6 +107,11 @@ def first_position(model: Model) -> int:
     return int(getattr(embeddings, "padding_idx", -1)) + 1 if layout.positions else 0
 
 
+def shortest_text(model: Model) -> int:
+    """Tokens that a text must have: as many as the best answers that an XLNet searches for, else 1."""
+    return max(model.config.start_n_top, model.config.end_n_top) if hasattr(model, "answer_class") else 1
+
+
 def embeddings_of(model: Model) -> Iterator[tuple[str, Module]]:
     """Every `torch.nn.Embedding` with its path."""
     return ((path, module) for path, module in model.named_modules() if hasattr(module, "num_embeddings"))
@@ -172,18 +178,19 @@ def head_transform(model: Model) -> Module | None:
     return predictions.transform if predictions is not None else None
 
 
-def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, Tensor]:
+def head_outputs(model: Model, last: Tensor, inputs: Mapping[str, Array]) -> dict[str, Tensor]:
     """Run the pooler and the heads on the backbone's output.
 
     Args:
         model: a `PreTrainedModel`.
         last: (batch, length, hidden_size), a torch tensor.
-        masked: (batch, masked), the positions that the language-model head reads; None for none.
+        inputs: of a trace.
 
     Returns:
         The outputs by their names in a trace.
     """
     found: dict[str, Tensor] = {}
+    masked = inputs.get("masked_positions")
     if getattr(model.base_model, "pooler", None) is not None:
         found[POOLED] = _pooled(model.base_model, last)
     head: Module = getattr(model, "cls", None)
@@ -202,6 +209,8 @@ def head_outputs(model: Model, last: Tensor, masked: Array | None) -> dict[str, 
         found[SPAN_LOGITS] = model.qa_outputs(last)
     if hasattr(model, "discriminator_predictions"):
         found[REPLACED_LOGITS] = model.discriminator_predictions(last)
+    if hasattr(model, "answer_class"):
+        found |= _answers(model, last, inputs["valid_length"])
     return found
 
 
@@ -222,3 +231,19 @@ def _language_model(model: Model) -> Callable[[Tensor], Tensor] | None:
         return lambda hidden: decode(hidden * model.config.d_model**-0.5)
     bias = getattr(model, "final_logits_bias", None)
     return decode if bias is None else lambda hidden: decode(hidden) + bias
+
+
+def _answers(model: Model, last: Tensor, lengths: Array) -> dict[str, Tensor]:
+    """Run the heads of an XLNet for answers, none of which may hold padding.
+
+    The end depends on the start, which is the first token here; the class token is the last one of each row.
+    """
+    padding = last.new_tensor(np.arange(last.shape[1]) >= lengths[:, None])
+    starts = model.start_logits(last, p_mask=padding)
+    ends = model.end_logits(last, start_states=last[:, :1].expand_as(last), p_mask=padding)
+    spans = last.new_zeros((*starts.shape, 2))
+    spans[..., 0], spans[..., 1] = starts, ends
+    states = (starts.softmax(-1)[..., None] * last).sum(1)
+    class_token = last.new_tensor(lengths - 1).long()
+    none = model.answer_class(last, start_states=states, cls_index=class_token)
+    return {SPAN_LOGITS: spans, NO_ANSWER: none[:, None]}

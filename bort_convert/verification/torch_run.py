@@ -121,8 +121,8 @@ def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
             target_class.config_class.from_pretrained(str(directory.path), local_files_only=True), **options
         )
     first: dict[int, str] = {}
-    named = model.state_dict(keep_vars=True)  # Bart has a buffer among its tensors
-    return {name: (tuple(values.shape), first.setdefault(id(values), name)) for name, values in named.items()}
+    named = model.named_parameters(remove_duplicate=False)
+    return {name: (tuple(values.shape), first.setdefault(id(values), name)) for name, values in named}
 
 
 def load_model(directory: ModelDir, dtype: str, *, device: str = "cpu", attentions: bool = False) -> Model:
@@ -218,7 +218,7 @@ def run_gradients(
 def run_head(model: Model, last: Array, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Run the heads alone on a last hidden state (batch, length, hidden_size)."""
     with torch.no_grad():
-        found = head_outputs(model, _tensor(last, model), inputs.get("masked_positions"))
+        found = head_outputs(model, _tensor(last, model), inputs)
     return {name: values.cpu().numpy() for name, values in found.items()}
 
 
@@ -353,7 +353,7 @@ def _outputs(
         return run_stacks(
             model,
             arrays,
-            inputs.get("masked_positions"),
+            inputs,
             attentions=attentions,
             feed=fed,
             stock_positions=stock_positions,

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 def run_stacks(
     model: Model,
     inputs: Inputs,
-    masked: Array | None,
+    read: Mapping[str, Array],
     *,
     attentions: bool,
     feed: Mapping[str, Tensor] | None = None,
@@ -49,7 +49,7 @@ def run_stacks(
     Args:
         model: a `PreTrainedModel`.
         inputs: `input_ids` and `valid_length` of a trace on the model's device, and those of a decoder; `token_types`.
-        masked: (batch, masked), the positions that the language-model head reads; None for none.
+        read: inputs of the trace that the heads read, such as `masked_positions`.
         attentions: keep attention probabilities.
         feed: outputs of the reference; every layer and head gets the reference's input.
         stock_positions: leave the positions and sinusoids to the class.
@@ -69,7 +69,7 @@ def run_stacks(
         if attentions:
             kept |= _attentions(stack, found)
         last = found[0] if feed is None else feed[_last_name(stack, feed)]
-    return kept | head_outputs(model, last, masked)
+    return kept | head_outputs(model, last, read)
 
 
 def _hooks(stack: Stack, kept: dict[str, Tensor], feed: Mapping[str, Tensor] | None) -> Iterator[Callable[[], None]]:

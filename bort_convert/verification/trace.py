@@ -27,6 +27,7 @@ Outputs (float32 or float64, as computed):
     span_logits         (batch, length, 2), for the first and the last token of an answer
     tag_logits          (batch, length, labels), for the tag of each token
     replaced_logits     (batch, length), for tokens that a generator put in
+    no_answer           (batch, 1), of an XLNet; its span_logits are those of the last token if the first one begins
 In a sampled trace, (n,) stands in place of (batch, length). A model with an encoder and a decoder has its hidden states
 and attentions as encoder.NAME and decoder.NAME, and decoder.cross_attention.N (batch, target_length, attention_heads,
 length) too; its heads read the decoder.
@@ -60,9 +61,10 @@ LM_LOGITS: Final = "lm_logits"
 SPAN_LOGITS: Final = "span_logits"
 REPLACED_LOGITS: Final = "replaced_logits"
 TAG_LOGITS: Final = "tag_logits"
+NO_ANSWER: Final = "no_answer"
 TOKEN_HEADS: Final = (SPAN_LOGITS, TAG_LOGITS, REPLACED_LOGITS)
 LANGUAGE_MODELS: Final = (MLM_LOGITS, LM_LOGITS)
-HEADS: Final = (POOLED, NEXT_SENTENCE, SENTENCE_ORDER, LOGITS, *TOKEN_HEADS, *LANGUAGE_MODELS)
+HEADS: Final = (POOLED, NEXT_SENTENCE, SENTENCE_ORDER, LOGITS, *TOKEN_HEADS, NO_ANSWER, *LANGUAGE_MODELS)
 EMBEDDINGS: Final = "embeddings"
 FINAL_NORM: Final = "final_norm"
 BACKBONE: Final = (EMBEDDINGS, FINAL_NORM)
@@ -208,6 +210,7 @@ def output_shape(
     batch, length = inputs[input_of(stack, "input_ids")].shape
     heads = {LOGITS: (batch, dims.get("labels", 0)), POOLED: (batch, dims["hidden_size"])}
     heads |= dict.fromkeys((NEXT_SENTENCE, SENTENCE_ORDER), (batch, 2))
+    heads[NO_ANSWER] = (batch, 1)
     if name in heads:
         return heads[name]
     if name in LANGUAGE_MODELS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from bort_convert import convert, export, open_params, verify
+from bort_convert import MappingError, convert, export, open_params, verify
 
 if TYPE_CHECKING:
     from bort_convert.dtypes import Array
@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 MAKER = Path(__file__).parents[1] / "support" / "gluon_forms.py"
 IDS = [[5, 6, 7, 8, 9, 10], [3, 4, 2, 0, 0, 0]]
 LENGTHS = [6, 3]
+LONGER: dict[str, Any] = {"ids": [[5, 6, 7, 8, 9, 11, 2, 3, 14], [3, 4, 2, 8, 9, 12, 0, 0, 0]], "lengths": [9, 6]}
 SHALLOW = {"layers": 1, "attention_heads": 3, "intermediate_size": 10, "hidden_size": 12}
 DEEP = {"layers": 3, "attention_heads": 2, "intermediate_size": 24, "hidden_size": 16}
 TABLES = {"vocab_size": 31, "max_positions": 17}
@@ -150,6 +151,56 @@ def test_a_regression_of_roberta_is_a_classifier_with_one_output(
     assert logits.shape == (2, 1)
     assert np.allclose(logits[1], expected["logits"][1], rtol=0, atol=1e-7)  # MXNet's epsilon is a float32
     assert_comes_back(source, out, tmp_path / "back.params", "structural")
+
+
+@pytest.mark.parametrize(("size", "naming", "before"), [(SHALLOW, "prefixed", 2), (DEEP, "structural", 0)])
+def test_an_xlnet_that_answers_finds_the_answers_of_mxnet(
+    tmp_path: Path, size: dict[str, int], naming: str, before: int
+) -> None:
+    import torch  # noqa: PLC0415 - heavy, and marked
+    import transformers  # noqa: PLC0415
+
+    source, expected = made(tmp_path, "xlnet_answers", size, naming=naming, before=before, options={}, **LONGER)
+    out, ids, lengths = tmp_path / "out", np.array(LONGER["ids"]), np.array(LONGER["lengths"])
+    manifest = convert(source, out, family="xlnet")
+    assert (manifest.table, manifest.architecture) == ("question answering", "XLNetForQuestionAnswering")
+    model = transformers.XLNetForQuestionAnswering.from_pretrained(out).eval()
+    mask = np.arange(ids.shape[1]) < lengths[:, None]
+    with torch.no_grad():
+        found = model(
+            torch.tensor(ids),
+            attention_mask=torch.tensor(mask).long(),
+            p_mask=torch.tensor(~mask).float(),
+            cls_index=torch.tensor(lengths - 1),
+        )
+    for end in ("start", "end"):  # the class calls probabilities log_probs
+        assert found[f"{end}_top_index"].tolist() == expected[f"{end}_top_index"].tolist()
+        chances = np.exp(expected[f"{end}_top_log_probs"])
+        np.testing.assert_allclose(found[f"{end}_top_log_probs"].numpy(), chances, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(found["cls_logits"].numpy(), expected["cls_logits"], rtol=0, atol=1e-5)
+    assert_comes_back(source, out, tmp_path / "back.params", "structural" if naming == "structural" else "prefix")
+
+
+@pytest.mark.parametrize(
+    ("labels", "dropout", "naming"), [(3, 0.1, "structural"), (1, 0.0, "structural"), (1, 0.1, "prefixed")]
+)
+def test_a_classifier_or_a_regression_on_an_xlnet_is_refused_with_the_reason(
+    tmp_path: Path, labels: int, dropout: float, naming: str
+) -> None:
+    options = {"labels": labels, "dropout": dropout}
+    source, _ = made(tmp_path, "xlnet_classifier", SHALLOW, naming=naming, before=1, options=options)
+    with pytest.raises(MappingError, match=r"classifier or regression.*applies its pooler.*twice in a row") as error:
+        convert(source, tmp_path / "out")
+    assert "beside it with `keep_extra=True`" in str(error.value)
+    assert not (tmp_path / "out").exists()
+    manifest = convert(source, tmp_path / "out", keep_extra=True)
+    assert (manifest.architecture, len(manifest.extra)) == ("XLNetModel", 4)
+    report = verify(source, tmp_path / "out")
+    assert report.passed, report.headline
+    head = ["*classifier*"] if naming == "prefixed" else ["classifier.*", "pooler.*"]
+    alone = convert(source, tmp_path / "alone", ignore=head)
+    assert (alone.architecture, len(alone.left_out)) == ("XLNetModel", 5)  # with the constant of the positions
+    assert_same_arrays(source, tmp_path / "out", tmp_path / "back.params", "source")
 
 
 def test_the_pipeline_gives_the_tags_of_mxnet(fixtures: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bort_convert.models import bert, bort, gpt2, roberta, xlnet
+from bort_convert.models import _xlnet_forms, bert, bort, gpt2, roberta
 from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def distilbert_mutants() -> Iterator[Mutant]:
 def xlnet_mutants() -> Iterator[Mutant]:
     """Errors with relative attention: every two rows of one shape swapped, and matrices transposed."""
     attention = "transformer.layer.0.rel_attn"
-    yield from _swaps(row_pairs(xlnet.REST))
+    yield from _swaps(row_pairs(_xlnet_forms.REST))
     yield Mutant("segments exchanged", change(f"{attention}.seg_embed", lambda pair: pair[::-1]))
     yield Mutant("segments left out", change(f"{attention}.seg_embed", np.zeros_like))
     for name in ("q", "r", "o"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from conversion_errors import BERT, ROBERTA, Mutant, change, saved_as, without
+from conversion_errors import BERT, ROBERTA, XLNET, Mutant, change, saved_as, without
 
 from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 TAGGER = BERT.with_stem(f"{BERT.stem}-tags5")
 NO_NEXT_SENTENCE = BERT.with_stem(f"{BERT.stem}-no_next_sentence")
 REGRESSION = ROBERTA.with_stem(f"{ROBERTA.stem}-regression")
-FORM_HEADS = {TAGGER: 2, NO_NEXT_SENTENCE: 2, REGRESSION: 2}
+ANSWERS = XLNET.with_stem(f"{XLNET.stem}-answers")
+FORM_HEADS = {TAGGER: 2, NO_NEXT_SENTENCE: 2, REGRESSION: 2, ANSWERS: 2}
 EVERY = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
 
 
@@ -56,9 +57,34 @@ def regression_mutants() -> Iterator[Mutant]:
     yield Mutant("saved as RobertaModel", lambda to: saved_as(to, "RobertaModel", ("classifier.",)), EVERY)
 
 
+def answers_mutants() -> Iterator[Mutant]:
+    """Errors in the heads of an XLNet that answers questions."""
+    end, none = "end_logits", "answer_class.dense_0.weight"
+    yield Mutant("start negated", change("start_logits.dense.weight", np.negative))
+    yield Mutant("end's token and start exchanged", change(f"{end}.dense_0.weight", lambda rows: np.roll(rows, 8, 1)))
+    yield Mutant("end's LayerNorm zeroed", change(f"{end}.LayerNorm.weight", np.zeros_like))
+    yield Mutant(
+        "end's LayerNorm shifted", change(f"{end}.LayerNorm.bias", lambda values: values + np.arange(8.0, dtype="f"))
+    )
+    yield Mutant("end's bias left out", change(f"{end}.dense_0.bias", np.zeros_like))
+    yield Mutant("class token and start exchanged", change(none, lambda rows: np.roll(rows, 8, 1)))
+    yield Mutant("no answer negated", change("answer_class.dense_1.weight", np.negative))
+    yield Mutant(
+        "heads for end and no answer exchanged",
+        lambda to: to.swap(f"{end}.dense_0.weight", "answer_class.dense_0.weight"),
+    )
+    yield Mutant("starts and ends exchanged", lambda to: to.swap("start_logits.dense.weight", f"{end}.dense_1.weight"))
+    yield Mutant(
+        "saved as XLNetModel",
+        lambda to: saved_as(to, "XLNetModel", ("start_logits", "end_logits", "answer_class")),
+        EVERY,
+    )
+
+
 FORM_ERRORS: dict[Path, Callable[[], Iterator[Mutant]]] = {
     TAGGER: tagger_mutants,
     NO_NEXT_SENTENCE: no_next_sentence_mutants,
     REGRESSION: regression_mutants,
+    ANSWERS: answers_mutants,
 }
 """Checkpoint -> errors to try on it."""

@@ -15,9 +15,25 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures"))
-from gluon_models import BERTTagger, RoBERTaClassifier, Size, bert, mx, randomize, settle, settle_bert
+from gluon_models import (
+    BERTTagger,
+    RoBERTaClassifier,
+    Size,
+    XLNetClassifier,
+    XLNetForQA,
+    bert,
+    mx,
+    randomize,
+    settle,
+    settle_bert,
+    settle_xlnet,
+)
+
+from bort_convert.verification.mxnet_process.xlnet import Network as NetworkXLNet
 
 Arrays = dict[str, Any]
+BEST = 5
+"""Starts, and ends of each, that an XLNet keeps: as many as its script does by default."""
 
 
 def tagger(size: Size, labels: int) -> tuple[Any, Any, Any]:
@@ -48,7 +64,65 @@ def roberta_regression(size: Size, dropout: float) -> tuple[Any, Any, Any]:
     return net, lambda ids, lengths: {"logits": net(ids, lengths)}, settle
 
 
+def xlnet_answers(size: Size) -> tuple[Any, Any, Any]:
+    """An XLNet that answers questions: the best starts, and the best ends for each, as its script finds them."""
+    net = XLNetForQA(size)
+
+    def run(ids: Any, lengths: Any) -> Arrays:  # noqa: ANN401
+        hidden = last_hidden_states(net, size, ids, lengths)
+        batch, length, width = hidden.shape
+        padding = mx.nd.array(np.arange(length) >= lengths.asnumpy()[:, None], dtype="float64")
+        starts = net.start_logits.dense(hidden).squeeze(-1) * (1 - padding) - 1e30 * padding
+        chances, first = mx.nd.topk(mx.nd.log_softmax(starts), k=BEST, ret_typ="both")
+        rows = mx.nd.arange(batch).repeat(BEST)
+        states = mx.nd.gather_nd(hidden, mx.nd.stack(rows, first.reshape(-1))).reshape((batch, 1, BEST, width))
+        pairs = [mx.nd.broadcast_to(one, (batch, length, BEST, width)) for one in (hidden.expand_dims(2), states)]
+        ends = net.end_logits
+        wide = ends.layernorm(ends.dense_0(mx.nd.concat(*pairs, dim=-1)))
+        hidden_by_padding = padding.expand_dims(-1)
+        logits = mx.nd.broadcast_mul(ends.dense_1(wide).squeeze(-1), 1 - hidden_by_padding)
+        logits = mx.nd.broadcast_sub(logits, 1e30 * hidden_by_padding)
+        last_chances, last = mx.nd.topk(mx.nd.log_softmax(logits, axis=1), k=BEST, axis=1, ret_typ="both")
+        state = mx.nd.batch_dot(hidden, mx.nd.softmax(starts).expand_dims(-1), transpose_a=True).squeeze(-1)
+        token = mx.nd.gather_nd(hidden, mx.nd.stack(mx.nd.arange(batch), lengths.astype("float32") - 1))
+        answers = net.answer_class
+        return {
+            "start_top_log_probs": chances,
+            "start_top_index": first,
+            "end_top_log_probs": last_chances.reshape((batch, -1)),
+            "end_top_index": last.reshape((batch, -1)),
+            "cls_logits": answers.dense_1(answers.dense_0(mx.nd.concat(state, token, dim=-1))).squeeze(-1),
+        }
+
+    return net, run, settle_xlnet
+
+
+def xlnet_classifier(size: Size, labels: int, dropout: float) -> tuple[Any, Any, Any]:
+    """A classifier or a regression on an XLNet, which nothing here runs."""
+    return XLNetClassifier(size, labels=labels, dropout=dropout), lambda _ids, _lengths: {}, settle_xlnet
+
+
+def last_hidden_states(net: Any, size: Size, ids: Any, lengths: Any) -> Any:  # noqa: ANN401
+    """Run the backbone of a network, whose own blocks hold parameters alone."""
+    names = ["_net.mask_embed"]
+    sizes = {**vars(size), "head_dim": size.hidden_size // size.attention_heads}
+    hyperparameters = {"hidden_act": "gelu_new", "layer_norm_eps": 1e-12}
+    runner = NetworkXLNet(
+        {"dims": sizes, "hyperparameters": hyperparameters, "names": dict(zip(names, names, strict=True))}
+    )
+    runner.block.cast("float64")
+    runner.block.initialize()
+    known = net.xlnet._collect_params_with_prefix()  # noqa: SLF001 - what save_parameters uses
+    for name, parameter in runner.block._collect_params_with_prefix().items():  # noqa: SLF001
+        parameter.set_data(known[name].data())
+    kept = []
+    runner.net.transformer_cells[-1].register_forward_hook(lambda _block, _inputs, output: kept.append(output))
+    runner.forward({"input_ids": ids.asnumpy().astype(int), "valid_length": lengths.asnumpy()}, "float64")
+    return kept[0]
+
+
 FORMS = {"tagger": tagger, "no_next_sentence": no_next_sentence, "roberta_regression": roberta_regression}
+FORMS |= {"xlnet_answers": xlnet_answers, "xlnet_classifier": xlnet_classifier}
 
 
 def main(job: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ LAST = "\n\n<!-- As far as here. -->\n"
 
 
 def families_markdown(known: Iterable[Family]) -> str:
-    """A Markdown table: one row for each target class of each family."""
+    """A Markdown table: one row for each target class of each family, and for each reason to refuse a form."""
     lines = ["| family | published sizes | checkpoint | becomes |", "|---|---|---|---|"]
     for family in known:
         sizes = ", ".join(f"`{variant.name}`" for variant in family.variants)
@@ -27,8 +27,12 @@ def families_markdown(known: Iterable[Family]) -> str:
         for table in family.tables:
             for name, *groups in table.architectures:
                 forms.setdefault(name, []).append(f"{table.title} with {', '.join(groups)}" if groups else table.title)
-        for name, checkpoints in forms.items():
-            lines.append(f"| {' | '.join(first)} | {'; '.join(checkpoints)} | `{name}` |")
+        becomes = {f"`{name}`": "; ".join(checkpoints) for name, checkpoints in forms.items()}
+        for refusal in dict.fromkeys(table.refusal for table in family.tables if table.refusal):
+            titles = "; ".join(table.title for table in family.tables if table.refusal == refusal)
+            becomes[f"refused: {refusal}"] = titles
+        for name, checkpoints in becomes.items():
+            lines.append(f"| {' | '.join(first)} | {checkpoints} | {name} |")
             first = ("", "")
     return "\n".join(lines)
 

@@ -1,11 +1,13 @@
 # ruff: noqa: SLF001 - the published names begin with "_"; Python 3.6 syntax
 """XLNet, one of gluonnlp's scripts and not in its package: rebuilt from layers of MXNet and gluonnlp, with its names.
 
+The end of an answer depends on its start: the outputs here are for an answer that begins with the first token.
+
 The frequencies of the positions are computed as in GluonNLP, in the precision of the run. The file holds them too, in
 its own precision; a conversion checks them.
 
-Source: dmlc/gluon-nlp, scripts/language_model/transformer/transformer.py and attention_cell.py. There is one stream
-and no memory.
+Source: dmlc/gluon-nlp, scripts/language_model/transformer/transformer.py and attention_cell.py; model/qa.py. There is
+one stream and no memory.
 """
 
 import math
@@ -36,8 +38,12 @@ class Network:
             raise ValueError("hidden_act is {!r}, expected one of {}".format(activation, ", ".join(ACTIVATIONS)))
         if dims["attention_heads"] * dims["head_dim"] != dims["hidden_size"]:
             raise ValueError("attention_heads * head_dim is not hidden_size")
-        self.block = Block()
-        net = self.block._net = Block()
+        self.block = top = Block()
+        if any(name.startswith("xlnet.") for name in names):
+            top.xlnet = Block()
+            add_answers(top, dims["hidden_size"])
+            top, names = top.xlnet, {name[len("xlnet.") :] for name in names}
+        net = top._net = Block()
         net.word_embed = nn.Embedding(dims["vocab_size"], dims["hidden_size"])
         if "_net.mask_embed" in names:
             net.mask_embed = net.params.get("mask_embed", shape=(1, 1, dims["hidden_size"]))
@@ -63,7 +69,7 @@ class Network:
         return found
 
     def forward(self, inputs: "dict[str, Any]", dtype: str) -> "dict[str, Values]":
-        """The logits (batch, masked, vocab_size) at the masked positions, where there is a decoder."""
+        """The logits of the heads: at the masked positions, where there is a decoder; or of answers."""
         ids = np.asarray(inputs["input_ids"])
         batch, length = ids.shape
         types = np.asarray(inputs.get("token_types", np.zeros_like(ids)))
@@ -75,12 +81,32 @@ class Network:
         positions = self.positions(length, dtype)
         for cell in self.net.transformer_cells:
             hidden = cell(hidden, positions, mask, segments)
+        if hasattr(self.block, "answer_class"):
+            return self.answers(hidden, mx.nd.array(valid, dtype=dtype))
         if not hasattr(self.net, "decoder"):
             return {}
         chosen = np.asarray(inputs.get("masked_positions", np.zeros((batch, 1), "int64")))
         rows = mx.nd.array(np.repeat(np.arange(batch)[:, None], chosen.shape[1], axis=1), dtype="int32")
         picked = mx.nd.gather_nd(hidden, mx.nd.stack(rows, mx.nd.array(chosen, dtype="int32")))
         return {"lm_logits": self.net.decoder(picked)}
+
+    def answers(self, hidden: "Values", valid: "Values") -> "dict[str, Values]":
+        """Logits of the first and the last token of an answer, at valid tokens, and of no answer."""
+        end, no_answer = self.block.end_logits, self.block.answer_class
+        starts = covered(self.block.start_logits.dense(hidden), valid)
+        first = mx.nd.broadcast_like(hidden.slice_axis(axis=1, begin=0, end=1), hidden)
+        wide = mx.nd.tanh(end.dense_0(mx.nd.concat(hidden, first, dim=-1)))
+        ends = covered(end.dense_1(end.layernorm(wide)), valid)
+        weights = mx.nd.softmax(starts, axis=1)
+        states = mx.nd.broadcast_mul(weights, hidden).sum(axis=1)
+        last = valid.sum(axis=1) - 1
+        rows = mx.nd.arange(len(hidden), dtype=hidden.dtype)
+        class_token = mx.nd.gather_nd(hidden, mx.nd.stack(rows, last))
+        pair = mx.nd.concat(states, class_token, dim=-1)
+        return {
+            "span_logits": mx.nd.concat(starts, ends, dim=-1),
+            "no_answer": no_answer.dense_1(mx.nd.tanh(no_answer.dense_0(pair))),
+        }
 
     def positions(self, length: int, dtype: str) -> "Values":
         """Sinusoids of the offsets from `length` down to 1 - `length`, (2*length, hidden_size).
@@ -166,6 +192,23 @@ class Cell(Block):  # type: ignore[misc] # as above
         hidden = self.layer_norm(self.proj(context) + hidden)
         wide = activate(self.ffn.ffn_1(hidden), self.activation)
         return self.ffn.layer_norm(self.ffn.ffn_2(wide) + hidden)
+
+
+def add_answers(block: "Block", hidden_size: int) -> None:
+    """Add the heads for answers: start, end given a start, and whether there is one."""
+    block.start_logits, block.end_logits, block.answer_class = Block(), Block(), Block()
+    block.start_logits.dense = nn.Dense(1, in_units=hidden_size, flatten=False)
+    for part in (block.end_logits, block.answer_class):
+        part.dense_0 = nn.Dense(hidden_size, in_units=2 * hidden_size, flatten=False)
+    block.end_logits.layernorm = nn.LayerNorm(in_channels=hidden_size, epsilon=1e-12)
+    block.end_logits.dense_1 = nn.Dense(1, in_units=hidden_size, flatten=False)
+    block.answer_class.dense_1 = nn.Dense(1, in_units=hidden_size, use_bias=False, flatten=False)
+
+
+def covered(logits: "Values", valid: "Values") -> "Values":
+    """Logits (batch, length, 1) without any weight at padding."""
+    valid = valid.expand_dims(-1)
+    return logits * valid - 1e30 * (1 - valid)
 
 
 def activate(values: "Values", activation: str) -> "Values":
