@@ -14,9 +14,9 @@ INNER = "attention_heads*head_dim"
 NORM = (rename("gamma", "weight", "hidden_size"), constant("beta", "hidden_size", 0.0, why=WHY))
 ATTENTIONS = tuple(
     (
+        *under(f"{kind}_attn_layer_norm.", onto("layer_norm.", NORM)),
         *(rename(f"{kind}_attn_{part}.weight", f"{module}.{part}.weight", f"{INNER} hidden_size") for part in "qkv"),
         rename(f"{kind}_attn_proj.weight", f"{module}.o.weight", f"hidden_size {INNER}"),
-        *under(f"{kind}_attn_layer_norm.", onto("layer_norm.", NORM)),
     )
     for kind, module in (("self", "SelfAttention"), ("cross", "EncDecAttention"))
 )
@@ -28,7 +28,7 @@ FEED_FORWARD = {
     )
     for kind, rows in {
         "relu": (rename("ffn_1.weight", "wi.weight", IN),),
-        "gated-gelu": (rename("gated_ffn_1.weight", "wi_0.weight", IN), rename("ffn_1.weight", "wi_1.weight", IN)),
+        "gated-gelu": (rename("ffn_1.weight", "wi_1.weight", IN), rename("gated_ffn_1.weight", "wi_0.weight", IN)),
     }.items()
 }
 STACKS = {"encoder": ("{layer}", ATTENTIONS[:1]), "decoder": ("{decoder_layer}", ATTENTIONS)}
