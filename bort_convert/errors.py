@@ -100,6 +100,23 @@ class OptionError(ConvertError, ValueError):
         return type(self), (self.option, self.value, self.problem)  # a process pool pickles errors
 
 
+class TableError(OptionError):
+    """A table of the user's own is wrong; the exit code is that of any wrong argument.
+
+    Attributes:
+        disagreements: a line for each mistake, with the number of its line in the file.
+    """
+
+    def __init__(self, name: str, mistakes: Sequence[str]) -> None:
+        count = len(mistakes)
+        summary = f"has {count:,} mistake{'s' * (count != 1)}:"
+        super().__init__("table", name, "\n  ".join((summary, *mistakes)))
+        self.disagreements = tuple(mistakes)
+
+    def __reduce__(self) -> tuple[type[TableError], tuple[object, tuple[str, ...]]]:  # type: ignore[override] # other arguments
+        return type(self), (self.value, self.disagreements)
+
+
 class InputError(ConvertError):
     """Token ids or lengths are outside of the model; MXNet would clip them in silence."""
 

@@ -73,6 +73,7 @@ FOREIGN = {
     "jinja2": "verification.render",
     "huggingface_hub": "tokenizer.sources",
     "ml_dtypes": "dtypes",
+    "tomli": "mapping.table_file",
     "click": "cli",
     "rich": "cli.terminal",
 }

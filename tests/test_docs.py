@@ -22,9 +22,9 @@ from readme_table import with_table
 from bort_convert import cli
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE, FORMAT, FAMILY = PAGES = [
+README, GUIDE, FORMAT, FAMILY, HEAD = PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model", "your-own-head")),
 ]
 # What a reader runs to get here; `make` is what runs this test.
 SET_UP = ("git ", "cd ", "pip ", "make ")
@@ -99,6 +99,7 @@ def heading_anchors(page: Path) -> set[str]:
         pytest.param(README, marks=(pytest.mark.mxnet, pytest.mark.torch), id="README.md"),
         pytest.param(GUIDE, marks=(pytest.mark.mxnet, pytest.mark.torch), id="guide.md"),
         pytest.param(FAMILY, id="adding-a-model.md"),
+        pytest.param(HEAD, marks=(pytest.mark.mxnet, pytest.mark.torch), id="your-own-head.md"),
     ],
 )
 def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from bort_convert.cli.options import (
     MAX_ARRAYS,
     MXNET_PYTHON,
     OUT,
+    OUTPUT,
     QUIET,
     SOURCE,
     fit_options,
@@ -71,6 +72,7 @@ def convert(
     out: Path,
     *,
     family: str | None,
+    table: Path | None,
     variant: str | None,
     heads: int | None,
     layers: int | None,
@@ -95,8 +97,8 @@ def convert(
     SOURCE may also be a model-zoo archive that holds one .params file.
     """
     refuse_swapped(source, out)
-    fit: dict[str, Any] = {"family": family, "variant": variant, "heads": heads, "gluonnlp_version": gluonnlp_version}
-    fit |= {"layers": layers, "hyperparameters": hyperparameters, "max_arrays": max_arrays}
+    fit: dict[str, Any] = {"family": family, "table": table, "variant": variant, "heads": heads, "layers": layers}
+    fit |= {"gluonnlp_version": gluonnlp_version, "hyperparameters": hyperparameters, "max_arrays": max_arrays}
     fit |= {"prefix": prefix, "ignore": ignore, "keep_extra": keep_extra}
     if dry_run:
         inspection = bort_convert.inspect(source, values=strict, **fit)
@@ -127,6 +129,12 @@ def convert(
 @LAYERS
 @click.option("--values", is_flag=True, help="Read every value: range, mean, and how many are NaN or infinite.")
 @click.option("--summary", is_flag=True, help="Show the model alone, without the tables of arrays and steps.")
+@click.option(
+    "--write-table",
+    type=OUTPUT,
+    metavar="FILE.toml",
+    help="Draft a table for a file that no family takes, for convert --table.",
+)
 @MAX_ARRAYS
 @JSON
 @QUIET
@@ -139,7 +147,7 @@ def inspect(source: Path, *, summary: bool, as_json: bool, quiet: bool, **option
         raise inspection.misfit
     show(
         lambda: listings.inspection_dict(inspection, summary=summary),
-        lambda: listings.inspection_text(inspection, summary=summary),
+        lambda: listings.inspection_text(inspection, summary=summary or bool(inspection.draft)),
         as_json=as_json,
         quiet=quiet,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from bort_convert.cli.text import pairs, shown
@@ -36,6 +37,7 @@ def inspection_text(inspection: Inspection, *, summary: bool = False) -> TextBlo
         f"{shown(inspection.path)}: {FORMATS[inspection.kind]}, {_bytes(inspection.size)}, {arrays}",
         *filter(None, [inspection.note]),
         *(_fit_lines(inspection.fit) if inspection.fit else [f"{inspection.misfit}"]),
+        *_draft_lines(inspection),
     ]
     if summary:
         return lines
@@ -110,6 +112,14 @@ def _fit_lines(fit: Fit) -> list[str]:
         *(f"  {printable(name)}: {IGNORED}'{printable(pattern)}'" for name, pattern in fit.ignored.items()),
         *([f"  {len(fit.extra):,} other tensors: {shown_names(fit.extra)}"] if fit.extra else []),
     ]
+
+
+def _draft_lines(inspection: Inspection) -> list[str]:
+    """The table that was drafted, and the command that takes it."""
+    if not inspection.draft:
+        return []
+    source, table = (shown(shlex.quote(path)) for path in (inspection.path, inspection.draft))
+    return [f"{shown(inspection.draft)}: a draft of a table. Edit it, then: bort-convert {source} OUT --table {table}"]
 
 
 def _array_table(inspection: Inspection) -> TextTable:

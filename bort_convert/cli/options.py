@@ -11,6 +11,7 @@ import click
 from bort_convert import params
 from bort_convert.arguments import FamilyName
 from bort_convert.mapping.family import SYNONYMS
+from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,6 +27,21 @@ class OutputPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
         """Convert a word of the command line to a path."""
         return value if value == "" else super().convert(value, param, ctx)
+
+
+if TYPE_CHECKING:
+    TextChoice = click.Choice[str]
+else:
+    TextChoice = click.Choice  # click before 8.2 has no type arguments
+
+
+class FamilyChoice(TextChoice):
+    """The families of this package, and those of installed packages, which are looked up for a name of no other."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
+        """Take the name of a family."""
+        choices = self if value in self.choices else TextChoice(list(families()))
+        return TextChoice.convert(choices, value, param, ctx)
 
 
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
@@ -111,7 +127,7 @@ MAX_ARRAYS = click.option(
 )
 FAMILY = click.option(
     "--family",
-    type=click.Choice(get_args(FamilyName)),
+    type=FamilyChoice(get_args(FamilyName)),
     help="Model family; needed where a file fits more than one.",
 )
 
@@ -165,6 +181,12 @@ def fit_options(function: Function) -> Function:
             "gluonnlp_version",
             metavar="VERSION",
             help="GluonNLP version that trained the checkpoint: 0.8, 0.9.1, 0.9.2 or 0.10. No checkpoint names it.",
+        ),
+        click.option(
+            "--table",
+            type=FILE,
+            metavar="FILE.toml",
+            help="Table of your own, which extends a family by a head; `inspect --write-table` drafts one.",
         ),
         click.option("--variant", metavar="NAME", help="Published size that the file must have; see `families`."),
         FAMILY,

@@ -14,6 +14,7 @@ from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.config import GENERATION, dtype_notes, generation_config_of, json_text, target_config
 from bort_convert.model_dir.manifest import ids_last
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
+from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_directory
 from bort_convert.model_dir.shards import DEFAULT_SIZE, shard_bytes
 from bort_convert.models.registry import fit_source
@@ -43,6 +44,7 @@ def convert(
     target: str | os.PathLike[str],
     *,
     family: FamilyName | None = None,
+    table: str | os.PathLike[str] | None = None,
     variant: str | None = None,
     heads: int | None = None,
     layers: int | None = None,
@@ -80,6 +82,7 @@ def convert(
         source: a `.params` file, or a model-zoo archive that holds one.
         target: the directory to write; absent or empty, unless `force` is true.
         family: name of the model family, for a file that fits two.
+        table: a TOML file with a table of your own, which extends a family by a head; see docs/your-own-head.md.
         variant: name of the published size that the file must have.
         heads: number of attention heads, for a size that was never published.
         layers: number of layers, for a size of ALBERT that was never published: its layers share their weights.
@@ -125,7 +128,8 @@ def convert(
         FormatError: the source or a file of the tokenizer cannot be read, or the source changed while it was read.
         MappingError: no table fits the source, or it holds other tensors (`OtherTensorsError`); or tensors that the
             target model ties are not equal, values do not fit into `dtype`, or `strict` refuses them.
-        OptionError: an argument is wrong, contradicts the file or another argument, or does not go with the model.
+        OptionError: an argument is wrong, contradicts the file or another argument, or does not go with the model. A
+            TableError has every mistake in `table`.
         VariantError: a property that shapes do not show is not known, such as the attention heads or lower-casing; or
             several models stand in the file.
         ParityError: the verification did not pass; nothing was written.
@@ -134,6 +138,7 @@ def convert(
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     tokenizer_options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
     properties = _Properties(
+        table=None if table is None else open_table(table, family).text,
         variant=variant,
         heads=heads,
         layers=layers,
@@ -150,7 +155,7 @@ def convert(
         options = _specified(
             family=family,
             **properties,
-            labels=list(labels) if labels else None,
+            labels=list(labels or fit.table.labels) or None,
             problem_type=problem_type,
             dtype=dtype,
             max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
@@ -169,13 +174,13 @@ def convert(
                 progress=progress,
             )
             manifest = _complete(folder, replace(_with_fit(manifest, fit), options=options), config, new_tokenizer)
-            params.check_unchanged()
             return _with_parity(_verify if verify is True else verify, source, folder, manifest) if verify else manifest
 
 
 class _Properties(TypedDict):
     """Properties of a model that a user gives; see `convert`."""
 
+    table: str | None
     variant: str | None
     heads: int | None
     layers: int | None

@@ -50,7 +50,7 @@ def export(
         family: name of the model family, for a directory that fits two.
         names: "structural" for the names of `save_parameters`, "prefix" for those of `collect_params().save`, "source"
             for those of the file that was converted. By default "source" where the model stood inside of another
-            network, else "structural".
+            network or a table of the user's own took it, else "structural".
         force: replace a file at `target`, unless a converted directory holds it.
         progress: called with the bytes written so far and the bytes in all.
 
@@ -72,7 +72,8 @@ def export(
         raise OutputError(f"{target} is inside {folder}, which is exported; expected a place beside it")
     directory = read_model_dir(folder)
     manifest = directory.manifest
-    style = names or ("source" if manifest and (manifest.prefix or manifest.extra) else "structural")
+    own = manifest and (manifest.prefix or manifest.extra or "table" in manifest.options)
+    style = names or ("source" if own else "structural")
     fitted = _fit(directory, family, prefixed=style == "prefix")
     with directory.open_weights() as stored, directory.open_extra() as extra:
         file_names = names_in_file(fitted, manifest, style)
@@ -112,15 +113,15 @@ def _fit(directory: ModelDir, family: FamilyName | None, *, prefixed: bool) -> F
 
 def _converted_family(manifest: Manifest) -> Family:
     """The family that a manifest names, as its GluonNLP version computes it."""
-    known = families()
-    name, table = manifest.family, manifest.table
-    if name not in known or table not in {one.title for one in known[name].tables}:
+    family, table = manifest.known_family, manifest.table
+    if family is None or table not in {one.title for one in family.tables}:
+        name, known = manifest.family, families()
         raise FormatError(
             f"{FILE_NAME}: names the family {printable(repr(name))} and its table {printable(repr(table))}, "
             f"which this version does not know; known are {', '.join(known)}. Convert again"
         )
     version = manifest.options.get("gluonnlp_version")
-    return known[name].for_version(str(version)) if version else known[name]
+    return family.for_version(str(version)) if version else family
 
 
 def _manifest(

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from typing import TYPE_CHECKING
 
 from bort_convert.arguments import version_argument
 from bort_convert.errors import ConvertError, MappingError, OptionError, VariantError
+from bort_convert.files.atomic import new_file, write_text
 from bort_convert.mapping.family import stock_differences
+from bort_convert.mapping.table_draft import draft_table
 from bort_convert.model_dir.config import target_config
-from bort_convert.models.registry import fit_source
+from bort_convert.model_dir.own_table import open_table
+from bort_convert.model_dir.ownership import reason_to_keep_file
+from bort_convert.models.registry import families, find_family, fit_source
 from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
 from bort_convert.weights.statistics import statistics_of_arrays
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from bort_convert.arguments import FamilyName
-    from bort_convert.dtypes import Hyperparameter
+    from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.fit import Fit
     from bort_convert.weights.statistics import Statistics
 
@@ -38,6 +42,7 @@ class Inspection:
         misfit: the error that a conversion would end in: the disagreements with the closest table, or the argument that
             is missing; None if a table fits.
         values: name -> statistics of an array's values; empty unless they were requested.
+        draft: path of the table that was drafted, "" for none.
     """
 
     path: str
@@ -48,6 +53,7 @@ class Inspection:
     fit: Fit | None
     misfit: ConvertError | None
     values: Mapping[str, Statistics] = field(default_factory=dict)
+    draft: str = ""
 
     @property
     def parameters(self) -> int:
@@ -76,6 +82,7 @@ class Inspection:
             ],
             "fit": _fit_dict(self.fit) if self.fit else None,
             "misfit": str(self.misfit) if self.misfit else None,
+            "draft": self.draft,
         }
 
 
@@ -83,6 +90,7 @@ def inspect(
     source: str | os.PathLike[str],
     *,
     family: FamilyName | None = None,
+    table: str | os.PathLike[str] | None = None,
     variant: str | None = None,
     heads: int | None = None,
     layers: int | None = None,
@@ -93,13 +101,15 @@ def inspect(
     ignore: Sequence[str] = (),
     keep_extra: bool = False,
     values: bool = False,
+    write_table: str | os.PathLike[str] | None = None,
     max_arrays: int = MAX_ARRAYS,
 ) -> Inspection:
-    """Inspect any `.params` file; nothing is written, and values are read only on request.
+    """Inspect any `.params` file; values are read, and a table is drafted, only on request.
 
     Args:
         source: a `.params` file, or an archive that holds one.
         family: name of the one model family to try.
+        table: a TOML file with a table of your own, to try no other; see `convert`.
         variant: name of the published size that the file must have.
         heads: number of attention heads, for a size that was never published.
         layers: number of layers, for a size of ALBERT that was never published: its layers share their weights.
@@ -110,13 +120,19 @@ def inspect(
         ignore: patterns of names of tensors that are left out; see `convert`.
         keep_extra: accept other tensors than the model's; see `convert`.
         values: read every value, and compute statistics of each array.
+        write_table: a TOML file to write, for a source that no family takes: the draft of a table for it, which
+            `convert` takes as `table`. `family` and `prefix` choose where several come into question.
         max_arrays: see `open_params`.
 
     Raises:
         FormatError: the file cannot be read.
-        OptionError: both `gluonnlp_version` and `producer` are given. Other wrong arguments become the `misfit`.
+        OptionError: both `gluonnlp_version` and `producer` are given, or a table is wrong or not needed. Other wrong
+            arguments become the `misfit`.
+        MappingError: a table is to be drafted, and no family has such a backbone.
+        OutputError: the draft cannot be written.
     """
     version = version_argument(gluonnlp_version, producer)
+    own = open_table(table, family) if table is not None else None
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         fit: Fit | None = None
         misfit: ConvertError | None = None
@@ -124,6 +140,7 @@ def inspect(
             fit = fit_source(
                 params.specs,
                 family=family,
+                table=own.text if own else None,
                 variant=variant,
                 heads=heads,
                 layers=layers,
@@ -137,7 +154,35 @@ def inspect(
             misfit = error
         statistics = statistics_of_arrays(params) if values else {}
         arrays = tuple(params.header.values())
-        return Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, statistics)
+        found = Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, statistics)
+        if write_table is None:
+            return found
+        text = _draft(params.specs, found, write_table, family, prefix)
+    with new_file(write_table, source=source, reason_to_keep=reason_to_keep_file) as path:
+        write_text(path, text)
+    return replace(found, draft=str(write_table))
+
+
+def _draft(
+    specs: Mapping[str, TensorSpec | None],
+    inspection: Inspection,
+    target: str | os.PathLike[str],
+    family: str | None,
+    prefix: str | None,
+) -> str:
+    """Draft a table for a file that no family takes.
+
+    Raises:
+        ConvertError: a family takes the file, or something else than a table is missing.
+    """
+    if inspection.fit:
+        fit = inspection.fit
+        problem = f"the file needs no table: it is a {fit.family.title} ({fit.table.title}). Leave it out"
+        raise OptionError("write_table", target, problem)
+    if inspection.misfit and not isinstance(inspection.misfit, MappingError):
+        raise inspection.misfit
+    candidates = list(families().values()) if family is None else [find_family(family)]
+    return draft_table(specs, candidates, os.path.basename(inspection.path), prefix)  # noqa: PTH119 - any text will do
 
 
 def _fit_dict(fit: Fit) -> dict[str, object]:

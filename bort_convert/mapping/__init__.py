@@ -22,8 +22,10 @@ from bort_convert.mapping.rows import (
     constant,
     conv1d,
     drop,
+    extra,
     fill,
     frequencies,
+    ignore,
     linear,
     merge,
     norm,
@@ -43,6 +45,6 @@ from bort_convert.mapping.rows import (
 
 __all__ = [
     "ConfigKey", "Family", "Hyperparameter", "ModuleLayout", "Row", "Rows", "SourceTensor", "Table", "Variant",
-    "constant", "conv1d", "drop", "fill", "frequencies", "linear", "merge", "norm", "onto", "optional", "pad", "rename",
-    "scramble", "split", "tied", "transpose", "under", "unfold", "unless", "when",
+    "constant", "conv1d", "drop", "extra", "fill", "frequencies", "ignore", "linear", "merge", "norm", "onto",
+    "optional", "pad", "rename", "scramble", "split", "tied", "transpose", "under", "unfold", "unless", "when",
 ]  # fmt: skip

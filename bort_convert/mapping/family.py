@@ -78,6 +78,9 @@ class Table:
         refusal: the reason why no target class computes this form, "" where one does.
         equal_unless: optional group -> two sizes that differ in a checkpoint with the group, and are equal without it.
         equal_sizes: two sizes that must be equal -> the reason.
+        backbone: in a table of the user's own, the path of the part that GluonNLP has a network for.
+        own: structural names of sources, with their placeholders, that are no part of that network.
+        labels: in a table of the user's own, names of the outputs; empty to leave them to the class.
     """
 
     title: str
@@ -87,6 +90,9 @@ class Table:
     refusal: str = ""
     equal_unless: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     equal_sizes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    backbone: str = ""
+    own: frozenset[str] = frozenset()
+    labels: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         sources = Counter(source.name for row in self.rows for source in row.sources)
@@ -238,7 +244,8 @@ class Family:
         base: prefix of the backbone's targets; removed where the target class is the backbone itself.
         base_class: target class of the backbone.
         tokenizer: kind of its tokenizer, one of `tokenizer.KINDS`; "" where none can be made yet.
-        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet.
+        mxnet_module: module in `verification/mxnet_process/` that builds the network in MXNet; in a family of another
+            package its absolute path, without ".py".
         layout: modules of the target backbone, for `verify`.
         versions: the gluonnlp versions that have the model, of those that compute differently.
         by_version: gluonnlp version, or the beginning of several -> hyperparameters that differ in models that it

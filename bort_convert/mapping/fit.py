@@ -21,8 +21,10 @@ from bort_convert.mapping.family import (
 )
 from bort_convert.mapping.given import Given
 from bort_convert.mapping.selection import WHOLE, Selection, select
+from bort_convert.mapping.source_names import any_of, placeholder_pattern
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Hyperparameter, TensorSpec
@@ -50,7 +52,8 @@ class Fit:
         plan: every tensor's way to the target model.
         prefix: what precedes the model's names in the file: an attribute path with its last dot, or Gluon's prefixes;
             "" at the top of the file.
-        ignored: name in the file of a tensor that is left out on request -> the pattern that matches it.
+        ignored: name in the file of a tensor that is left out on request -> the pattern that matches it, or the title
+            of the user's own table.
         extra: names in the file of the tensors that are kept beside the model.
     """
 
@@ -66,6 +69,28 @@ class Fit:
     prefix: str = ""
     ignored: Mapping[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
+
+    @property
+    def network_names(self) -> dict[str, str]:
+        """Name in the file -> structural name in GluonNLP's network, of the tensors that this network has."""
+        own, path = self._own_names, self.table.backbone
+        return {written: name.removeprefix(path) for name, written in self.names.items() if not own.fullmatch(name)}
+
+    @property
+    def network_plan(self) -> Plan:
+        """The plan of the tensors that GluonNLP's network has, by their structural names in it."""
+        own, path = self._own_names, self.table.backbone
+        steps = (
+            replace(step, sources=tuple(name.removeprefix(path) for name in step.sources))
+            for step in self.plan.steps
+            if not any(map(own.fullmatch, step.sources))
+        )
+        aliases = ((name.removeprefix(path), tied.removeprefix(path)) for name, tied in self.plan.aliases)
+        return replace(self.plan, steps=tuple(steps), aliases=tuple(aliases))
+
+    @property
+    def _own_names(self) -> re.Pattern[str]:
+        return any_of(map(placeholder_pattern, self.table.own))
 
     @property
     def config(self) -> dict[str, object]:
@@ -116,12 +141,24 @@ def fit(
     fits = [result for result in results if isinstance(result, Fit)]
     errors = [result for result in results if not isinstance(result, Fit)]
     if len(fits) == 1:
-        return replace(fits[0], prefix=fitting[0].prefix, ignored=ignored, extra=extra)
+        return _of_model(replace(fits[0], prefix=fitting[0].prefix, ignored=ignored, extra=extra))
     if not fits and (len(errors) == 1 or isinstance(errors[0], OptionError)):
         raise errors[0]
     names = [found.family.name for found in fits or fitting]
     missing = [name for error in errors if isinstance(error, VariantError) for name in error.missing]
     raise several_families("names and sizes fit", names, [] if fits else missing)
+
+
+def _of_model(fit: Fit) -> Fit:
+    """Move the tensors that the table says are no part of the model to those that are ignored, or kept beside it."""
+    extra, ignored = fit.plan.beside("kept"), fit.plan.beside("ignored")
+    return replace(
+        fit,
+        names={name: written for name, written in fit.names.items() if name not in {*extra, *ignored}},
+        plan=fit.plan.of_model(),
+        ignored={**fit.ignored, **{fit.names[name]: fit.table.title for name in ignored}},
+        extra=(*(fit.names[name] for name in extra), *fit.extra),
+    )
 
 
 def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:

@@ -181,7 +181,8 @@ def _compare(
         plan = Plan(disagreements=(problem,))
         sources: Specs = {}
     else:
-        plan, sources = _plan_from_targets(resolve(table.rows, known), targets)
+        rows = tuple(row for row in table.rows if not row.op.beside)
+        plan, sources = _plan_from_targets(resolve(rows, known), targets)
     problems = (*name_map.clashes, *plan.disagreements) or tuple(table.size_problems(plan.dims, plan.groups))
     plan = replace(plan, disagreements=problems)
     names = {name: name for name in sources}

@@ -44,6 +44,11 @@ class Op(ABC):
         """True if every byte of the target is zero, in any dtype."""
         return False
 
+    @property
+    def beside(self) -> str:
+        """How sources that are no part of the model leave it: "kept" beside it or "ignored"; "" if they are a part."""
+        return ""
+
     def describe(self) -> str:
         """Describe the operation in a table for people."""
         return self.name
@@ -359,6 +364,25 @@ class Drop(Op):
 
     def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
         return ()
+
+
+@dataclass(frozen=True)
+class Extra(Drop):
+    """A source that is no part of the model.
+
+    Attributes:
+        kept: True if it is kept beside the target model as it is, False if it is ignored.
+    """
+
+    name: ClassVar[str] = "extra"
+    lossy: ClassVar[bool] = False
+
+    why: str = ""
+    kept: bool = True
+
+    @property
+    def beside(self) -> str:
+        return "kept" if self.kept else "ignored"
 
 
 def _expect_constant(array: Array, value: float, what: str) -> None:

@@ -66,6 +66,14 @@ class Plan:
         """The same plan with `prefix` removed from the names of targets."""
         return self._with_targets(lambda spec: replace(spec, name=spec.name.removeprefix(prefix)))
 
+    def beside(self, how: str) -> tuple[str, ...]:
+        """Structural names of the sources that are no part of the model, and are "kept" or "ignored"."""
+        return tuple(name for step in self.steps if step.op.beside == how for name in step.sources)
+
+    def of_model(self) -> Plan:
+        """The same plan without the sources that are no part of the model."""
+        return replace(self, steps=tuple(step for step in self.steps if not step.op.beside))
+
     def with_dtype(self, dtype: str) -> Plan:
         """The same plan with every target in `dtype`."""
         return self._with_targets(lambda spec: replace(spec, dtype=dtype))

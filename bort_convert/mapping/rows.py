@@ -18,7 +18,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bort_convert.mapping.model_ops import Frequencies, Scramble, Unfold
-from bort_convert.mapping.ops import Constant, Copy, Drop, Fill, Merge, Op, Pad, Split, Transpose
+from bort_convert.mapping.ops import Constant, Copy, Drop, Extra, Fill, Merge, Op, Pad, Split, Transpose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -169,6 +169,16 @@ def frequencies(source: str, axes: str, *, why: str, prefixed: str = "") -> Row:
 def drop(source: str, axes: str, *, why: str, prefixed: str = "") -> Row:
     """A tensor that the target model has no place for, left out for good."""
     return Row((SourceTensor(source, axes, prefixed),), (), Drop(why), why=why)
+
+
+def extra(source: str, axes: str, *, prefixed: str = "") -> Row:
+    """A tensor that the target model has no place for, kept beside it bit for bit."""
+    return Row((SourceTensor(source, axes, prefixed),), (), Extra())
+
+
+def ignore(source: str, axes: str, *, prefixed: str = "") -> Row:
+    """A tensor that is no part of the model, left out here and in an export."""
+    return Row((SourceTensor(source, axes, prefixed),), (), Extra(kept=False))
 
 
 def tied(source: str, *, tied_to: str, axes: str, why: str) -> Row:

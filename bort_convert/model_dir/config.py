@@ -47,7 +47,8 @@ def target_config(
     Args:
         fit: the checkpoint's family, sizes and hyperparameters.
         dtype: dtype of the written tensors; by default the widest of the checkpoint's.
-        labels: names of the outputs of a classifier or a tagger, in their order; by default LABEL_0, LABEL_1, ...
+        labels: names of the outputs of a classifier or a tagger, in their order; by default those of the user's own
+            table, or else LABEL_0, LABEL_1, ...
         problem_type: task of a classifier; by default "regression" for one output, else "single_label_classification".
 
     Raises:
@@ -60,6 +61,7 @@ def target_config(
     _refuse_foreign_options(fit, labels, problem_type)
     if outputs is None:
         return _completed(fit.config, dtype or stored)
+    labels = (fit.table.labels or None) if labels is None else labels
     names = None if labels is None else checked_labels(labels, outputs)
     if problem_type is not None and problem_type not in PROBLEM_TYPES:
         raise OptionError("problem_type", problem_type, f"expected one of {', '.join(PROBLEM_TYPES)}")

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.errors import FormatError
 from bort_convert.mapping.axes import current_names
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS
-from bort_convert.models.registry import families
+from bort_convert.models.registry import families, own_table
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bort_convert.dtypes import Hyperparameter
+    from bort_convert.mapping.family import Family
 
 FILE_NAME: Final = "conversion.json"
 IGNORED: Final = "ignored by "
@@ -32,7 +33,7 @@ _OBJECTS: Final = (
     "source", "tensors", "dims", "hyperparameters", "stock_differences", "options", "tied", "left_out", "tokenizer",
     "parity", "files", "extra",
 )  # fmt: skip
-_OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list, "ignore": list}
+_OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list, "ignore": list, "table": str}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """A byte of a file's name that is no UTF-8, as Python has it; in JSON it is an escape."""
 _DAMAGED: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -131,6 +132,12 @@ class Manifest:
         return sum(prod(tensor.shape) - tensor.initialised for tensor in self.tensors.values() if tensor.sources)
 
     @property
+    def known_family(self) -> Family | None:
+        """The family, which the user's own table extends if there is one; None if this version does not know it."""
+        table = self.options.get("table")
+        return families().get(self.family) if table is None else own_table(table.encode(), FILE_NAME).family
+
+    @property
     def has_pooler(self) -> bool:
         """True if a bare backbone was written with its pooler; a backbone's own tensors have no prefix."""
         return any(name.startswith("pooler.") for name in self.tensors)
@@ -138,7 +145,7 @@ class Manifest:
     @property
     def lacks_pooler(self) -> bool:
         """True for a bare backbone whose class needs `add_pooling_layer=False`."""
-        family = families().get(self.family)
+        family = self.known_family
         return bool(family and family.pooler and self.architecture == family.base_class and not self.has_pooler)
 
     def to_dict(self) -> dict[str, object]:
@@ -251,6 +258,8 @@ def _check_types(known: Mapping[str, Any]) -> None:
         wrong += [name for name, kind in _OPTIONS.items() if not isinstance(options.get(name, kind()), kind)]
     if wrong or not isinstance(known["source"]["name"], str):
         raise TypeError(f"{(*wrong, 'the name of the source')[0]} is of another type")
+    if "table" in known["options"]:
+        own_table(known["options"]["table"].encode(), FILE_NAME, known["family"])
 
 
 def _text(document: Mapping[str, object]) -> str:

@@ -180,7 +180,9 @@ def _overrides_note(manifest: Manifest) -> str:
 
 def _origin(manifest: Manifest) -> str:
     source = manifest.source
-    options = ", ".join(f"{name}={printable(str(value))}" for name, value in manifest.options.items())
+    options = ", ".join(
+        f"{name}={printable(str(value))}" for name, value in manifest.options.items() if name != "table"
+    )
     rows = [
         ("file", f"{_code(source.name)}, {source.size:,} bytes"),
         *([("stood under", _code(manifest.prefix))] if manifest.prefix else []),

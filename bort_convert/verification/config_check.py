@@ -38,7 +38,7 @@ def config_problems(directory: ModelDir, provenance: Mapping[str, str]) -> list[
         A line for each key that is missing, different, or unknown and perhaps not harmless.
     """
     manifest, source = directory.conversion, provenance["source"]
-    family = families().get(manifest.family)
+    family = manifest.known_family
     by_ids = _keys_of_special_tokens(family)
     expected = {"architectures": [provenance["architecture"]], **json.loads(provenance["config"])}
     expected = {key: value for key, value in expected.items() if key not in by_ids}

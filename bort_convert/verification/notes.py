@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OptionError, VariantError
+from bort_convert.mapping.source_names import any_of, bare_name, placeholder_pattern
 from bort_convert.models.registry import families
 from bort_convert.verification.compare import BY_FLOOR, FLOAT64_NOISE, FLOORS
 from bort_convert.verification.headline import labels
-from bort_convert.verification.trace import REPLACED_COST, REPLACED_PARTS
+from bort_convert.verification.trace import LOGITS, REPLACED_COST, REPLACED_PARTS, TOKEN_HEADS
+
+_SHOWN: Final = 4
+_HEADS: Final = (LOGITS, *TOKEN_HEADS)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +78,18 @@ def recorded_note(provenance: Mapping[str, str], *, recorded: bool) -> tuple[str
         return ()
     ran = ", ".join(f"{name} {provenance[name]}" for name in ("mxnet", "gluonnlp") if name in provenance)
     return (f"recorded: the outputs of the reference were kept from an earlier run{f' of {ran}' if ran else ''}",)
+
+
+def own_head_note(directory: ModelDir, runs: Sequence[Run]) -> tuple[str, ...]:
+    """Note the tensors of a table of the user's own, unless the reference has a network for them."""
+    family = directory.conversion.known_family
+    own = any_of(placeholder_pattern(name) for table in family.tables for name in table.own) if family else any_of(())
+    entries = directory.conversion.tensors.items()
+    names = [name for name, tensor in entries if any(own.fullmatch(bare_name(source)) for source in tensor.sources)]
+    if not names or any(layer.name in _HEADS for run in runs for layer in run.layers):
+        return ()
+    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+    return (f"the head of your own table was compared in its bits alone, GluonNLP has no network for it: {shown}",)
 
 
 def limit_note(runs: Sequence[Run]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bort_convert.arguments import version_argument
 from bort_convert.errors import OptionError, VariantError
 from bort_convert.files.atomic import new_file
+from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.verification.exported import network_for
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
@@ -40,6 +41,7 @@ def record(
     sample: int | None = None,
     attentions: bool = False,
     family: FamilyName | None = None,
+    table: PathLike | None = None,
     variant: str | None = None,
     heads: int | None = None,
     gluonnlp_version: str | None = None,
@@ -70,6 +72,7 @@ def record(
         sample: number of valid positions to keep; None for all. Only a whole trace allows a per-layer comparison.
         attentions: keep attention probabilities too.
         family: see `convert`.
+        table: see `convert`.
         variant: see `convert`.
         heads: see `convert`.
         gluonnlp_version: see `convert`.
@@ -103,6 +106,7 @@ def record(
     fit = _fit(
         source,
         family=family,
+        table=open_table(table, family).text if table is not None else None,
         variant=variant,
         heads=heads,
         gluonnlp_version=version,

@@ -35,16 +35,9 @@ if TYPE_CHECKING:
 SCRIPT: Final = Path(__file__).parent / "mxnet_process" / "run.py"
 TIMEOUT: Final = 600.0
 CHOICES: Final = (
-    "family",
-    "variant",
-    "heads",
-    "layers",
-    "gluonnlp_version",
-    "hyperparameters",
-    "prefix",
-    "ignore",
+    "family", "table", "variant", "heads", "layers", "gluonnlp_version", "hyperparameters", "prefix", "ignore",
     "keep_extra",
-)
+)  # fmt: skip
 """Options of a conversion that decide how a checkpoint is read."""
 _GRADIENTS: Final = "gradients/"
 _AS_IS: Final = "as_is/"
@@ -182,16 +175,18 @@ def _write_job(
     np.savez(folder / "inputs.npz", **arrays)
     with open_params(reference.path, mapped=False) as params:
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
-        shapes = {name: spec.shape for name, spec in params.specs.items() if spec is not None}
-    names = {source: name for name, source in fit.names.items() if source in shapes}
+        in_file = dict(params.specs)
+    shapes = {name: spec.shape for name, spec in in_file.items() if spec is not None}
+    known = {source: name for name, source in fit.names.items()} if reference.network else fit.network_names
+    names = {source: name for source, name in known.items() if source in shapes}
     job = {
         "family": fit.family.source_name,
-        "network": str(SCRIPT.with_name(f"{fit.family.mxnet_module}.py")),
+        "network": str(SCRIPT.parent / f"{fit.family.mxnet_module}.py"),
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
         "params": str(checkpoint.absolute()),
         "names": names,
-        "others": [*fit.ignored, *fit.extra],
+        "others": [name for name in in_file if name not in names],
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,

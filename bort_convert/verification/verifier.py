@@ -23,6 +23,7 @@ from bort_convert.verification.notes import (
     dtype_note,
     graph_note,
     limit_note,
+    own_head_note,
     recorded_note,
     replaced_note,
     version_note,
@@ -58,7 +59,7 @@ class Reference:
         bits: result of comparing its weights with the directory's.
         dtypes: precisions to compare.
         run: a function that gives its outputs; it runs GluonNLP once.
-        plan: of the conversion; None for a recorded trace.
+        plan: of the tensors that both networks have; None for a recorded trace.
         live: the checkpoint and its interpreter; None for a recorded trace.
     """
 
@@ -192,6 +193,7 @@ def _notes(directory: ModelDir, against: Reference, result: BehaviourResult, *, 
         *version_note(against.provenance, result.versions),
         *dtype_note(against.dtypes, result.runs),
         *replaced_note(result.provenance, result.runs),
+        *own_head_note(directory, result.runs),
         *limit_note(result.runs),
         *result.notes,
     )
@@ -217,7 +219,7 @@ def _live(
     provenance = provenance_of(live.path, live.fit)
     files = {provenance["source"]: provenance["sha256"]}
     bits = static_checks.bits(directory, live.path, live.fit)
-    return Reference(provenance, files, bits, dtypes, run, live.fit.plan, live)
+    return Reference(provenance, files, bits, dtypes, run, live.fit.network_plan, live)
 
 
 def _behaviour(

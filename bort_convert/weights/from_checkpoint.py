@@ -50,6 +50,7 @@ def convert_weights(
         progress: called with the bytes written and the bytes to write.
 
     Raises:
+        FormatError: the source changed while it was read.
         MappingError: tensors that the target model ties are not equal, a constant differs from the one that the target
             model makes, or values do not fit into `dtype`.
     """
@@ -68,6 +69,7 @@ def convert_weights(
     if WEIGHTS not in files:
         write_text(folder / INDEX, index_text(files))
     extra = _write_extra(folder / EXTRA, params, fit.extra, checksums=checksums)
+    params.check_unchanged()
     _check_tied(written)
     if caster and not allow_overflow:
         caster.check()

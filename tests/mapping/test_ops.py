@@ -190,6 +190,7 @@ def test_every_operation_has_the_name_that_stands_in_conversion_json() -> None:
         "constant",
         "copy",
         "drop",
+        "extra",
         "fill",
         "frequencies",
         "merge",

@@ -72,7 +72,8 @@ class Network:
         read = np.asarray(inputs.get("masked_positions", np.zeros((batch, 1))))
         indices = np.stack([np.broadcast_to(np.arange(batch)[:, None], read.shape), read])
         picked = mx.nd.gather_nd(net._final_ln(hidden), mx.nd.array(indices, dtype="int32"))
-        return {"lm_logits": net._logits_proj(picked)}
+        logits = net._logits_proj(picked)
+        return {"lm_logits": logits} if "masked_positions" in inputs else {}
 
     def attention(self, number: int, hidden: "Values", earlier: "Values") -> "Values":
         """Run a layer's attention on its normalised input (batch, length, hidden_size).
