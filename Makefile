@@ -79,7 +79,7 @@ BYTES := test_cuts test_fuzz cli/test_interrupted
 quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
 	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or shared or slow or long)"
 
-.PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults
+.PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults batch-kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py)
@@ -117,6 +117,9 @@ kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: 
 
 faults: .venv/.made ## let every call that touches files fail once, with each error: the table of outcomes (10 minutes)
 	$(BIN)/python tests/support/faults.py
+
+batch-kills: .venv/.made ## kill batches of 64 checkpoints at 50 random moments, parents and workers, and let them go on
+	$(BIN)/python tests/support/batch_kills.py $(KILLS)
 
 .PHONY: damage
 damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes

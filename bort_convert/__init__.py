@@ -2,6 +2,7 @@
 
 | function | purpose |
 |---|---|
+| `convert_batch`, `read_plan` | convert many checkpoints by a plan |
 | `convert`, `export` | write a directory that transformers loads, and back to a checkpoint |
 | `verify`, `record`, `verify_published` | compare a conversion with the original, layer by layer; keep a reference |
 | `check`, `add_tokenizer`, `load_pretrained` | compare a directory with its manifest, complete it, load it |
@@ -16,6 +17,9 @@ from importlib import import_module
 from bort_convert.version import __version__
 
 _PUBLIC = {
+    "batch.plan": "read_plan",
+    "batch.result": "BatchResult",
+    "batch.run": "convert_batch",
     "commands.check": "Check check",
     "commands.convert": "convert",
     "commands.export": "export",
@@ -24,7 +28,7 @@ _PUBLIC = {
     "commands.load": "load_pretrained",
     "commands.tokenizer": "add_tokenizer",
     "errors": "BackendError ConvertError FormatError InputError MappingError OptionError OutputError ParityError "
-    "VariantError",
+    "PlanError VariantError",
     "model_dir.manifest": "Manifest",
     "models.registry": "families",
     "params": "MAX_ARRAYS ParamsFile TensorInfo open_params save_params",

@@ -1,3 +1,6 @@
+from bort_convert.batch.plan import read_plan
+from bort_convert.batch.result import BatchResult
+from bort_convert.batch.run import convert_batch
 from bort_convert.commands.check import Check, check
 from bort_convert.commands.convert import convert
 from bort_convert.commands.export import export
@@ -14,6 +17,7 @@ from bort_convert.errors import (
     OptionError,
     OutputError,
     ParityError,
+    PlanError,
     VariantError,
 )
 from bort_convert.model_dir.manifest import Manifest
@@ -26,6 +30,7 @@ from bort_convert.version import __version__
 __all__ = [
     "MAX_ARRAYS",
     "BackendError",
+    "BatchResult",
     "Check",
     "ConvertError",
     "FormatError",
@@ -37,6 +42,7 @@ __all__ = [
     "OutputError",
     "ParamsFile",
     "ParityError",
+    "PlanError",
     "ReferenceOptions",
     "Report",
     "TensorInfo",
@@ -47,12 +53,14 @@ __all__ = [
     "add_tokenizer",
     "check",
     "convert",
+    "convert_batch",
     "export",
     "extract",
     "families",
     "inspect",
     "load_pretrained",
     "open_params",
+    "read_plan",
     "record",
     "save_params",
     "verify",

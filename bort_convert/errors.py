@@ -117,6 +117,20 @@ class TableError(OptionError):
         return type(self), (self.value, self.disagreements)
 
 
+class PlanError(ConvertError):
+    """The plan of a batch cannot be read, or is wrong.
+
+    Attributes:
+        disagreements: a line for each mistake, with its file and line.
+    """
+
+    exit_code = 2
+
+    def __init__(self, summary: str, disagreements: Sequence[str] = ()) -> None:
+        super().__init__("\n  ".join((summary, *disagreements)))
+        self.disagreements = tuple(disagreements)
+
+
 class InputError(ConvertError):
     """Token ids or lengths are outside of the model; MXNet would clip them in silence."""
 

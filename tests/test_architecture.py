@@ -43,7 +43,8 @@ ROOMS = {
     "verification": "model_dir symbol plain_table",
     "commands": "weights verification",
     "workers": "errors",
-    "__init__": "commands",
+    "batch": "commands workers",
+    "__init__": "batch",
     "cli": "__init__",
     "__main__": "cli",
 }
@@ -69,11 +70,11 @@ FOREIGN = {
     "mxnet": "verification.mxnet_process",
     "gluonnlp": "verification.mxnet_process",
     "sentencepiece": "verification.mxnet_process",
-    "matplotlib": "verification.render",
+    "matplotlib": "verification.render batch.render",
     "jinja2": "verification.render",
     "huggingface_hub": "tokenizer.sources",
     "ml_dtypes": "dtypes",
-    "tomli": "mapping.table_file",
+    "tomli": "mapping.table_file batch.plan_file",
     "click": "cli",
     "rich": "cli.terminal",
 }

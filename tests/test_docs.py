@@ -22,9 +22,9 @@ from readme_table import with_table
 from bort_convert import cli
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE, FORMAT, FAMILY, HEAD = PAGES = [
+README, GUIDE, FORMAT, FAMILY, HEAD, FLEET = PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model", "your-own-head")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet")),
 ]
 # What a reader runs to get here; `make` is what runs this test.
 SET_UP = ("git ", "cd ", "pip ", "make ")
@@ -100,6 +100,9 @@ def heading_anchors(page: Path) -> set[str]:
         pytest.param(GUIDE, marks=(pytest.mark.mxnet, pytest.mark.torch), id="guide.md"),
         pytest.param(FAMILY, id="adding-a-model.md"),
         pytest.param(HEAD, marks=(pytest.mark.mxnet, pytest.mark.torch), id="your-own-head.md"),
+        pytest.param(
+            FLEET, marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.long), id="fleet.md"
+        ),
     ],
 )
 def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
@@ -129,11 +132,12 @@ def test_the_table_of_families_in_the_readme_is_the_one_that_make_readme_writes(
             with_table(broken)
 
 
-def test_the_commands_of_the_continuous_integration_job_are_run_here_too() -> None:
-    (job,) = re.findall(r"^```yaml\n(.*?)^```", GUIDE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("page", [GUIDE, FLEET], ids=lambda page: page.name)
+def test_the_commands_of_the_continuous_integration_job_are_run_here_too(page: Path) -> None:
+    (job,) = re.findall(r"^```yaml\n(.*?)^```", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
     commands = re.findall(r"bort-convert .*", job)
     assert commands
-    assert set(commands) <= {step.text for step in steps_of(GUIDE)}
+    assert set(commands) <= {step.text for step in steps_of(page)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -9,6 +9,7 @@ COMMANDS = {
     "convert": "checkpoints",
     "inspect": "checkpoints",
     "extract": "checkpoints",
+    "batch": "batch",
     "verify": "verification",
     "record": "verification",
     "check": "directories",

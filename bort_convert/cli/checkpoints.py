@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import bort_convert
-from bort_convert.arguments import ProblemType
 from bort_convert.cli import listings, text
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import (
+    CHECKSUMS,
     FORCE,
     GLUONNLP,
     IGNORE,
@@ -25,13 +25,14 @@ from bort_convert.cli.options import (
     OUTPUT,
     QUIET,
     SOURCE,
+    STRICT,
     fit_options,
     tokenizer_options,
+    writing_options,
 )
 from bort_convert.cli.output import progress, progress_lines, show
 from bort_convert.cli.swapped import refuse_swapped
 from bort_convert.errors import OptionError
-from bort_convert.model_dir.shards import DEFAULT_SIZE
 from bort_convert.weights.statistics import check_finite
 
 if TYPE_CHECKING:
@@ -44,25 +45,13 @@ if TYPE_CHECKING:
 @fit_options
 @LAYERS
 @tokenizer_options
-@click.option(
-    "--labels",
-    help="Names of a classifier's or tagger's outputs, in order: a,b,c, or a text file with one name on each line.",
-)
-@click.option(
-    "--problem-type",
-    type=click.Choice(get_args(ProblemType)),
-    help="Task of a classifier; by default regression for one output, else a single label.",
-)
-@click.option("--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Precision of all tensors.")
-@click.option("--allow-overflow", is_flag=True, help="Let values too large for --dtype become infinite.")
-@click.option("--max-shard-size", default=DEFAULT_SIZE, show_default=True, help="Largest size of a weights file.")
-@click.option("--license", metavar="NAME", help="Licence of the checkpoint, as the Hub spells it, for the model card.")
+@writing_options
 @click.option("--verify", is_flag=True, help="Verify the conversion as `verify` does; write nothing if it fails.")
 @MXNET_PYTHON
 @GLUONNLP
-@click.option("--strict", is_flag=True, help="Refuse NaN and infinite values.")
+@STRICT
 @MAX_ARRAYS
-@click.option("--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest.")
+@CHECKSUMS
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
 @FORCE
 @JSON

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import click
 
 from bort_convert import params
-from bort_convert.arguments import FamilyName
+from bort_convert.arguments import FamilyName, ProblemType
+from bort_convert.batch.options import typed_value
 from bort_convert.mapping.family import SYNONYMS
+from bort_convert.model_dir.shards import DEFAULT_SIZE
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -42,19 +43,6 @@ class FamilyChoice(TextChoice):
         """Take the name of a family."""
         choices = self if value in self.choices else TextChoice(list(families()))
         return TextChoice.convert(choices, value, param, ctx)
-
-
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-
-
-def typed_value(text: str) -> Hyperparameter:
-    """The number or the truth value that a text spells, else the text itself."""
-    if text in {"true", "false"}:
-        return text == "true"
-    if _WHOLE_NUMBER.fullmatch(text):
-        return int(text)
-    return float(text) if _NUMBER.fullmatch(text) else text
 
 
 def _hyperparameters(
@@ -149,6 +137,40 @@ LAYERS = click.option(
     type=click.IntRange(min=1),
     help="Number of layers; needed for a size of ALBERT that was not published.",
 )
+
+
+STRICT = click.option("--strict", is_flag=True, help="Refuse NaN and infinite values.")
+CHECKSUMS = click.option(
+    "--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest."
+)
+
+
+def writing_options(function: Function) -> Function:
+    """Add the options of a command that writes a directory: its config, its weights and its model card."""
+    for option in (
+        click.option(
+            "--license", metavar="NAME", help="Licence of the checkpoint, as the Hub spells it, for the model card."
+        ),
+        click.option(
+            "--max-shard-size", default=DEFAULT_SIZE, show_default=True, help="Largest size of a weights file."
+        ),
+        click.option("--allow-overflow", is_flag=True, help="Let values too large for --dtype become infinite."),
+        click.option(
+            "--dtype", type=click.Choice(["float32", "float16", "bfloat16"]), help="Precision of all tensors."
+        ),
+        click.option(
+            "--problem-type",
+            type=click.Choice(get_args(ProblemType)),
+            help="Task of a classifier; by default regression for one output, else a single label.",
+        ),
+        click.option(
+            "--labels",
+            help="Names of a classifier's or tagger's outputs, in order: a,b,c, or a text file with one name on each "
+            "line.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def fit_options(function: Function) -> Function:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import textwrap
 from typing import TYPE_CHECKING, Final
@@ -9,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
 from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _FOLD_POINTS: Final = (
     re.compile(r"(?<= )(?!x )(?<! x )"),  # between words, but not within a shape such as `2 x 3`
@@ -43,6 +45,30 @@ def progress_bar() -> Progress:
     """A progress bar on stderr that counts bytes."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+@contextlib.contextmanager
+def batch_bar(sources: Sequence[str]) -> Iterator[Callable[..., None]]:
+    """A bar on stderr for many files, with counts, bytes, rate and the time left.
+
+    Args:
+        sources: the files.
+
+    Yields:
+        A function to call for each file that is done, with its size and `failed`.
+    """
+    sizes = [os.path.getsize(source) for source in sources if os.path.isfile(source)]  # noqa: PTH113, PTH202
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    done = {True: 0, False: 0}
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"0 of {len(sources):,}", total=sum(sizes))
+
+        def move(size: int, *, failed: bool) -> None:
+            done[failed] += 1
+            wrong = f", {done[True]:,} failed" if done[True] else ""
+            bar.update(task, advance=size, description=f"{sum(done.values()):,} of {len(sources):,}{wrong}")
+
+        yield move
 
 
 def fold(text: str, width: int, *, chop: bool = True) -> list[str]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _BEGINNINGS: Final = {
     ".html": r"<!DOCTYPE html>.{,400}<title>(PASS|FAIL) ",
     ".json": r'{\s*"passed": (true|false),\s*"headline": "(PASS|FAIL) ',
-    ".md": r"\*\*(PASS|FAIL) [^\n]*\*\*\n\n\| (check|rung) \| verdict \| \|\n",
-    ".txt": r"(PASS|FAIL) [^\n]*\n\n(PASS|FAIL) ",
+    ".md": r"\*\*(PASS|FAIL) [^\n]*\*\*\n\n\| ((check|rung) \| verdict \| \|\n|file \| verdict \| )",
+    ".txt": r"(PASS|FAIL) [^\n]*\n\n(PASS|FAIL|verdict) ",
     ".xml": r'<\?xml [^\n]*>\n<testsuites name="bort_convert" ',
 }
 """Beginning of a report by the ending of its file, as this release and 0.1 write it; 0.1 wrote no XML."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -75,11 +75,11 @@ class Workers(Protocol):
 
     def run(
         self, function: Callable[[Argument], Result], jobs: Iterable[Job[Argument]]
-    ) -> Iterator[Outcome[Argument, Result]]:
+    ) -> Generator[Outcome[Argument, Result]]:
         """Run a job for each element of `jobs`; give each outcome as soon as it is there, in any order.
 
         A job is taken from `jobs` when there is a worker for it. A worker that dies costs the job that it had, and no
-        other. When the iterator is closed, or an exception passes through it, every worker is stopped.
+        other. When the generator is closed, or an exception passes through it, every worker is stopped.
 
         Args:
             function: a function that workers can import by its name.

@@ -15,7 +15,7 @@ from bort_convert.workers.jobs import Argument, Failure, Needs, Outcome, Result
 from bort_convert.workers.serving import GRACE, serve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from bort_convert.workers.jobs import Job
 
@@ -54,7 +54,7 @@ class LocalWorkers:
 
     def run(
         self, function: Callable[[Argument], Result], jobs: Iterable[Job[Argument]]
-    ) -> Iterator[Outcome[Argument, Result]]:
+    ) -> Generator[Outcome[Argument, Result]]:
         """Run jobs; see `Workers.run`."""
         coming = iter(jobs)
         idle: list[_Worker[Argument, Result]] = []

@@ -1,0 +1,216 @@
+"""One entry of a plan, as a worker does it: see if there is anything to do, convert, verify, check."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import time
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from bort_convert.batch.journal import Memory
+from bort_convert.batch.result import CONVERTED, FAILED, FITS, UP_TO_DATE, FileResult
+from bort_convert.batch.states import manifest_digest, reason_to_convert, was_finished
+from bort_convert.commands.check import check
+from bort_convert.commands.convert import convert
+from bort_convert.commands.inspect import inspect
+from bort_convert.errors import ConvertError, FormatError
+from bort_convert.files.streams import sha256_of_file
+from bort_convert.model_dir.config import target_config
+from bort_convert.model_dir.read import read_manifest
+from bort_convert.verification import ReferenceOptions, Report, verify
+from bort_convert.verification.reference_process import ReferenceProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bort_convert.batch.plan import Entry
+
+FIT_OPTIONS: Final = (
+    *(
+        "family",
+        "table",
+        "variant",
+        "heads",
+        "layers",
+        "gluonnlp_version",
+        "hyperparameters",
+        "prefix",
+        "ignore",
+        "keep_extra",
+    ),
+    "max_arrays",
+)
+CONFIG_OPTIONS: Final = ("dtype", "labels", "problem_type")
+_MXNET: Final = ReferenceProcess()
+"""Of this process: it starts with the first verification that runs MXNet, and takes them all."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a whole batch.
+
+    Attributes:
+        verify: prove every conversion before its target appears.
+        check: compare every target with its manifest, and with its source.
+        dry_run: read headers, and write nothing.
+        force: replace a directory that no batch here has written.
+        mxnet_python: see `ReferenceOptions`.
+        gluonnlp: see `ReferenceOptions`.
+        timeout: see `ReferenceOptions`.
+    """
+
+    verify: bool = False
+    check: bool = False
+    dry_run: bool = False
+    force: bool = False
+    mxnet_python: str | None = None
+    gluonnlp: str | None = None
+    timeout: float | None = None
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """Settings that decide about a target."""
+        return {"verify": {"gluonnlp": self.gluonnlp} if self.verify else None}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker gets.
+
+    Attributes:
+        entry: of the plan.
+        root: of the batch.
+        scratch: folder for files that nobody needs later.
+        state: see `states.state_of`.
+        memory: what the journal tells.
+        settings: of the batch.
+    """
+
+    entry: Entry
+    root: Path
+    scratch: Path
+    state: dict[str, Any]
+    memory: Memory = field(default_factory=Memory)
+    settings: Settings = field(default_factory=Settings)
+
+    @property
+    def target(self) -> Path:
+        """The directory to write."""
+        return self.root / self.entry.name
+
+
+def do(task: Task) -> FileResult:
+    """Bring one target to what its entry asks for; an error of ours is part of the result."""
+    start = time.perf_counter()
+    logging.getLogger("bort_convert").setLevel(logging.ERROR)  # a leftover that is cleared is no news in a batch
+    if not task.settings.dry_run:
+        tempfile.tempdir = str(task.scratch)
+    entry = task.entry
+    result = FileResult(entry.name, entry.source, entry.place, state=task.state)
+    reports: list[Report] = []
+    try:
+        result = _done(task, result, reports)
+    except ConvertError as error:
+        failure = {"type": type(error).__name__, "message": str(error)}
+        result = replace(result, status=FAILED, error=failure, size=_size_of(entry.source, strict=False))
+    if reports:
+        result = replace(result, report=_without_old_names(reports[-1].to_dict()))
+    return replace(result, seconds=round(time.perf_counter() - start, 3))
+
+
+def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
+    source, target = task.entry.source, task.target
+    size = _size_of(source)
+    reason = "" if was_finished(target, task.state, task.memory) else _reason(task, size)
+    if not reason:
+        kept = FileResult.from_dict(task.memory.end) if task.memory.end and not task.memory.is_open else result
+        result = replace(kept, name=result.name, source=source, place=result.place, status=UP_TO_DATE, reason="")
+        result = replace(result, state=task.state, manifest=manifest_digest(target), size=size)
+        if not result.sha256:
+            result = replace(result, sha256=sha256_of_file(Path(source)), model=_model_in(target))
+    elif task.settings.dry_run:
+        return replace(result, status=FITS, reason=reason, model=_fitted(source, task.entry.options), size=size)
+    else:
+        result = _converted(task, replace(result, reason=reason, size=size), reports)
+    return _checked(task, result) if task.settings.check and not task.settings.dry_run else result
+
+
+def _reason(task: Task, size: int) -> str:
+    hashed = partial(sha256_of_file, Path(task.entry.source))
+    return reason_to_convert(task.target, task.state, task.memory, size, hashed)
+
+
+def _converted(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
+    options = {name: value for name, value in task.entry.options.items() if name != "trace"}
+    verifier = partial(_verify, task, reports) if task.settings.verify else None
+    manifest = convert(
+        task.entry.source, task.target, **options, verify=verifier, force=task.memory.is_ours or task.settings.force
+    )
+    return replace(
+        result,
+        status=CONVERTED,
+        model=_model(manifest.architecture, manifest.variant or manifest.family),
+        sha256=manifest.source.sha256 or sha256_of_file(Path(task.entry.source)),
+        manifest=manifest_digest(task.target),
+    )
+
+
+def _verify(task: Task, reports: list[Report], source: str | os.PathLike[str], folder: Path) -> Report:
+    settings = task.settings
+    given = {"mxnet_python": settings.mxnet_python, "gluonnlp": settings.gluonnlp, "timeout": settings.timeout}
+    options = ReferenceOptions(process=_MXNET).with_keywords(**given)
+    report = verify(task.entry.options.get("trace", source), folder, reference_options=options)
+    report = replace(report, target=task.entry.name)
+    reports.append(report)
+    return report
+
+
+def _checked(task: Task, result: FileResult) -> FileResult:
+    outcome = check(task.target, source=task.entry.source)
+    result = replace(result, problems=outcome.problems)
+    if outcome:
+        return result
+    message = "the directory is not as it was written: " + "; ".join(outcome.problems)
+    return replace(result, status=FAILED, error={"type": "ParityError", "message": message})
+
+
+def _fitted(source: str, options: Mapping[str, Any]) -> str:
+    """The model that a header fits, with its options.
+
+    Raises:
+        ConvertError: it fits none, or an option does not go with it.
+    """
+    inspection = inspect(source, **{name: options[name] for name in FIT_OPTIONS if name in options})
+    if inspection.misfit:
+        raise inspection.misfit
+    fit = inspection.fit
+    assert fit is not None
+    target_config(fit, **{name: options[name] for name in CONFIG_OPTIONS if name in options})
+    return _model(fit.architecture, fit.variant or fit.family.name)
+
+
+def _model_in(target: Path) -> str:
+    manifest = read_manifest(target)
+    return _model(manifest.architecture, manifest.variant or manifest.family)
+
+
+def _model(architecture: str, size_or_family: str) -> str:
+    return f"{architecture} ({size_or_family})"
+
+
+def _size_of(source: str, *, strict: bool = True) -> int:
+    try:
+        return os.stat(source).st_size  # noqa: PTH116 - a source is a text
+    except OSError as error:
+        if strict:
+            raise FormatError(f"{source}: cannot be read: {error.strerror or error}") from error
+        return 0
+
+
+def _without_old_names(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without the names of release 0.1, which a batch never had."""
+    return {name: value for name, value in report.items() if name not in {"rungs", "at_fault"}}

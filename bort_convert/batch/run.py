@@ -1,0 +1,175 @@
+"""Carry out a plan: hand each entry to a worker, remember what begins and ends, and put the results together."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bort_convert.batch.job import Settings, Task, do
+from bort_convert.batch.journal import FILE_NAME, WORKER_DIED, Journal, Memory, read_memories
+from bort_convert.batch.result import FAILED, UP_TO_DATE, BatchResult, FileResult
+from bort_convert.batch.states import digest_of, manifest_digest, state_of
+from bort_convert.errors import OptionError, OutputError
+from bort_convert.files.leftovers import clear_leftovers, delete
+from bort_convert.files.places import named_path
+from bort_convert.model_dir.ownership import converted_directory_around
+from bort_convert.workers.jobs import Failure, Job, Needs
+from bort_convert.workers.processes import LocalWorkers, usable_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from bort_convert.batch.plan import Entry
+    from bort_convert.workers.jobs import Outcome, Workers
+
+SCRATCH: Final = ".batch-scratch"
+_LEFTOVER: Final = re.compile(r"\.(.+)\.(?:partial|replaced)-[0-9a-f]{16}")
+_MEMORY: Final = 200_000_000
+"""Bytes that a conversion takes at most, with the interpreter."""
+_MEMORY_OF_FRAMEWORKS: Final = 1_500_000_000
+_COPIES: Final = 12
+"""Sizes of a source that a verification holds at a time: weights in float64 on both sides, and outputs."""
+
+
+def convert_batch(
+    plan: Sequence[Entry],
+    root: str | os.PathLike[str],
+    *,
+    verify: bool = False,
+    check: bool = False,
+    dry_run: bool = False,
+    fail_fast: bool = False,
+    retry_failed: bool = False,
+    force: bool = False,
+    jobs: int | None = None,
+    workers: Workers | None = None,
+    mxnet_python: str | None = None,
+    gluonnlp: str | None = None,
+    timeout: float | None = None,
+    progress: Callable[[FileResult], None] = lambda _result: None,
+) -> BatchResult:
+    """Convert every checkpoint of a plan to a directory below one root; what is right there already is left alone.
+
+    A target is converted again if it is missing or failed, or if its source (size and SHA-256), its options, a file
+    that they name, or the version of this package is another one. `batch.journal` in the root remembers what was done.
+
+    Args:
+        plan: from `read_plan`.
+        root: the folder of all targets.
+        verify: prove each conversion before its target appears: by the recorded trace of its entry, or live.
+        check: compare each target with its manifest and its source, those that are left alone too.
+        dry_run: read headers and say what would be done; write nothing.
+        fail_fast: end with the first failure.
+        retry_failed: do nothing but what failed in an earlier run.
+        force: replace directories that another conversion wrote.
+        jobs: conversions at a time; by default one for each processor.
+        workers: who runs them; by default processes of this machine.
+        mxnet_python: see `ReferenceOptions`.
+        gluonnlp: see `ReferenceOptions`.
+        timeout: seconds that one run of MXNet may take.
+        progress: called with each result as soon as it is there.
+
+    Returns:
+        A result for each entry, true if every target is right.
+
+    Raises:
+        OptionError: `jobs` is less than 1.
+        OutputError: another batch writes to the root, or it cannot be written to.
+    """
+    if jobs is not None and jobs < 1:
+        raise OptionError("jobs", jobs, "expected at least 1")
+    start, folder = time.perf_counter(), named_path(root)
+    settings = Settings(verify, check, dry_run, force, mxnet_python, gluonnlp, timeout)
+    digest_of.cache_clear()
+    with ExitStack() as stack:
+        journal = None if dry_run else stack.enter_context(_opened(folder, plan))
+        memories = read_memories(folder)
+        tasks = [_task(entry, folder, memories.get(entry.name, Memory()), settings) for entry in plan]
+        waiting = [task for task in tasks if not retry_failed or _has_failed(task.memory)]
+        outcomes = (workers or LocalWorkers(jobs or usable_cpus())).run(do, _jobs(waiting, journal))
+        results = {}
+        for result in stack.enter_context(closing(_results(outcomes, journal))):
+            results[result.name] = result
+            progress(result)
+            if fail_fast and not result:
+                break
+    files = {task.entry.name: _left_alone(task) for task in tasks} | results
+    return BatchResult(tuple(files.values()), time.perf_counter() - start)
+
+
+@contextmanager
+def _opened(folder: Path, plan: Sequence[Entry]) -> Iterator[Journal]:
+    """Open the journal of a root, without what killed runs left there; at the end its scratch folder is gone too."""
+    if around := converted_directory_around(folder / FILE_NAME):
+        raise OutputError(f"{folder} is inside {around}, a converted directory. Choose a place outside of it")
+    with Journal(folder) as journal:
+        delete(folder / SCRATCH)
+        for parent in sorted({(folder / entry.name).parent for entry in plan}):
+            names = (found[1] for name in _names_in(parent) if (found := _LEFTOVER.fullmatch(name)))
+            for name in sorted(set(names)):
+                clear_leftovers(parent / name)
+        (folder / SCRATCH).mkdir()
+        try:
+            yield journal
+        finally:
+            delete(folder / SCRATCH)
+
+
+def _task(entry: Entry, folder: Path, memory: Memory, settings: Settings) -> Task:
+    return Task(entry, folder, folder / SCRATCH, state_of(entry, settings.state), memory, settings)
+
+
+def _names_in(folder: Path) -> list[str]:
+    return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - names alone
+
+
+def _jobs(tasks: Sequence[Task], journal: Journal | None) -> Iterator[Job[Task]]:
+    """A job for each task; taking one begins it."""
+    for task in tasks:
+        before = manifest_digest(task.target)
+        if journal and not (before and task.memory.end and not task.memory.is_open):
+            journal.begin(task.entry.name, task.state, before=before, free=not _names_in(task.target))
+        yield Job(task, _needs(task))
+
+
+def _needs(task: Task) -> Needs:
+    if not task.settings.verify:
+        return Needs(memory=_MEMORY)
+    size = os.path.getsize(task.entry.source) if os.path.isfile(task.entry.source) else 0  # noqa: PTH113, PTH202
+    return Needs(memory=_MEMORY_OF_FRAMEWORKS + _COPIES * size)
+
+
+def _results(outcomes: Generator[Outcome[Task, FileResult]], journal: Journal | None) -> Generator[FileResult]:
+    """The result of each outcome, once the journal has it; closing this stops all jobs."""
+    with closing(outcomes):
+        for outcome in outcomes:
+            task, result = outcome.job.argument, outcome.result
+            if isinstance(result, Failure):
+                result = _lost(task, result, outcome.seconds)
+            if journal and (result.status != UP_TO_DATE or task.memory.is_open):
+                journal.end(result.name, result.to_dict())
+            yield result
+
+
+def _lost(task: Task, failure: Failure, seconds: float) -> FileResult:
+    """The result of a job that its worker did not live to tell, or that ended in an error that is not ours."""
+    error = {"type": WORKER_DIED if failure.died else "InternalError", "message": failure.message}
+    return replace(_left_alone(task), status=FAILED, error=error, seconds=round(seconds, 3))
+
+
+def _has_failed(memory: Memory) -> bool:
+    return memory.end is not None and memory.end["status"] == FAILED
+
+
+def _left_alone(task: Task) -> FileResult:
+    """The result of an entry that was not done in this run: what the journal says of an earlier one."""
+    entry, end = task.entry, task.memory.end
+    result = FileResult(entry.name, entry.source, entry.place, state=task.state)
+    if end is None or end["status"] == FAILED or task.memory.is_open:
+        return result
+    return replace(FileResult.from_dict(end), source=entry.source, place=entry.place, status=UP_TO_DATE, reason="")

@@ -1,0 +1,116 @@
+"""Tell whether a target is still what its entry asks for: by source, options, files that they name, and our version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bort_convert.batch.options import FILES
+from bort_convert.batch.result import FAILED
+from bort_convert.errors import FormatError
+from bort_convert.files.streams import sha256_of_file
+from bort_convert.model_dir.manifest import FILE_NAME, is_intact
+from bort_convert.model_dir.read import read_manifest
+from bort_convert.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bort_convert.batch.journal import Memory
+    from bort_convert.batch.plan import Entry
+
+
+def state_of(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:
+    """Everything beside the source that decides about a target, as JSON data.
+
+    Args:
+        entry: of the plan.
+        settings: of the whole batch.
+    """
+    options = {name: value for name, value in entry.options.items() if name not in FILES}
+    named = [name for name in FILES if name in entry.options and (name != "trace" or settings["verify"])]
+    files = {name: digest_of(entry.options[name]) for name in named}
+    return json.loads(json.dumps({"version": __version__, "options": options, "files": files, **settings}))  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=1024)
+def digest_of(path: str) -> str:
+    """SHA-256 of a file, or of the names and contents of the files of a folder; the text itself if there is neither."""
+    place = Path(path)
+    if place.is_dir():
+        files = sorted(file for file in place.iterdir() if file.is_file())
+        lines = "".join(f"{file.name}\0{sha256_of_file(file)}\n" for file in files)
+        return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+    return sha256_of_file(place) if place.is_file() else path
+
+
+def manifest_digest(target: Path) -> str:
+    """SHA-256 of a target's manifest; "" if there is none."""
+    manifest = target / FILE_NAME
+    return sha256_of_file(manifest) if manifest.is_file() else ""
+
+
+def reason_to_convert(target: Path, state: dict[str, Any], memory: Memory, size: int, sha256: Callable[[], str]) -> str:
+    """Say why a target is not what its entry asks for; "" if it is.
+
+    Args:
+        target: the directory.
+        state: of the entry now.
+        memory: of the journal.
+        size: of the source, bytes.
+        sha256: gives the digest of the source; called where nothing else tells.
+    """
+    end = memory.end
+    if end is None or end["status"] == FAILED:
+        return "failed before" if end else "new"
+    if not manifest_digest(target):
+        return "the target is gone"
+    if reason := _other_state(end["state"], state):
+        return reason
+    if end["size"] != size or end["sha256"] != sha256():
+        return "another source"
+    return _reason_in_directory(target, end["manifest"])
+
+
+def was_finished(target: Path, state: dict[str, Any], memory: Memory) -> bool:
+    """True if a killed run wrote a target whole, by the present state, and had no time to say so.
+
+    A verification's report is lost then, and is worth another run.
+    """
+    digest = manifest_digest(target)
+    return (
+        bool(digest)
+        and memory.is_open
+        and memory.state == state
+        and not state["verify"]
+        and digest != memory.before
+        and not _reason_in_directory(target, digest)
+    )
+
+
+def _other_state(old: dict[str, Any], state: dict[str, Any]) -> str:
+    """Say what is another one than when a target was written; "" if nothing is. A proof more does not count."""
+    if old.get("version") != state["version"]:
+        return f"bort_convert {old.get('version')} wrote it"
+    if old.get("options") != state["options"]:
+        return "other options"
+    if state["verify"] and old.get("verify") != state["verify"]:
+        return "not verified so before" if old.get("verify") else "not verified before"
+    changed = [name for name in state["files"] if old.get("files", {}).get(name) != state["files"][name]]
+    return f"another {' and '.join(changed)}" if changed else ""
+
+
+def _reason_in_directory(target: Path, digest: str) -> str:
+    """Say what is wrong with a directory, as far as names and the manifest tell; "" if nothing is."""
+    try:
+        text = (target / FILE_NAME).read_text("utf-8")
+        manifest = read_manifest(target)
+    except (OSError, UnicodeDecodeError, FormatError):
+        return "the target's manifest cannot be read"
+    if manifest_digest(target) != digest or not is_intact(text):
+        return "the target's manifest was changed"
+    missing = sorted(name for name in manifest.files if not (target / name).is_file())
+    return f"the target lacks {missing[0]}" if missing else ""
