@@ -238,7 +238,7 @@ def tokenizer_options(function: Function) -> Function:
             "--vocab",
             type=FILE,
             help="GluonNLP's vocabulary; by default from GluonNLP's cache. A BERT has no default; its vocab.txt will "
-            "do too. Where the model has one: the SentencePiece model (.spiece, .model).",
+            "do too. Where the model has one: the SentencePiece model (.spiece, .model; .vocab of a T5).",
         ),
     ):
         function = option(function)

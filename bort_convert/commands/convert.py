@@ -99,10 +99,10 @@ def convert(
             model, where `export` finds them. Without it a file that holds any is refused.
         tokenizer_options: files and settings of the tokenizer; its fields are also accepted as the five arguments that
             follow.
-        vocab: GluonNLP's vocabulary, a JSON file; for a BERT also a vocab.txt; for a BERT, a GPT-2 or an XLNet a
-            SentencePiece model. By default, but not for a BERT, the published file in `$MXNET_HOME/models` or
-            `~/.mxnet/models`, if GluonNLP keeps it there.
-        bpe_ranks: GluonNLP's BPE ranks, a text file, for a Bort, a RoBERTa or a GPT-2; with the same default.
+        vocab: GluonNLP's vocabulary, a JSON file; for a BERT also a vocab.txt; for a KoBERT, a KoGPT2, an XLNet, an
+            ALBERT, an XLM-R or a T5 the SentencePiece model. By default, for a Bort, a RoBERTa, a GPT-2 or an XLNet,
+            the published file in `$MXNET_HOME/models` or `~/.mxnet/models`, if GluonNLP keeps it there.
+        bpe_ranks: GluonNLP's BPE ranks, a text file, for a Bort, a RoBERTa, a GPT-2 or a BART; with the same default.
         tokenizer: in place of these files, a directory with a transformers tokenizer, or its name on the Hub.
         roberta_pairs: put two `</s>` between the texts of a pair, as RoBERTa does, for a Bort too, which has one.
         lower_case: True if a BERT's tokenizer lower-cases text and strips its accents; by default the files of

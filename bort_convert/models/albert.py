@@ -87,6 +87,7 @@ FAMILY = Family(
     ),
     base="albert.",
     base_class="AlbertModel",
+    tokenizer="ALBERT",
     aliases=ALIASES,
     versions=GLUONNLP_1,
     choices=shared.CHOICES,

@@ -89,6 +89,7 @@ FAMILY = Family(
     ),
     base="model.",
     base_class="BartModel",
+    tokenizer="RoBERTa",
     aliases=dict.fromkeys((*(f"{stack}.embed_tokens.weight" for stack in STACKS), "lm_head.weight"), "shared.weight"),
     versions=GLUONNLP_1,
     choices=CHOICES,

@@ -89,6 +89,7 @@ FAMILY = Family(
     ),
     base="bert.",
     base_class="BertModel",
+    tokenizer="WordPiece-1.0",
     aliases=ALIASES,
     versions=GLUONNLP_1,
     choices=CHOICES,

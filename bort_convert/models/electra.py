@@ -1,7 +1,6 @@
 """ELECTRA (GluonNLP 1.0): a BERT encoder with narrow embeddings; a discriminator finds what a generator made.
 
 Embeddings as wide as the layers have no projection.
-
 Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models/electra.py, ElectraModel, ElectraDiscriminator,
 ElectraGenerator and get_generator_cfg; transformers 5.23, models/electra/modeling_electra.py.
 """
@@ -91,6 +90,7 @@ FAMILY = Family(
     ),
     base="electra.",
     base_class="ElectraModel",
+    tokenizer="WordPiece-1.0",
     aliases={"generator_lm_head.weight": "embeddings.word_embeddings.weight"},
     versions=GLUONNLP_1,
     choices={"hidden_act": ("gelu",)},

@@ -54,6 +54,5 @@ FAMILY = replace(
         for name, (layers, width, heads) in SIZES.items()
     ),
     mxnet_module="gluon1",
-    tokenizer="",
     versions=GLUONNLP_1,
 )

@@ -89,6 +89,7 @@ FAMILY = Family(
     ),
     base="roberta.",
     base_class="RobertaModel",
+    tokenizer="RoBERTa",
     aliases={"lm_head.decoder.weight": "embeddings.word_embeddings.weight", "lm_head.decoder.bias": "lm_head.bias"},
     versions=GLUONNLP_1,
     choices={"hidden_act": ("gelu",)},

@@ -58,6 +58,7 @@ ROWS = {
     for kind in FEED_FORWARD
 }
 TOKEN_IDS: dict[str, Hyperparameter] = {"pad_token_id": 0, "eos_token_id": 1}
+CONSTANTS = {"feed_forward_proj": "relu", "scale_decoder_outputs": False, "tie_word_embeddings": True}
 AXES = ("layers", "hidden_size", "intermediate_size", "attention_heads", "head_dim")
 SIZES = {
     "google_t5_small": (6, 512, 2048, 8, 64),
@@ -84,15 +85,14 @@ FAMILY = Family(
         ConfigKey("num_layers", "layers"),
         ConfigKey("num_decoder_layers", "decoder_layers"),
         ConfigKey("num_heads", "attention_heads"),
-        ConfigKey("feed_forward_proj", constant="relu"),
         ConfigKey("layer_norm_epsilon", "layer_norm_eps", default=1e-6),
-        ConfigKey("scale_decoder_outputs", constant=False),
-        ConfigKey("tie_word_embeddings", constant=True),
+        *(ConfigKey(name, constant=value) for name, value in CONSTANTS.items()),
         *(ConfigKey(name, name) for name in TOKEN_IDS),
         ConfigKey("decoder_start_token_id", "pad_token_id"),
     ),
     base="",
     base_class="T5Model",
+    tokenizer="T5",
     aliases={f"{end}.weight": "shared.weight" for end in ("encoder.embed_tokens", "decoder.embed_tokens", "lm_head")},
     versions=GLUONNLP_1,
     pooler=False,

@@ -29,4 +29,5 @@ FAMILY = replace(
     ),
     config=(ConfigKey("model_type", constant="xlm-roberta"), *ROBERTA.config[1:]),
     base_class="XLMRobertaModel",
+    tokenizer="XLM-R",
 )

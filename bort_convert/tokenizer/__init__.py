@@ -25,7 +25,13 @@ KINDS: Final[Mapping[str, TokenizerKind]] = {
     "RoBERTa": TokenizerKind("byte-level BPE", _BPE_OPTIONS, "roberta", roberta_pairs=True),
     "GPT-2": TokenizerKind("GPT-2", _BPE_FILES, "gpt2"),
     "WordPiece": TokenizerKind("WordPiece", frozenset({"vocab", "tokenizer", "lower_case"}), "wordpiece"),
+    "WordPiece-1.0": TokenizerKind(
+        "WordPiece", frozenset({"vocab", "lower_case"}), "wordpiece", settings={"keeps_accents": True}
+    ),
     "XLNet": TokenizerKind("SentencePiece", frozenset({"vocab", "lower_case"}), "xlnet", padding_side="left"),
+    "ALBERT": TokenizerKind("SentencePiece", frozenset({"vocab", "lower_case"}), "albert"),
+    "XLM-R": TokenizerKind("SentencePiece", frozenset({"vocab"}), "xlm_roberta"),
+    "T5": TokenizerKind("SentencePiece", frozenset({"vocab"}), "t5"),
 }
 """Kinds of tokenizers by the name that a model family has for its own."""
 FILES: Final = frozenset(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError, VariantError, printable
-from bort_convert.tokenizer.gluon_files import vocabulary_from_json
+from bort_convert.tokenizer.gluon_files import LOWER_CASE_OF_1_0, vocabulary_from_json
 from bort_convert.tokenizer.sources import TokenizerFile, open_directory, read_file
 from bort_convert.tokenizer.tokenizer_json import CONFIG, FILE_NAME, check_values, section, token_ids
 from bort_convert.tokenizer.vocabulary import Vocabulary, make_vocabulary, tokens_by_id
@@ -36,8 +36,10 @@ LOWER_CASE_ADVICE: Final = "Pass `lower_case=True` or `lower_case=False`"
 _TITLE: Final = "a WordPiece as GluonNLP's BERT has it"
 _JSON: Final = re.compile(r'\s*\{\s*"')
 _CASING: Final = {
-    True: "text is lower-cased and loses its accents",
-    False: "text keeps its capital letters and accents",
+    (True, False): "text is lower-cased and loses its accents",
+    (True, True): "text is lower-cased and keeps its accents",
+    (False, False): "text keeps its capital letters and accents",
+    (False, True): "text keeps its capital letters and accents",
 }
 
 
@@ -56,15 +58,25 @@ class BertVocabulary:
     lower_case: Mapping[str, bool] = field(default_factory=dict)
 
 
-def read_vocabulary(file: TokenizerFile) -> BertVocabulary:
-    """Read the JSON of `BERTVocab.to_json`, or a text file with one token a line.
+def read_vocabulary(file: TokenizerFile, *, of_1_0: bool = False) -> BertVocabulary:
+    """Read the JSON of `Vocab.to_json` or `BERTVocab.to_json`, or a text file with one token a line.
+
+    Args:
+        file: the file.
+        of_1_0: True for a model of GluonNLP 1.0, whose published vocabularies are known to be lower-cased or not.
 
     Raises:
         FormatError: the file is neither, contradicts itself, or lacks a special token.
     """
     is_json = _JSON.match(file.text())
     vocabulary = vocabulary_from_json(file, SPECIAL_TOKENS) if is_json else _read_vocab_txt(file)
-    return BertVocabulary(vocabulary, (file,))
+    return BertVocabulary(vocabulary, (file,), stated_lower_case(file) if of_1_0 else {})
+
+
+def stated_lower_case(file: TokenizerFile) -> dict[str, bool]:
+    """What GluonNLP 1.0 says of a vocabulary that it publishes: its name -> True if text is lower-cased for it."""
+    lower_case = LOWER_CASE_OF_1_0.get(file.sha1)
+    return {} if lower_case is None else {file.path.name: lower_case}
 
 
 def read_tokenizer(tokenizer: str | os.PathLike[str]) -> BertVocabulary:
@@ -87,8 +99,10 @@ def read_tokenizer(tokenizer: str | os.PathLike[str]) -> BertVocabulary:
     return BertVocabulary(bert.vocabulary, (*bert.sources, config), lower_case)
 
 
-def decide_lower_case(bert: BertVocabulary, *, requested: bool | None, prefix: str = PREFIX) -> tuple[bool, str]:
-    """Decide whether text is lower-cased and loses its accents, as GluonNLP's `lower` does both.
+def decide_lower_case(
+    bert: BertVocabulary, *, requested: bool | None, prefix: str = PREFIX, keeps_accents: bool = False
+) -> tuple[bool, str]:
+    """Decide whether text is lower-cased, and loses its accents with that, as GluonNLP's `lower` of 0.x does both.
 
     The user's request goes first, then the statements of the files, then the tokens themselves.
 
@@ -96,6 +110,7 @@ def decide_lower_case(bert: BertVocabulary, *, requested: bool | None, prefix: s
         bert: the vocabulary and the statements.
         requested: the user's `lower_case`.
         prefix: a mark at the beginning of tokens that belongs to no word.
+        keeps_accents: True where lower-cased text keeps its accents, as in 1.0.
 
     Returns:
         The decision, and a note that gives the reason.
@@ -115,7 +130,7 @@ def decide_lower_case(bert: BertVocabulary, *, requested: bool | None, prefix: s
         lower_case, reason = next(iter(stated.values())), f"by {' and '.join(stated)}"
     else:
         lower_case, reason = _infer_lower_case(bert.vocabulary, prefix)
-    return lower_case, f"tokenizer: {_CASING[lower_case]}; {reason}"
+    return lower_case, f"tokenizer: {_CASING[lower_case, keeps_accents]}; {reason}"
 
 
 def _infer_lower_case(vocabulary: Vocabulary, prefix: str) -> tuple[bool, str]:

@@ -1,7 +1,8 @@
 """GluonNLP's own files: the JSON of a `Vocab`, and the published files in its model cache.
 
 Source: gluonnlp 0.8.3, vocab/vocab.py (Vocab.to_json, from_json), vocab/bert.py (BERTVocab.from_json), data/utils.py
-(_vocab_sha1), base.py (get_home_dir)
+(_vocab_sha1), base.py (get_home_dir); dmlc/gluon-nlp master at 14553a0c, data/vocab.py (Vocab.to_json), and the tables
+of published models in models/ with their model_zoo_checksums
 """
 
 from __future__ import annotations
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 # Before 0.7 these roles stood beside the tokens, not in an object of their own.
+# Roles that have another name in 1.0 -> their name in 0.x.
+_ROLES_OF_1_0: Final = {"unk_token": "unknown_token", "pad_token": "padding_token"}
+LOWER_CASE_OF_1_0: Final = {
+    "c1defaaa483849fee9780586b66070d275ce8892": False,  # BERT, English, cased
+    "e6d2b21d910ccb356aa18f27a1c7d70660edc058": True,  # BERT, ELECTRA and MobileBERT, English, lower case
+    "711c13e452ec0c6775155dd32be53caf800ecf6c": False,  # BERT, Chinese
+    "016e11698c9f198c728b4c2200f099d6be24289c": False,  # BERT, many languages, cased
+    "65999e5d811d9dc77a93bd712c8cb28e3addd852": True,  # ALBERT's SentencePiece model
+}
+"""SHA-1 of each published vocabulary of 1.0 -> True if its models get lower-cased text."""
 _OLD_ROLES: Final = ("padding_token", "bos_token", "eos_token", "mask_token", "sep_token", "cls_token")
 
 
@@ -73,7 +84,7 @@ def read_published(published: PublishedFile) -> TokenizerFile:
 
 
 def vocabulary_from_json(file: TokenizerFile, needed: Iterable[str]) -> Vocabulary:
-    """Parse the JSON that `Vocab.to_json` or `BERTVocab.to_json` of any GluonNLP 0.x wrote.
+    """Parse the JSON that `Vocab.to_json` of GluonNLP 1.0 wrote, or that or `BERTVocab.to_json` of any 0.x.
 
     Args:
         file: the file.
@@ -83,6 +94,8 @@ def vocabulary_from_json(file: TokenizerFile, needed: Iterable[str]) -> Vocabula
         FormatError: the file holds something else, contradicts itself, or lacks a role.
     """
     content = file.json()
+    if "all_tokens" in content:
+        return _vocabulary_of_1_0(file, content, needed)
     if "idx_to_token" not in content:
         raise FormatError(f"{file.path}: no idx_to_token, expected the JSON of a GluonNLP vocabulary")
     vocabulary = make_vocabulary(file, content["idx_to_token"], _roles(file, content), needed)
@@ -99,6 +112,15 @@ def vocabulary_from_json(file: TokenizerFile, needed: Iterable[str]) -> Vocabula
         ]
     )
     return vocabulary
+
+
+def _vocabulary_of_1_0(file: TokenizerFile, content: Mapping[str, Any], needed: Iterable[str]) -> Vocabulary:
+    """Read the tokens by id, and the special tokens by 1.0's names of their roles."""
+    roles = content.get("special_token_key_value")
+    if not isinstance(roles, dict):
+        raise FormatError(f"{file.path}: special_token_key_value is {json_type(roles)}, expected an object")
+    named = {**roles, **{old: roles.get(new) for new, old in _ROLES_OF_1_0.items()}}
+    return make_vocabulary(file, content["all_tokens"], named, needed)
 
 
 def _roles(file: TokenizerFile, content: Mapping[str, Any]) -> dict[str, object]:

@@ -101,6 +101,7 @@ class TokenizerKind:
         module: the module beside this one that makes it; imported when it is needed.
         roberta_pairs: True if every tokenizer of the kind has two `</s>` between the texts of a pair.
         padding_side: "right", or "left" if padding stands before a text.
+        settings: keywords for `make` of the module, by which kinds of one module differ.
     """
 
     title: str
@@ -108,6 +109,7 @@ class TokenizerKind:
     module: str
     roberta_pairs: bool = False
     padding_side: str = "right"
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def file_options(self) -> tuple[str, ...]:
@@ -135,5 +137,6 @@ class TokenizerKind:
             FormatError: a file is missing, cannot be read or does not fit.
         """
         module = import_module(f"{__package__}.{self.module}")
-        make: Callable[[TokenizerOptions, ModelLimits], Tokenizer] = module.make
-        return make(replace(options, roberta_pairs=True) if self.roberta_pairs else options, limits)
+        make: Callable[..., Tokenizer] = module.make
+        given = replace(options, roberta_pairs=True) if self.roberta_pairs else options
+        return make(given, limits, **self.settings)

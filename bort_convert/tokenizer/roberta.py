@@ -8,7 +8,7 @@ Source: huggingface/tokenizers v0.21.0, tokenizers/src/models/bpe/serialization.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.tokenizer.byte_level import BYTE_LEVEL, read_tables
 from bort_convert.tokenizer.gluon_files import RANKS, VOCABULARY
@@ -25,6 +25,7 @@ from bort_convert.tokenizer.tokenizer_json import (
 if TYPE_CHECKING:
     from bort_convert.tokenizer.byte_level import BpeTables
     from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
+    from bort_convert.tokenizer.vocabulary import Vocabulary
 
 # Roles in RoBERTa's vocabulary, which Bort shares, and their tokens.
 SPECIAL_TOKENS: Final = {
@@ -71,18 +72,23 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
     return Tokenizer(files, tables.digests, special_token_ids=tables.vocabulary.special_token_ids(ROLES))
 
 
+def pairs(vocabulary: Vocabulary, *, roberta_pairs: bool) -> dict[str, Any]:
+    """The template `<s> A </s>`, and `<s> A </s> B </s>` for a pair, with a second `</s>` between as in RoBERTa."""
+    bos, eos = special_token(vocabulary.roles["bos_token"]), special_token(vocabulary.roles["eos_token"])
+    between = [eos, eos] if roberta_pairs else [eos]
+    return template(vocabulary.ids, [bos, text("A"), eos], [bos, text("A"), *between, text("B"), eos])
+
+
 def _tokenizer_json(tables: BpeTables, *, roberta_pairs: bool) -> str:
     """Text of tokenizer.json; both texts of a pair have token type 0, the only one of the target models."""
     vocabulary, roles = tables.vocabulary, tables.vocabulary.roles
-    bos, eos = special_token(roles["bos_token"]), special_token(roles["eos_token"])
-    between = [eos, eos] if roberta_pairs else [eos]
     return tokenizer_text(
         vocabulary,
         # A mask stands for a word and for the space before it.
         strips_left=roles["mask_token"],
         normalizer=None,
         pre_tokenizer=BYTE_LEVEL,
-        post_processor=template(vocabulary.ids, [bos, text("A"), eos], [bos, text("A"), *between, text("B"), eos]),
+        post_processor=pairs(vocabulary, roberta_pairs=roberta_pairs),
         decoder=BYTE_LEVEL,
         # GluonNLP reads <unk> for each byte that a vocabulary lacks; the published one lacks none.
         model=tables.model(roles["unknown_token"]),

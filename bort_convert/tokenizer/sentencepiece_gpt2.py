@@ -53,4 +53,4 @@ def make(file: TokenizerFile, limits: ModelLimits) -> Tokenizer:
             model_input_names=["input_ids", "attention_mask"],
         ),
     }
-    return Tokenizer(files, {file.path.name: file.sha256}, special_token_ids=vocabulary.special_token_ids(present))
+    return Tokenizer(files, model.digests, special_token_ids=vocabulary.special_token_ids(present))

@@ -96,6 +96,11 @@ class SentencePieceModel:
     unknown_text: str = " \u2047 "
 
     @property
+    def digests(self) -> dict[str, str]:
+        """Name -> SHA-256 of the file."""
+        return {self.file.path.name: self.file.sha256}
+
+    @property
     def unknown(self) -> str:
         """Text of the unknown piece."""
         return next(piece.text for piece in self.pieces if piece.type == UNKNOWN)

@@ -14,15 +14,27 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.errors import printable
+from bort_convert.errors import FormatError, printable
 from bort_convert.tokenizer import character_rules
+from bort_convert.tokenizer.gluon_files import read_published
 from bort_convert.tokenizer.sentencepiece_bpe import merged, merges_of, unreachable
-from bort_convert.tokenizer.sentencepiece_model import BPE, CONTROL, NORMAL, SPACE, USER_DEFINED
+from bort_convert.tokenizer.sentencepiece_model import (
+    BPE,
+    CONTROL,
+    NORMAL,
+    SPACE,
+    USER_DEFINED,
+    is_model,
+    read_model,
+)
+from bort_convert.tokenizer.sources import read_file
 from bort_convert.tokenizer.tokenizer_json import tokenizer_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+    from bort_convert.tokenizer.gluon_files import PublishedFile
+    from bort_convert.tokenizer.kind import TokenizerOptions
     from bort_convert.tokenizer.sentencepiece_model import SentencePieceModel
     from bort_convert.tokenizer.vocabulary import Vocabulary
 
@@ -30,6 +42,26 @@ if TYPE_CHECKING:
 _UNKNOWN_PENALTY: Final = 10.0
 # More spaces than a text begins with.
 _ALL: Final = 1 << 20
+
+
+def read_option(options: TokenizerOptions, published: PublishedFile | None = None) -> SentencePieceModel:
+    """Read the SentencePiece model that `vocab` names, or else the published one in GluonNLP's model cache.
+
+    Raises:
+        FormatError: there is none, it cannot be read, or it is another file.
+    """
+    if options.vocab is not None:
+        file = read_file(options.vocab)
+    elif published is not None:
+        file = read_published(published)
+    else:
+        raise FormatError("pass `vocab`, the SentencePiece model")
+    if not is_model(file):
+        raise FormatError(
+            f"{file.path}: expected a SentencePiece model, a .spiece or .model file; a vocabulary without it does not "
+            "say how words are cut"
+        )
+    return read_model(file)
 
 
 def whole_texts(

@@ -147,13 +147,13 @@ def companion_files(special_tokens: Mapping[str, str], **config: object) -> dict
     }
 
 
-def bert_normalizer(*, lower_case: bool) -> dict[str, Any]:
+def bert_normalizer(*, lower_case: bool, keeps_accents: bool = False) -> dict[str, Any]:
     """BERT's normalizer: drop control characters, put spaces around CJK ideographs, lower-case on request."""
     return {
         "type": "BertNormalizer",
         "clean_text": True,
         "handle_chinese_chars": True,
-        "strip_accents": None,
+        "strip_accents": False if keeps_accents else None,
         "lowercase": lower_case,
     }
 
@@ -165,7 +165,9 @@ def bert_post_processor(vocabulary: Vocabulary, limits: ModelLimits) -> dict[str
     return template(vocabulary.ids, single, [*single, text("B", type_b), special_token(sep, type_b)])
 
 
-def bert_companion_files(vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: bool) -> dict[str, str]:
+def bert_companion_files(
+    vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: bool, keeps_accents: bool = False
+) -> dict[str, str]:
     """Texts of the companion files of a BERT's tokenizer."""
     types = ["token_type_ids"] if limits.token_types > 1 else []
     return companion_files(
@@ -173,6 +175,7 @@ def bert_companion_files(vocabulary: Vocabulary, limits: ModelLimits, *, lower_c
         model_max_length=limits.max_length,
         model_input_names=["input_ids", *types, "attention_mask"],
         do_lower_case=lower_case,
+        strip_accents=False if keeps_accents else None,
     )
 
 

@@ -1,7 +1,11 @@
 """Write BERT's tokenizer: `BERTTokenizer` and `BERTVocab`, as `BERTSentenceTransform` combines them.
 
-Source: gluonnlp 0.8.3, data/transforms.py; huggingface/tokenizers v0.21.0, tokenizers/src/models/wordpiece and
-normalizers/bert.rs
+In GluonNLP 1.0 BERT, ELECTRA and MobileBERT read text through the tokenizers library itself
+(`HuggingFaceWordPieceTokenizer`): accents stay where text is lower-cased, and words may have half as many characters.
+
+Source: gluonnlp 0.8.3, data/transforms.py; dmlc/gluon-nlp master at 14553a0c, data/tokenizers/huggingface.py;
+huggingface/tokenizers v0.21.0, tokenizers/src/models/wordpiece, normalizers/bert.rs, and
+bindings/python/py_src/tokenizers/implementations/bert_wordpiece.py
 """
 
 from __future__ import annotations
@@ -38,10 +42,16 @@ if TYPE_CHECKING:
 
 # A longer word is unknown: GluonNLP's limit; that of transformers' own BertTokenizer is 100.
 MAX_WORD_LENGTH: Final = 200
+MAX_WORD_LENGTH_OF_1_0: Final = 100
 
 
-def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
+def make(options: TokenizerOptions, limits: ModelLimits, *, keeps_accents: bool = False) -> Tokenizer:
     """Make a WordPiece tokenizer, or a SentencePiece one if `vocab` is a SentencePiece model.
+
+    Args:
+        options: the files and settings.
+        limits: the model's.
+        keeps_accents: True for a model of GluonNLP 1.0.
 
     Raises:
         OptionError: `tokenizer` is specified together with `vocab`, or `lower_case` without either.
@@ -54,9 +64,12 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
         return _make(read_tokenizer(options.tokenizer), limits, requested=options.lower_case)
     assert options.vocab is not None
     file = read_file(options.vocab)
-    if is_model(file):
-        return sentencepiece.make(file, limits, requested=options.lower_case)
-    return _make(read_vocabulary(file), limits, requested=options.lower_case)
+    if not is_model(file):
+        bert = read_vocabulary(file, of_1_0=keeps_accents)
+        return _make(bert, limits, requested=options.lower_case, keeps_accents=keeps_accents)
+    if keeps_accents:
+        raise FormatError(f"{file.path}: a SentencePiece model; a WordPiece tokenizer cannot be made of one")
+    return sentencepiece.make(file, limits, requested=options.lower_case)
 
 
 def _check_options(options: TokenizerOptions) -> None:
@@ -72,14 +85,16 @@ def _check_options(options: TokenizerOptions) -> None:
     raise FormatError("pass `vocab` or `tokenizer`")
 
 
-def _make(bert: BertVocabulary, limits: ModelLimits, *, requested: bool | None) -> Tokenizer:
+def _make(
+    bert: BertVocabulary, limits: ModelLimits, *, requested: bool | None, keeps_accents: bool = False
+) -> Tokenizer:
     vocabulary = bert.vocabulary
     vocabulary.check_size(limits.vocab_size)
     vocabulary.file.raise_for(list(_problems(vocabulary.tokens)))
-    lower_case, note = decide_lower_case(bert, requested=requested)
+    lower_case, note = decide_lower_case(bert, requested=requested, keeps_accents=keeps_accents)
     files = {
-        FILE_NAME: _tokenizer_json(vocabulary, limits, lower_case=lower_case),
-        **bert_companion_files(vocabulary, limits, lower_case=lower_case),
+        FILE_NAME: _tokenizer_json(vocabulary, limits, lower_case=lower_case, keeps_accents=keeps_accents),
+        **bert_companion_files(vocabulary, limits, lower_case=lower_case, keeps_accents=keeps_accents),
         VOCABULARY: "".join(f"{token}\n" for token in vocabulary.tokens),
     }
     sources = {file.path.name: file.sha256 for file in bert.sources}
@@ -99,11 +114,11 @@ def _problems(tokens: Sequence[str]) -> Iterator[str]:
             yield f"token {number:,} is {printable(repr(token))}, and {VOCABULARY} has one token a line"
 
 
-def _tokenizer_json(vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: bool) -> str:
+def _tokenizer_json(vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: bool, keeps_accents: bool) -> str:
     """Text of tokenizer.json."""
     return tokenizer_text(
         vocabulary,
-        normalizer=bert_normalizer(lower_case=lower_case),
+        normalizer=bert_normalizer(lower_case=lower_case, keeps_accents=keeps_accents),
         pre_tokenizer={"type": "BertPreTokenizer"},
         post_processor=bert_post_processor(vocabulary, limits),
         decoder={"type": "WordPiece", "prefix": PREFIX, "cleanup": True},
@@ -111,7 +126,7 @@ def _tokenizer_json(vocabulary: Vocabulary, limits: ModelLimits, *, lower_case: 
             "type": "WordPiece",
             "unk_token": vocabulary.roles["unknown_token"],
             "continuing_subword_prefix": PREFIX,
-            "max_input_chars_per_word": MAX_WORD_LENGTH,
+            "max_input_chars_per_word": MAX_WORD_LENGTH_OF_1_0 if keeps_accents else MAX_WORD_LENGTH,
             "vocab": vocabulary.ids,
         },
     )

@@ -16,13 +16,11 @@ import sys
 import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
-from bort_convert.errors import FormatError
 from bort_convert.tokenizer.character_rules import regex_class
-from bort_convert.tokenizer.gluon_files import PublishedFile, read_published
+from bort_convert.tokenizer.gluon_files import PublishedFile
 from bort_convert.tokenizer.kind import Tokenizer
-from bort_convert.tokenizer.sentencepiece_model import NORMAL, is_model, read_model
-from bort_convert.tokenizer.sentencepiece_texts import whole_texts
-from bort_convert.tokenizer.sources import read_file
+from bort_convert.tokenizer.sentencepiece_model import NORMAL
+from bort_convert.tokenizer.sentencepiece_texts import read_option, whole_texts
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME, companion_files, special_token, template, text
 from bort_convert.tokenizer.vocabulary import make_vocabulary
 
@@ -58,15 +56,9 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
     Raises:
         FormatError: the file is missing, cannot be read or does not fit, or tokenizer.json has no words for it.
     """
-    file = read_published(PUBLISHED) if options.vocab is None else read_file(options.vocab)
-    if not is_model(file):
-        raise FormatError(
-            f"{file.path}: expected a SentencePiece model, a .spiece or .model file; a vocabulary without it does not "
-            "say how words are cut"
-        )
-    model = read_model(file)
+    model = read_option(options, PUBLISHED)
     roles = {**SPECIAL_TOKENS, "unknown_token": model.unknown}
-    vocabulary = make_vocabulary(file, [piece.text for piece in model.pieces], roles, roles)
+    vocabulary = make_vocabulary(model.file, [piece.text for piece in model.pieces], roles, roles)
     vocabulary.check_size(limits.vocab_size)
     cut = {piece.text for piece in model.pieces if piece.type == NORMAL and _ends_in_number_and_comma(piece.text)}
     lower_case = bool(options.lower_case)
@@ -87,7 +79,7 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
         ),
     }
     notes = (f"tokenizer: {len(cut):,} pieces end in a digit and a comma; GluonNLP cuts them, and here none is used",)
-    return Tokenizer(files, {file.path.name: file.sha256}, notes if cut else (), vocabulary.special_token_ids(ROLES))
+    return Tokenizer(files, model.digests, notes if cut else (), vocabulary.special_token_ids(ROLES))
 
 
 def _ends_in_number_and_comma(piece: str) -> bool:

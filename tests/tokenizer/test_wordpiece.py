@@ -378,7 +378,11 @@ def test_every_family_names_a_known_kind_of_tokenizer() -> None:
         "RoBERTa": ("vocab", "bpe_ranks"),
         "GPT-2": ("vocab", "bpe_ranks"),
         "WordPiece": ("vocab",),
+        "WordPiece-1.0": ("vocab",),
         "XLNet": ("vocab",),
+        "ALBERT": ("vocab",),
+        "XLM-R": ("vocab",),
+        "T5": ("vocab",),
     }
 
 
