@@ -72,6 +72,14 @@ build/reference/gluonnlp-%/.made: constraints-reference.txt | .venv/.made
 	@PIP_CONSTRAINT=$(CURDIR)/constraints-reference.txt $(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --upgrade \
 		--target $(@D) gluonnlp==$* && touch $@
 
+.PHONY: gluonnlp1
+gluonnlp1: .venv-gluonnlp1/.made ## .venv-gluonnlp1: models of GluonNLP 1.0 on MXNet 1.9.1, for the live reference
+
+.venv-gluonnlp1/.made: constraints-gluonnlp1.txt
+	@p='$(call pick,$(PYTHON) $(call named,3.11 3.10 3.9),3$(comma)9,3$(comma)11)'; \
+	if [ -z "$$p" ]; then echo "no Python 3.9 to 3.11 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
+
 # They are about bytes and processes, and take long; another NumPy changes nothing in them.
 BYTES := test_cuts test_fuzz cli/test_interrupted
 
@@ -85,7 +93,7 @@ test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and tor
 	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
 
-coverage: .venv/.made $(FULL) $(REAL) reference ## the tests that need no ../shared, which reach 95 % of the lines
+coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of loading and of the command line, with the oldest packages that the README promises
@@ -100,7 +108,7 @@ python-%:
 	@if [ -z "$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*))" ]; then echo "Python $*: not on this machine, skipped"; \
 	else $(MAKE) --no-print-directory .venv-python$*/.made && .venv-python$*/bin/python $(PYTEST) -m "not torch and not mxnet"; fi
 
-parity: .venv/.made $(FULL) reference ## the tests that run both frameworks and compare them
+parity: .venv/.made $(FULL) reference gluonnlp1 ## the tests that run both frameworks and compare them
 	$(BIN)/python $(PYTEST) -m "torch" tests/models/test_converted_models.py tests/verification
 
 zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some): docs/parity.md
@@ -192,5 +200,5 @@ $(REAL): tests/support/real_weights.txt | .venv/.made
 
 .PHONY: clean
 clean: ## remove what these verbs made
-	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-python3.* build dist *.egg-info
+	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-gluonnlp1 .venv-python3.* build dist *.egg-info
 	rm -rf .coverage* .*_cache .hypothesis

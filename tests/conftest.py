@@ -90,6 +90,15 @@ def releases() -> Path:
 
 
 @pytest.fixture(scope="session")
+def gluonnlp1() -> str:
+    """Interpreter that has models of GluonNLP 1.0."""
+    python = ROOT / ".venv-gluonnlp1" / "bin" / "python"
+    if not python.exists():
+        unavailable("needs .venv-gluonnlp1: make gluonnlp1")
+    return str(python)
+
+
+@pytest.fixture(scope="session")
 def full_size() -> Path:
     """Bort of the published size with random values, written by GluonNLP: 510 MB, made once and kept in build/."""
     if not FULL_SIZE.exists():

@@ -214,6 +214,7 @@ class ModuleLayout:
         sinusoids: method that computes positions from (offsets, frequencies) in float32, "" without one.
         projection: module that widens the embeddings, "" without one; a model may lack it where the widths are equal.
         float32_parts: name of parts that the class computes in float32 whatever the precision, "" without any.
+        reads_padding: True if a token's embedding takes in the next one's, so that the last one reads padding.
         decoder: modules of the decoder, where the others are those of an encoder; None in a model of one stack.
     """
 
@@ -225,6 +226,7 @@ class ModuleLayout:
     sinusoids: str = ""
     projection: str = ""
     float32_parts: str = ""
+    reads_padding: bool = False
     decoder: ModuleLayout | None = None
 
 

@@ -9,6 +9,7 @@ TransformerEncoderLayer and TransformerDecoderLayer; transformers 5.23, models/b
 from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import fill, linear, norm, onto, pad, rename, split, tied, under
 from bort_convert.models._numpy_encoder import CHOICES, FUSED, SQUARE, TOKEN_IDS
+from bort_convert.models._stacks import BART_LAYOUT
 
 STACKS = ("encoder", "decoder")
 WORDS = "vocab_size hidden_size"
@@ -94,5 +95,6 @@ FAMILY = Family(
     versions=GLUONNLP_1,
     choices=CHOICES,
     pooler=False,
-    mxnet_module="",
+    mxnet_module="gluon1",
+    layout=BART_LAYOUT,
 )

@@ -1,10 +1,9 @@
 """MobileBERT (GluonNLP 1.0): narrow layers between wide hidden states, with stacked feed-forward layers and a trigram.
 
-Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models/mobilebert.py; transformers 5.23,
-models/mobilebert/modeling_mobilebert.py.
+Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models/mobilebert.py; transformers 5.23, modeling_mobilebert.py.
 """
 
-from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, Table, Variant
+from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, ModuleLayout, Table, Variant
 from bort_convert.mapping.rows import linear, norm, onto, rename, tied, transpose, under
 from bort_convert.models._encoder import ALIASES
 from bort_convert.models._numpy_encoder import (
@@ -96,5 +95,6 @@ FAMILY = Family(
     versions=GLUONNLP_1,
     choices={"hidden_act": ("relu",)},
     pooler=False,
-    mxnet_module="",
+    mxnet_module="gluon1",
+    layout=ModuleLayout(reads_padding=True),
 )

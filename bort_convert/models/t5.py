@@ -1,16 +1,15 @@
 """T5 (GluonNLP 1.0): an encoder and a decoder with relative positions and norms in front of their layers.
 
 Unlike Google's model, GluonNLP's does not scale the decoder's output before the tied output layer (T5Inference).
-
 Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models/t5.py; transformers 5.23, models/t5/modeling_t5.py.
 """
 
 from bort_convert.dtypes import Hyperparameter
 from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, Table, Variant
 from bort_convert.mapping.rows import constant, onto, rename, under
+from bort_convert.models._stacks import T5_LAYOUT
 
-WHY = "GluonNLP's RMS norm holds a beta of zeros that is not learned"
-INNER = "attention_heads*head_dim"
+WHY, INNER = "GluonNLP's RMS norm holds a beta of zeros that is not learned", "attention_heads*head_dim"
 NORM = (rename("gamma", "weight", "hidden_size"), constant("beta", "hidden_size", 0.0, why=WHY))
 ATTENTIONS = tuple(
     (
@@ -96,5 +95,6 @@ FAMILY = Family(
     aliases={f"{end}.weight": "shared.weight" for end in ("encoder.embed_tokens", "decoder.embed_tokens", "lm_head")},
     versions=GLUONNLP_1,
     pooler=False,
-    mxnet_module="",
+    mxnet_module="gluon1",
+    layout=T5_LAYOUT,
 )

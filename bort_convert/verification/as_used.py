@@ -21,7 +21,7 @@ from bort_convert.verification.findings import AS_USED, CheckResult
 from bort_convert.verification.gluon_tokens import compare_ids
 from bort_convert.verification.headline import excess, label
 from bort_convert.verification.special_tokens import has_own_tokenizer, token_problems
-from bort_convert.verification.torch_modules import Model, first_position, float32_parts, shortest_text
+from bort_convert.verification.torch_modules import Model, first_position, float32_parts, layout_of, shortest_text
 from bort_convert.verification.trace import (
     DECODER_IDS,
     FINAL_NORM,
@@ -272,11 +272,15 @@ def _padded(part: Trace, model: Model, tokenizer: Tokenizer) -> dict[str, Array]
 
 
 def _single(part: Trace, model: Model) -> dict[str, Array]:
-    """Outputs of each row alone, without a mask, put into one batch."""
+    """Outputs of each row alone, put into one batch: without its padding and a mask, unless the model reads padding."""
     ids, lengths = part.inputs["input_ids"], part.inputs["valid_length"]
     found: list[dict[str, Array]] = []
-    for row, length in enumerate(lengths):
+    reads_padding = layout_of(model).reads_padding
+    for row, valid in enumerate(lengths):
+        length = ids.shape[1] if reads_padding else valid
         inputs = {"input_ids": ids[row : row + 1, :length]}
+        if reads_padding:
+            inputs["attention_mask"] = (np.arange(length) < valid)[None].astype(np.int64)
         if "token_types" in part.inputs:
             inputs["token_type_ids"] = part.inputs["token_types"][row : row + 1, :length]
         if DECODER_IDS in part.inputs:

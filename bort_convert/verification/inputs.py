@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from bort_convert.errors import InputError, OptionError
+from bort_convert.verification.trace import is_valid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,10 +32,18 @@ def inputs_for(
 ) -> dict[str, Array]:
     """Make inputs for the model of a checkpoint; see `default_inputs`."""
     masked_or_none = masked if fit.architecture.endswith(LANGUAGE_MODELS) else None
-    decoder = fit.family.layout.decoder is not None
-    return default_inputs(
-        fit.plan.dims, seed=seed, batch=batch, masked=masked_or_none, sentences=sentences, decoder=decoder
+    layout = fit.family.layout
+    inputs = default_inputs(
+        fit.plan.dims,
+        seed=seed,
+        batch=batch,
+        masked=masked_or_none,
+        sentences=sentences,
+        decoder=layout.decoder is not None,
     )
+    if layout.reads_padding:
+        inputs["input_ids"][~is_valid(inputs)] = fit.hyperparameters.get("pad_token_id", PAD_ID)
+    return inputs
 
 
 def default_inputs(

@@ -121,8 +121,8 @@ def state_shapes(directory: ModelDir) -> dict[str, tuple[tuple[int, ...], str]]:
             target_class.config_class.from_pretrained(str(directory.path), local_files_only=True), **options
         )
     first: dict[int, str] = {}
-    named = model.named_parameters(remove_duplicate=False)
-    return {name: (tuple(values.shape), first.setdefault(id(values), name)) for name, values in named}
+    named = model.state_dict(keep_vars=True)  # Bart has a buffer among its tensors
+    return {name: (tuple(values.shape), first.setdefault(id(values), name)) for name, values in named.items()}
 
 
 def load_model(directory: ModelDir, dtype: str, *, device: str = "cpu", attentions: bool = False) -> Model:

@@ -140,7 +140,7 @@ def test_the_scripts_import_no_package_of_ours_and_have_the_syntax_of_python_3_6
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= {
         *("hashlib", "importlib", "json", "math", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
-        *("itertools", "queue", "threading", "types"),
+        *("itertools", "queue", "threading", "types", "unicodedata"),
         *("numpy", "mxnet", "gluonnlp", "sentencepiece"),
     }
     assert "pickle" not in script.read_text().replace("allow_pickle=False", "")

@@ -194,7 +194,7 @@ class Network:
         """Parts that MXNet computes in float32 whatever the precision, or wrongly, and that are replaced."""
         newer = self.package.__name__ != OLDER
         parts = {
-            "the erf GELU in float32": newer and self.sizes["hidden_act"] == "gelu",
+            "the erf GELU in float32": newer and self.sizes.get("hidden_act") == "gelu",
             "the mean in RMSNorm in float32": newer and self.kind in ("t5", "mt5"),
             "the derivative of masked softmax in float32": newer and self.backwards,
             "the derivative of where wrongly": not newer and self.backwards,
@@ -231,10 +231,9 @@ class Network:
         return config
 
     def activation(self) -> str:
-        """The activation by its name in GluonNLP 1.0; only T5's second version has a gate."""
-        activation = self.sizes["hidden_act"]
-        if self.kind in ("t5", "mt5"):
-            return "relu" if activation == "relu" else "gated-gelu"
+        """The activation by its name in GluonNLP 1.0; in T5 and mT5 it belongs to the model."""
+        gated = {"t5": "relu", "mt5": "gated-gelu"}
+        activation = gated.get(self.kind) or self.sizes["hidden_act"]
         return str(ACTIVATIONS.get(activation, activation))
 
     def watched(self, *, attentions: bool) -> "list[tuple[str, Any, Any]]":
@@ -267,6 +266,7 @@ class Network:
         read = np.asarray(inputs.get("masked_positions", defaults["masked_positions"]))
         rows = mx.np.array(np.broadcast_to(np.arange(len(ids))[:, None], read.shape), dtype="int32")
         masked = (rows, arrays["masked_positions"])
+        self.reads_positions = "masked_positions" in inputs
         if self.kind in ("t5", "mt5", "bart"):
             return self.forward_stacks(arrays, masked)
         if self.kind == "gpt2":
@@ -302,12 +302,14 @@ class Network:
         return dict(outputs, **dict(zip(heads.get(self.form, []), found[2:])))  # noqa: B905 - Python 3.6
 
     def forward_stacks(self, arrays: "dict[str, Any]", masked: "Any") -> "dict[str, Any]":  # noqa: ANN401 - indices
-        """Run encoder and decoder; give the logits of the next token."""
+        """Run encoder and decoder; give the logits of the next token where positions for them are given."""
         import mxnet as mx
 
         target = arrays.get("decoder_input_ids", arrays["input_ids"])
         length = arrays.get("decoder_valid_length", arrays["valid_length"])
         found = self.block(arrays["input_ids"], arrays["valid_length"], target, length)
+        if not self.reads_positions:
+            return {}
         if self.kind == "bart":
             return {"lm_logits": found[masked]}
         # As T5Inference does, whose output layer is the embedding.
