@@ -7,7 +7,7 @@ models/albert/modeling_albert.py.
 """
 
 from bort_convert.dtypes import Hyperparameter
-from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, Table, Variant
+from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Family, ModuleLayout, Table, Variant
 from bort_convert.mapping.rows import fill, linear, norm, onto, optional, rename, split, under
 from bort_convert.models import _numpy_encoder as shared
 from bort_convert.models._encoder import ALIASES
@@ -91,5 +91,6 @@ FAMILY = Family(
     aliases=ALIASES,
     versions=GLUONNLP_1,
     choices=shared.CHOICES,
-    mxnet_module="",
+    mxnet_module="gluon1",
+    layout=ModuleLayout(layers="encoder.albert_layer_groups", projection="encoder.embedding_hidden_mapping_in"),
 )
