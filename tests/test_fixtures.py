@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCES = {".py", ".md"}
-TOTAL, LARGEST = 3_500_000, 400_000
+TOTAL, LARGEST = 4_800_000, 400_000
 TRAINED = "little_bort"  # has 3 MB of its own, and test_little_bort.py
 
 

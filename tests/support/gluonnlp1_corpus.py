@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bort_convert.params import open_params
 from bort_convert.verification.provenance import provenance_of
 from bort_convert.verification.reference import fit_as_converted
 from bort_convert.verification.trace import Trace, output_order
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
 
 FAMILIES = {"bert": "bert-1.0", "roberta": "roberta-1.0", "gpt2": "gpt2-1.0", "xlmr": "xlm-roberta"}
 """Family in the corpus -> name of ours, where they differ."""
-REFUSED = ("bert_qa_conditional_a", "electra_classifier_a", "transformer_nmt_a")
-"""Checkpoints that no class of transformers computes."""
 HEADS = {"nsp": "next_sentence", "mlm": "mlm_logits", "rtd": "replaced_logits", "pooled": "pooled"}
 LAYERS = {"layer": "layer", "group": "layer", "enc": "encoder.layer", "dec": "decoder.layer"}
 CAST = np.float32
@@ -90,6 +89,17 @@ class Checkpoint:
             read = np.arange(inputs.get("decoder_input_ids", ids).shape[1])
             inputs["masked_positions"] = np.minimum(read, length[:, None] - 1)
         return inputs
+
+    def logits(self) -> Array:
+        """Logits of the next token at every position, (batch, length, vocab_size).
+
+        T5's inference takes its last hidden states times the embedding, without the factor that transformers knows.
+        """
+        if "logits" in self.arrays:
+            return self.arrays["logits"]
+        with open_params(self.path) as params:
+            product: Array = self.arrays["hidden"] @ params["input_embedding_layer.weight"].T.astype(np.float64)
+        return product
 
     def trace(self, directory: ModelDir) -> Trace:
         """The outputs at every layer and head.

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from conversion_errors import ERRORS, HEADS, SOURCE, Mutant
@@ -26,10 +26,12 @@ from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import Limits, check_behaviour
 from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 from bort_convert.verification.headline import excess
-from bort_convert.verification.inputs import MASKED, default_inputs
-from bort_convert.verification.reference import LiveReference, fit_checkpoint, run_reference
+from bort_convert.verification.inputs import inputs_for
+from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bort_convert.verification.trace import Trace
 
 MARGIN = 5.0
@@ -58,21 +60,33 @@ class Bench:
         folder: for the files.
         source: the fixture.
         scale: factor of every matrix; large ones amplify rounding, and limits follow.
+        options: of the conversion; by default those that the name of the fixture tells.
+        python: interpreter of the reference; None for this one.
+        trace: recorded outputs; None to run the reference.
     """
 
-    def __init__(self, folder: Path, source: Path = SOURCE, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        source: Path = SOURCE,
+        scale: float = 1.0,
+        *,
+        options: Mapping[str, Any] | None = None,
+        python: str | None = None,
+        trace: Trace | None = None,
+    ) -> None:
         self.folder, self.clean = folder, folder / "clean"
-        family, heads = source.name.partition("_")[0], {**HEADS, **FORM_HEADS}[source]
+        if options is None:
+            options = {"family": source.name.partition("_")[0], "heads": {**HEADS, **FORM_HEADS}[source]}
         checkpoint = source if scale == 1.0 else scaled(source, folder / source.name, scale)
-        convert(checkpoint, self.clean, family=family, heads=heads)
-        self.reference = LiveReference(checkpoint, fit_checkpoint(checkpoint, family=family, heads=heads))
-        self.trace = self.run(0)
+        convert(checkpoint, self.clean, **options)
+        fit = fit_checkpoint(checkpoint, **options)
+        self.reference = LiveReference(checkpoint, fit, ReferenceOptions(mxnet_python=python))
+        self.trace = self.run(0) if trace is None else trace
 
     def run(self, *seeds: int) -> Trace:
         """Outputs of the reference on the default inputs of each seed, one batch after the other."""
-        fit = self.reference.fit
-        masked = None if fit.architecture == fit.family.base_class else MASKED
-        batches = [default_inputs(fit.plan.dims, seed=seed, masked=masked) for seed in seeds]
+        batches = [inputs_for(self.reference.fit, seed=seed) for seed in seeds]
         inputs = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
         return run_reference(self.reference, inputs)
 
