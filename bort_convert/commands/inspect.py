@@ -177,7 +177,7 @@ def _draft(
     """
     if inspection.fit:
         fit = inspection.fit
-        problem = f"the file needs no table: it is a {fit.family.title} ({fit.table.title}). Leave it out"
+        problem = f"the file needs no table: {fit.family.title} ({fit.table.title}) takes it. Leave it out"
         raise OptionError("write_table", target, problem)
     if inspection.misfit and not isinstance(inspection.misfit, MappingError):
         raise inspection.misfit

@@ -186,6 +186,7 @@ class _Draft:
 
     def _rows(self) -> Iterator[str]:
         taken: set[str] = set()
+        any_extra = False
         for layer, target, axes in zip(
             self.layers, self.head.targets if self.head else (), self.head.axes if self.head else (), strict=True
         ):
@@ -199,8 +200,10 @@ class _Draft:
                 yield f"# A row cannot name {printable(name, _WIDTH)} {shape}: ignore it, or keep what is left over."
             else:
                 prefixed = f", prefixed = {_quoted(name)}" if "." not in name else ""
-                yield f"# {shape}, kept beside the model as it is. DECIDE: another word makes it a part of the class."
-                yield f"{{extra = {_quoted(name)}, axes = {_quoted(self._axes(spec.shape))}{prefixed}}},"
+                if not any_extra:
+                    yield "# DECIDE: kept beside the model as it is; another word makes a tensor a part of the class."
+                any_extra = True
+                yield f"{{extra = {_quoted(name)}, axes = {_quoted(self._axes(spec.shape))}{prefixed}}},  # {shape}"
 
     def _layer_rows(self, layer: _Dense, target: str, axes: str) -> Iterator[str]:
         """Rows of a dense layer; without dots a name is a prefixed one, and has a row for each tensor."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 GROUP: Final = "bort_convert.models"
 """Group of the entry points with which installed packages add families."""
 _LOG: Final = logging.getLogger(__name__)
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
 def families() -> Mapping[str, Family]:
@@ -89,7 +89,7 @@ def _problem_with(family: object, taken: Mapping[str, str]) -> str:
     if not isinstance(family, Family):
         return f"found {type(family).__name__}, expected a Family or a module with one called FAMILY"
     if not _NAME.fullmatch(family.name):
-        return f"its name is {family.name!r}, expected small letters, digits and underscores"
+        return f"its name is {family.name!r}, expected small letters, digits, dots and dashes"
     if family.name in taken:
         return f"the name {family.name} is that of a family of {taken[family.name]}"
     if not family.tables or "model_type" not in {key.name for key in family.config}:

@@ -46,8 +46,8 @@ rows = [
   {linear = "head.1", to = "bert.pooler.dense", axes = "hidden_size hidden_size"},
   # A dense layer of 8 to 5.
   {linear = "head.2", to = "classifier", axes = "labels hidden_size"},
-  # (5, 5), kept beside the model as it is. DECIDE: another word makes it a part of the class.
-  {extra = "crf.transitions", axes = "labels labels"},
+  # DECIDE: kept beside the model as it is; another word makes a tensor a part of the class.
+  {extra = "crf.transitions", axes = "labels labels"},  # (5, 5)
 ]
 # DECIDE: the names of the 5 outputs, in their order.
 # labels = ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3", "LABEL_4"]
@@ -142,6 +142,32 @@ def test_a_refused_file_becomes_a_proved_model_and_comes_back_bit_for_bit(
 @pytest.mark.mxnet
 def test_the_draft_says_what_there_is_and_what_is_to_decide(two_layers: Own) -> None:
     assert two_layers.table.read_text("utf-8") == DRAFT
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("name", "architecture", "extra"),
+    [
+        ("electra_classifier_a", "ElectraForTokenClassification", 0),
+        ("bert_qa_conditional_a", "BertModel", 12),
+    ],
+)
+def test_a_table_extends_a_family_of_gluonnlp_1_too(
+    shared: Path, tmp_path: Path, name: str, architecture: str, extra: int
+) -> None:
+    source, table = shared / "corpus" / "gluonnlp1" / f"{name}.params", tmp_path / "own.toml"
+    out, back = tmp_path / "out", tmp_path / "back.params"
+    assert run(source, out, "--heads", 4).exit_code == 3
+    assert run("inspect", source, "--heads", 4, "--write-table", table).exit_code == 0
+    manifest = bort_convert.convert(source, out, table=table, heads=4)
+    assert (manifest.architecture, len(manifest.extra)) == (architecture, extra)
+    assert bort_convert.check(out, source=source)
+    exported = bort_convert.export(out, back)
+    assert f"the arrays of {name}.params, bit for bit" in exported.notes
+    with open_params(source) as before, open_params(back) as after:
+        assert {key: values.tobytes() for key, values in before.items()} == {
+            key: values.tobytes() for key, values in after.items()
+        }
 
 
 @pytest.mark.mxnet
@@ -260,7 +286,7 @@ def test_arguments_that_do_not_go_with_a_table_are_refused(two_layers: Own, fixt
         bort_convert.convert(two_layers.source, out, table=tmp_path / "absent.toml")
     fitting = run("inspect", fixtures / "bert_2_2_8_8.params", *FITTING, tmp_path / "x.toml")
     assert fitting.exit_code == 2
-    assert "the file needs no table: it is a BERT (language model)" in fitting.stderr
+    assert "the file needs no table: BERT (language model) takes it" in fitting.stderr
     taken = run("inspect", two_layers.source, "--write-table", table)
     assert taken.exit_code == 4
     assert table.read_text("utf-8") == DRAFT

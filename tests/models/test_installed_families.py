@@ -105,7 +105,7 @@ def test_each_family_that_cannot_be_used_is_named_with_its_package_and_stops_no_
     assert [line.removeprefix(start) for line in found.stderr.splitlines()] == [
         "a-clash is left out: the name bert is that of a family of bort_convert",
         "b-mine is left out: the name mybert is that of a family of my-family",
-        "c-nameless is left out: its name is '--force', expected small letters, digits and underscores",
+        "c-nameless is left out: its name is '--force', expected small letters, digits, dots and dashes",
         "d-empty is left out: it has no table, or no model_type in its config",
         "e-number is left out: found int, expected a Family or a module with one called FAMILY",
         "f-absent is left out: AttributeError: module 'bad_family' has no attribute 'ABSENT'",
