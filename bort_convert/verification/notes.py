@@ -89,7 +89,10 @@ def own_head_note(directory: ModelDir, runs: Sequence[Run]) -> tuple[str, ...]:
     if not names or any(layer.name in _HEADS for run in runs for layer in run.layers):
         return ()
     shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
-    return (f"the head of your own table was compared in its bits alone, GluonNLP has no network for it: {shown}",)
+    advice = "with `symbol=...`, the exported network, it is compared too"
+    return (
+        f"the head of your own table was compared in its bits alone, GluonNLP has no network for it: {shown}; {advice}",
+    )
 
 
 def limit_note(runs: Sequence[Run]) -> tuple[str, ...]:

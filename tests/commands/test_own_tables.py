@@ -144,6 +144,30 @@ def test_the_draft_says_what_there_is_and_what_is_to_decide(two_layers: Own) -> 
     assert two_layers.table.read_text("utf-8") == DRAFT
 
 
+@pytest.mark.mxnet
+@pytest.mark.torch
+def test_the_exported_network_proves_the_head_too(tmp_path: Path) -> None:
+    from own_networks import export, network, save  # noqa: PLC0415 - as above
+
+    table, outcomes = tmp_path / "own.toml", {}
+    text = DRAFT.replace("size hidden_size", 'size hidden_size", prefixed = "twolayers#_dense0').replace(
+        "labels hidden_size", 'labels hidden_size", prefixed = "twolayers#_dense1'
+    )
+    table.write_text(text)
+    for activation in ("tanh", "relu"):
+        net = network("two layers", "bert", "bert_model", activation=activation)
+        source = save(net, tmp_path / f"{activation}.params")
+        symbol, out = export(net, tmp_path / activation), tmp_path / f"{activation}.out"
+        bort_convert.convert(source, out, table=table, heads=2)
+        report = bort_convert.verify(source, out, symbol=symbol)
+        assert {layer.name for run in report.runs for layer in run.layers} >= {"layer.1", "pooled", "logits"}
+        assert not any("the head of your own table" in note for note in report.notes)
+        outcomes[activation] = report.headline
+        assert bort_convert.verify(source, out)  # GluonNLP has no network for the head
+    assert outcomes["tanh"].startswith("PASS")
+    assert re.match("FAIL .*pooled", outcomes["relu"])
+
+
 @pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "architecture", "extra"),
