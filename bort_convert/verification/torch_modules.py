@@ -162,6 +162,16 @@ def _clamped(sinusoids: Callable[..., Tensor], clamp_len: int, offsets: Tensor, 
     return sinusoids(offsets.clamp(0, clamp_len), *rest)
 
 
+def leave_decoder_unscaled(model: Model) -> None:
+    """Keep a T5's logits unscaled, where its config says so, in a transformers that does not know that key.
+
+    transformers 4 multiplies the decoder's output by `model_dim**-0.5` whenever the output layer is tied.
+    """
+    knows_key = hasattr(type(model.config)(), "scale_decoder_outputs")
+    if not knows_key and getattr(model.config, "scale_decoder_outputs", True) is False:
+        model.model_dim = 1
+
+
 def head_norm(model: Model) -> Module | None:
     """LayerNorm of the masked-language-model head; None without such a head."""
     for name in ("lm_head", "predictions", "generator_predictions"):  # RoBERTa, ALBERT, ELECTRA

@@ -19,6 +19,7 @@ from bort_convert.verification.torch_modules import (
     head_norm,
     head_outputs,
     head_transform,
+    leave_decoder_unscaled,
 )
 from bort_convert.verification.torch_stacks import run_stacks
 from bort_convert.verification.trace import input_of, is_attention, stacks_of
@@ -72,6 +73,7 @@ def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN40
         raise ParityError(
             f"{directory.path}: the tensors are not those of {target_class.__name__}; {'; '.join(problems)}"
         )
+    leave_decoder_unscaled(model)
     apply_module_overrides(model, directory.module_overrides)
     return model.eval()
 

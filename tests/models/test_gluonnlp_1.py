@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from headers import header_of
 
+import bort_convert
 from bort_convert import convert, export
 from bort_convert.cli import main
 from bort_convert.dtypes import TensorSpec
@@ -246,6 +247,20 @@ def test_a_model_that_generates_has_the_token_that_starts_the_decoder(
     convert(corpus / f"{name}_a.params", tmp_path / "out", heads=4)
     for file in ("config.json", "generation_config.json"):
         assert json.loads((tmp_path / "out" / file).read_text()).items() >= ids.items()
+
+
+@pytest.mark.torch
+def test_the_logits_of_t5_are_not_scaled_in_any_release_of_transformers(corpus: Path, tmp_path: Path) -> None:
+    import torch  # noqa: PLC0415 - heavy, and marked
+
+    convert(corpus / "t5_model_a.params", tmp_path / "out")
+    model = bort_convert.load_pretrained(tmp_path / "out")
+    ids = torch.arange(2, 8)[None]
+    with torch.no_grad():
+        found = model(input_ids=ids, decoder_input_ids=ids, output_hidden_states=True)
+        expected = found.decoder_hidden_states[-1] @ model.shared.weight.T
+    assert torch.equal(found.logits, expected)
+    assert float(found.logits.abs().max()) > 1
 
 
 # The number of layers
