@@ -255,8 +255,9 @@ def _padded(part: Trace, model: Model, tokenizer: Tokenizer) -> dict[str, Array]
     filled = np.where(valid, ids, 0 if pad is None else pad)
     if tokenizer is not None and tokenizer.pad_token_id is not None:
         rows = [row[:length].tolist() for row, length in zip(ids, lengths, strict=True)]
-        batch = tokenizer.pad({"input_ids": rows}, padding="max_length", max_length=ids.shape[1], return_tensors="np")
-        filled = batch["input_ids"]
+        # The reference has its padding behind the texts; an XLNet's tokenizer would put it in front.
+        shape = {"padding": "max_length", "max_length": ids.shape[1], "padding_side": "right"}
+        filled = tokenizer.pad({"input_ids": rows}, return_tensors="np", **shape)["input_ids"]
     inputs = {"input_ids": filled, "attention_mask": valid.astype(np.int64)}
     if DECODER_IDS in part.inputs:  # a decoder's tokens do not see the padding behind them
         inputs[DECODER_IDS] = part.inputs[DECODER_IDS]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from bort_convert.model_dir.assemble import file_digest
 from bort_convert.model_dir.manifest import Manifest
+from bort_convert.model_dir.read import read_manifest
 from bort_convert.safetensors import open_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -49,3 +51,10 @@ class Converted:
         """
         self.manifest["hyperparameters"][name] = value
         self.config[key or name] = value
+
+
+def seal(out: Path, name: str) -> None:
+    """Write the digest of a file into the manifest."""
+    manifest = read_manifest(out)
+    document = {**manifest.to_dict(), "files": {**manifest.files, name: file_digest(out / name)}}
+    (out / "conversion.json").write_text(Manifest.from_json(json.dumps(document)).to_json(), "utf-8")

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from converted_dir import seal
 from mutants import scaled
 
 from bort_convert.commands.convert import convert
-from bort_convert.model_dir.assemble import file_digest
-from bort_convert.model_dir.manifest import Manifest
-from bort_convert.model_dir.read import read_manifest, read_model_dir
+from bort_convert.model_dir.read import read_model_dir
 from bort_convert.verification import load_trace, verify
 from bort_convert.verification.as_used import check_as_used
 from bort_convert.verification.behaviour import Limits
@@ -128,13 +127,6 @@ def with_change(content: Any, path: str, value: object) -> Any:  # noqa: ANN401 
         return {**content, key: with_change(content[key], rest, value)}
     changed = {**content, key: value}
     return {name: entry for name, entry in changed.items() if entry is not REMOVED}
-
-
-def seal(out: Path, name: str) -> None:
-    """Write the digest of a file into the manifest."""
-    manifest = read_manifest(out)
-    document = {**manifest.to_dict(), "files": {**manifest.files, name: file_digest(out / name)}}
-    (out / "conversion.json").write_text(Manifest.from_json(json.dumps(document)).to_json(), "utf-8")
 
 
 @pytest.fixture(scope="module")
