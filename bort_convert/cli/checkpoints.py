@@ -83,7 +83,7 @@ def convert(
 ) -> None:
     """Convert SOURCE, a .params file, to OUT, a directory that transformers loads.
 
-    SOURCE may also be a model-zoo archive that holds one .params file.
+    SOURCE may also be a model-zoo archive, a model.tar.gz or a directory that holds one .params file.
     """
     refuse_swapped(source, out)
     fit: dict[str, Any] = {"family": family, "table": table, "variant": variant, "heads": heads, "layers": layers}

@@ -41,7 +41,9 @@ def refuse_swapped_verification(first: Path, second: Path) -> None:
         if _is_model_dir(first):
             _refuse(first, second)
         raise FormatError(f"{shown(second)}: this is a file. Expected OUT, the directory of a conversion")
-    if os.path.isdir(first) and os.path.isdir(second):  # noqa: PTH112 - as above
+    if os.path.isdir(first) and os.path.isdir(second) and not _is_checkpoint(first):  # noqa: PTH112 - as above
+        if _is_checkpoint(second):
+            _refuse(first, second)
         raise FormatError(f"{shown(first)}: this is a directory. Expected SOURCE, a .params file or a trace")
 
 
@@ -63,8 +65,8 @@ def _is_model_dir(path: Path) -> bool:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    """True for a `.params` file; its header is read."""
-    if os.fspath(path).endswith(_OUTPUTS) or not os.path.isfile(path):  # noqa: PTH113 - as above
+    """True for a `.params` file, and a directory with one that is no directory of transformers; the header is read."""
+    if os.fspath(path).endswith(_OUTPUTS) or _is_model_dir(path) or not os.path.exists(path):  # noqa: PTH110 - as above
         return False
     try:
         with open_params(path, mapped=False):

@@ -14,6 +14,7 @@ from bort_convert.model_dir.assemble import WEIGHTS_SUFFIX, file_digest
 from bort_convert.model_dir.manifest import FILE_NAME, Manifest, TensorEntry, is_intact
 from bort_convert.model_dir.read import ModelDir, parse_manifest, read_manifest_text, read_model_dir
 from bort_convert.model_dir.shards import EXTRA
+from bort_convert.params import source_file
 from bort_convert.safetensors import open_tensors
 from bort_convert.verification.reference import fit_as_converted
 from bort_convert.verification.static_checks import bits
@@ -68,7 +69,7 @@ def check(
     except FormatError as error:
         return Check(0, 0, (f"{FILE_NAME}: {error}",))
     with reading(target):
-        return _compared(folder, manifest, text, Path(source) if source is not None else None, progress)
+        return _compared(folder, manifest, text, source_file(Path(source)) if source is not None else None, progress)
 
 
 def _compared(

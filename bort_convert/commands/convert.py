@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from bort_convert.arguments import version_argument
-from bort_convert.errors import ParityError
+from bort_convert.errors import FormatError, ParityError
 from bort_convert.files.atomic import new_directory, write_text
 from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokenizer
@@ -19,14 +20,14 @@ from bort_convert.model_dir.ownership import reason_to_keep_directory
 from bort_convert.model_dir.shards import DEFAULT_SIZE, shard_bytes
 from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, open_params
-from bort_convert.tokenizer import TokenizerOptions
+from bort_convert.tokenizer import KINDS, TokenizerOptions
+from bort_convert.tokenizer.beside import options_beside
 from bort_convert.weights.from_checkpoint import convert_weights
 from bort_convert.weights.statistics import check_finite, statistics_of_arrays
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from bort_convert.arguments import FamilyName, FloatDtype, ProblemType
     from bort_convert.dtypes import Hyperparameter
@@ -79,7 +80,8 @@ def convert(
     `dtype` asks for another dtype. The directory appears whole or not at all.
 
     Args:
-        source: a `.params` file, or a model-zoo archive that holds one.
+        source: a `.params` file; or an archive that holds one, as a model zoo or SageMaker writes it; or a directory
+            with one, where a tokenizer's files count too if none are given and their names leave no doubt.
         target: the directory to write; absent or empty, unless `force` is true.
         family: name of the model family, for a file that fits two.
         table: a TOML file with a table of your own, which extends a family by a head; see docs/your-own-head.md.
@@ -149,7 +151,7 @@ def convert(
         keep_extra=keep_extra,
     )
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
-        fit, new_tokenizer = _fit(params, family, properties, tokenizer_options)
+        fit, new_tokenizer, notes = _fit(params, family, properties, tokenizer_options, source)
         config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
         check_finite(statistics_of_arrays(params) if strict else {})
         options = _specified(
@@ -162,7 +164,7 @@ def convert(
             license=license,
             **tokenizer_options.settings,
         )
-        with new_directory(target, source=source, force=force, reason_to_keep=reason_to_keep_directory) as folder:
+        with new_directory(target, source=params.path, force=force, reason_to_keep=reason_to_keep_directory) as folder:
             manifest = convert_weights(
                 folder,
                 params,
@@ -173,8 +175,8 @@ def convert(
                 checksums=checksums,
                 progress=progress,
             )
-            manifest = _complete(folder, replace(_with_fit(manifest, fit), options=options), config, new_tokenizer)
-            return _with_parity(_verify if verify is True else verify, source, folder, manifest) if verify else manifest
+            manifest = _complete(folder, _with_fit(manifest, fit, options, notes), config, new_tokenizer)
+            return _with_parity(_verify if verify is True else verify, params.path, folder, manifest)
 
 
 class _Properties(TypedDict):
@@ -192,21 +194,45 @@ class _Properties(TypedDict):
 
 
 def _fit(
-    params: ParamsFile, family: str | None, properties: _Properties, options: TokenizerOptions
-) -> tuple[Fit, Tokenizer | None]:
-    """Fit the source, and make its tokenizer, whose special token ids count for the fit."""
+    params: ParamsFile,
+    family: str | None,
+    properties: _Properties,
+    options: TokenizerOptions,
+    source: str | os.PathLike[str],
+) -> tuple[Fit, Tokenizer | None, tuple[str, ...]]:
+    """Fit the source, and make its tokenizer, whose special token ids count for the fit.
+
+    Returns:
+        The fit, the tokenizer, and remarks on the files that it is made from, if they are in the source's directory.
+    """
     fit = fit_source(params.specs, family=family, **properties)
-    tokenizer = tokenizer_for(fit.family, fit.plan.dims, options)
+    tokenizer, notes = _tokenizer(fit, options, params.path.parent if params.path != Path(source) else None)
     if tokenizer is None:
-        return fit, None
+        return fit, None, notes
     ids = tokenizer.special_token_ids
-    return fit_source(params.specs, family=fit.family.name, special_token_ids=ids, **properties), tokenizer
+    return fit_source(params.specs, family=fit.family.name, special_token_ids=ids, **properties), tokenizer, notes
 
 
-def _with_fit(manifest: Manifest, fit: Fit) -> Manifest:
-    """Put the hyperparameters of a fit, and remarks on them, into the manifest."""
+def _tokenizer(fit: Fit, options: TokenizerOptions, folder: Path | None) -> tuple[Tokenizer | None, tuple[str, ...]]:
+    """Make the tokenizer from the user's files, from those in the source's directory, or from GluonNLP's cache."""
+    found = options
+    notes: tuple[str, ...] = ()
+    if folder is not None and fit.family.tokenizer:
+        found, notes = options_beside(folder, KINDS[fit.family.tokenizer], options)
+    try:
+        return tokenizer_for(fit.family, fit.plan.dims, found), notes
+    except FormatError as error:
+        if found is options:
+            raise
+        return None, (f"no tokenizer is made from the files in the source's directory: {error}",)
+
+
+def _with_fit(manifest: Manifest, fit: Fit, options: dict[str, object], notes: tuple[str, ...]) -> Manifest:
+    """Put the hyperparameters of a fit, the user's options and remarks into the manifest."""
     return replace(
         manifest,
+        options=options,
+        notes=notes,
         hyperparameters=ids_last(fit.hyperparameters),
         assumed=fit.assumed,
         stock_differences=stock_differences(fit.architecture, fit.hyperparameters),
@@ -224,7 +250,7 @@ def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_t
     generation = generation_config_of(config)
     if generation is not None:
         write_text(folder / GENERATION, json_text(generation))
-    notes = dtype_notes(tensor.dtype for tensor in manifest.tensors.values())
+    notes = (*manifest.notes, *dtype_notes(tensor.dtype for tensor in manifest.tensors.values()))
     if new_tokenizer:
         write_tokenizer(folder, new_tokenizer)
         notes += new_tokenizer.notes
@@ -239,12 +265,16 @@ def _verify(source: str | os.PathLike[str], folder: Path) -> Report:
     return verification.verify(source, folder)
 
 
-def _with_parity(verifier: Verifier, source: str | os.PathLike[str], folder: Path, manifest: Manifest) -> Manifest:
-    """Verify a finished directory, and put the outcome into its manifest and model card.
+def _with_parity(
+    verifier: Verifier | Literal[False] | None, source: Path, folder: Path, manifest: Manifest
+) -> Manifest:
+    """Verify a finished directory, if there is a verifier, and put the outcome into its manifest and model card.
 
     Raises:
         ParityError: the verification did not pass.
     """
+    if not verifier:
+        return manifest
     report = verifier(source, folder)
     if not report.passed:
         raise ParityError(f"{report.headline}. Nothing was written")

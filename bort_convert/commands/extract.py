@@ -42,7 +42,7 @@ def extract(
     Sparse arrays are written dense. Records without a value are left out and named in the manifest.
 
     Args:
-        source: a `.params` file, or an archive that holds one.
+        source: a `.params` file, or an archive or a directory that holds one.
         target: the file to write; its name ends in `.safetensors` or `.npz`.
         prefix: copy only arrays whose names begin so; names stay as they are.
         ignore: patterns of names of arrays to leave out; see `convert`.
@@ -64,7 +64,7 @@ def extract(
         raise OptionError("target", target, f"expected a name that ends in {' or '.join(writers)}")
     with (
         open_params(source, max_arrays=max_arrays, mapped=False) as params,
-        new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as file,
+        new_file(target, source=params.path, force=force, reason_to_keep=reason_to_keep_file) as file,
     ):
         reasons = _left_out(params, prefix, ignore)
         specs = [spec for name, spec in params.specs.items() if spec and name not in reasons]

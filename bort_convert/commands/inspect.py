@@ -107,7 +107,7 @@ def inspect(
     """Inspect any `.params` file; values are read, and a table is drafted, only on request.
 
     Args:
-        source: a `.params` file, or an archive that holds one.
+        source: a `.params` file, or an archive or a directory that holds one.
         family: name of the one model family to try.
         table: a TOML file with a table of your own, to try no other; see `convert`.
         variant: name of the published size that the file must have.
@@ -154,11 +154,11 @@ def inspect(
             misfit = error
         statistics = statistics_of_arrays(params) if values else {}
         arrays = tuple(params.header.values())
-        found = Inspection(str(source), params.kind, params.note, params.size, arrays, fit, misfit, statistics)
+        found = Inspection(str(params.path), params.kind, params.note, params.size, arrays, fit, misfit, statistics)
         if write_table is None:
             return found
         text = _draft(params.specs, found, write_table, family, prefix)
-    with new_file(write_table, source=source, reason_to_keep=reason_to_keep_file) as path:
+    with new_file(write_table, source=found.path, reason_to_keep=reason_to_keep_file) as path:
         write_text(path, text)
     return replace(found, draft=str(write_table))
 

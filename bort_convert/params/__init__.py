@@ -128,6 +128,9 @@ reads: trailing bytes and repeated names (`allow_trailing`, `allow_duplicates`),
 bools, members whose names lead out of their archive. It reads some files that MXNet refuses: version 2 scalars,
 versions 2 and 3 side by side, old "none" records.
 
+A `.params` file in a tar archive, gzipped or not, is unpacked to a file without a name, and the checksums of both are
+verified; links, devices and folders in the archive are passed over. In a directory it stands for the directory.
+
 Opening checks all headers, all names, the shapes of sparse arrays, the structure of an archive, and the checksum of a
 `.params` file inside one. Sparse indices, bools and the checksum of a member are checked when an array is asked for.
 
@@ -141,7 +144,8 @@ the package opens files so. `ParamsFile.check_unchanged` checks that the file is
 """
 
 from bort_convert.params.info import MAX_ARRAYS, TensorInfo
+from bort_convert.params.open_file import source_file
 from bort_convert.params.reader import ParamsFile, open_params
 from bort_convert.params.writer import save_params, write_params
 
-__all__ = ["MAX_ARRAYS", "ParamsFile", "TensorInfo", "open_params", "save_params", "write_params"]
+__all__ = ["MAX_ARRAYS", "ParamsFile", "TensorInfo", "open_params", "save_params", "source_file", "write_params"]

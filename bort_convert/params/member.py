@@ -85,6 +85,12 @@ class Member:
         check_crc(self.span, crc, self.crc)
 
 
+def is_params_name(name: str) -> bool:
+    """True for a `.params` file, but not for the file of attributes that macOS puts beside one."""
+    leaf = name.rpartition("/")[2]
+    return leaf.endswith(".params") and not leaf.startswith("._")
+
+
 class CrcGuard:
     """Guard of a stored member: verify its CRC-32 once, before the first of its arrays is handed out."""
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import IO, TYPE_CHECKING
 
 from bort_convert.errors import FormatError
 from bort_convert.files.system_errors import close_input
-from bort_convert.params.cursor import Span
+from bort_convert.params.cursor import Span, clipped, quoted
 from bort_convert.params.file import FileBytes
+from bort_convert.params.member import is_params_name
+from bort_convert.params.sniff import GZIP_MAGIC, TAR_BYTE, TAR_MAGIC
 
 if TYPE_CHECKING:
     import contextlib
@@ -16,13 +19,32 @@ if TYPE_CHECKING:
 
     from bort_convert.params.member import Member
 
+TAR_HEAD = 4096
+"""Bytes that show whether a file is a tar archive: unpacked, its first header."""
 SPECIAL_FILES = (
-    (stat.S_ISDIR, "a directory; give the .params file in it"),
     (stat.S_ISFIFO, "a pipe; save its bytes to a file first"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def source_file(path: Path) -> Path:
+    """The file itself, or the one `.params` file in a directory, which is not searched deeper.
+
+    Raises:
+        FormatError: the directory holds none, or several.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises an error for a long name
+        return path
+    try:
+        names = sorted(entry.name for entry in path.iterdir() if is_params_name(entry.name) and entry.is_file())
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read ({_reason(error)})") from error
+    if len(names) == 1:
+        return path / names[0]
+    found = clipped(", ".join(map(quoted, names))) if names else "no .params file"
+    raise FormatError(f"{path}: this is a directory with {found}. Expected one .params file; give the file itself")
 
 
 def open_regular(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
@@ -81,6 +103,35 @@ def unwrap(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, mapp
     except OSError as error:
         raise FormatError(f"{member.span.label}: cannot be unpacked ({_reason(error)})") from error
     return unpacked, whole_span(stack, unpacked, member.span.label, mapped=mapped)
+
+
+def unwrap_tar(
+    stack: contextlib.ExitStack, span: Span, max_arrays: int, *, mapped: bool
+) -> tuple[IO[bytes], Span, str] | None:
+    """Unpack the `.params` file in a tar archive to a temporary file; None where the file is no such archive.
+
+    Returns:
+        The open temporary file, its bytes, and the name of the member.
+
+    Raises:
+        FormatError: the archive is damaged or holds something else, or there is no room to unpack it.
+    """
+    head = bytes(span.data[span.start : min(span.start + TAR_HEAD, span.stop)])
+    if not (head.startswith(GZIP_MAGIC) or head[TAR_BYTE:].startswith(TAR_MAGIC)):
+        return None
+    import tempfile  # noqa: PLC0415 - only where something is unpacked
+
+    from bort_convert.params.tar import is_tar, unpack_params  # noqa: PLC0415 - it loads zipfile, which few files need
+
+    if not is_tar(head):
+        return None
+    try:
+        unpacked = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        name = unpack_params(span, unpacked, max_arrays)
+        unpacked.flush()
+    except OSError as error:
+        raise FormatError(f"{span.label}: cannot be unpacked ({_reason(error)})") from error
+    return unpacked, whole_span(stack, unpacked, f"{span.label}: member {quoted(name)}", mapped=mapped), name
 
 
 def _reason(error: Exception) -> str:

@@ -19,7 +19,7 @@ from bort_convert.params.file import FileBytes
 from bort_convert.params.info import MAX_ARRAYS, tensor_label
 from bort_convert.params.listfile import read_list
 from bort_convert.params.npy import read_npy, read_npz, wrapped_params
-from bort_convert.params.open_file import open_regular, unwrap, whole_span
+from bort_convert.params.open_file import open_regular, source_file, unwrap, unwrap_tar, whole_span
 from bort_convert.params.sniff import sniff
 from bort_convert.params.sparse import check_indices, densify
 
@@ -47,7 +47,7 @@ def open_params(
 
     Args:
         path: a list file of any MXNet, an archive of `.npy` members or a bare `.npy` file of MXNet 2, or an archive
-            with one such `.params` file in it.
+            (a zip, a tar or a `.tar.gz`) or a directory with one such `.params` file in it.
         allow_trailing: ignore bytes behind the end, as MXNet does.
         allow_duplicates: keep the last of several arrays of one name, as MXNet does.
         max_arrays: refuse a file of more arrays, or an archive of more members: a million tiny ones take gigabytes of
@@ -59,13 +59,17 @@ def open_params(
     Raises:
         FormatError: the file cannot be opened, is something else, or is damaged.
     """
-    path = Path(path)
+    path = source_file(Path(path))
     with reading(path), contextlib.ExitStack() as stack:
         file = open_regular(stack, path)
         identity = Identity.of(os.fstat(file.fileno()))
         span, note = whole_span(stack, file, str(path), mapped=mapped), ""
         read = partial(_contents, allow_trailing=allow_trailing, max_arrays=max_arrays)
-        if sniff(span) != "zip":
+        if tar := unwrap_tar(stack, span, max_arrays, mapped=mapped):
+            file, span, name = tar
+            note = f"read from member {quoted(name)} of the archive"
+            contents = read(span)
+        elif sniff(span) != "zip":
             contents = read(span)
         else:
             members = _members(span, allow_trailing=allow_trailing, max_arrays=max_arrays)

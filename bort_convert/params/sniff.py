@@ -25,6 +25,7 @@ CONTAINERS: tuple[tuple[bytes, Container], ...] = (
     (NPY_MAGIC, "npy"),
 )
 
+GZIP_MAGIC = b"\x1f\x8b"
 COMPRESSED = "a {} file; unpack it first"
 RECORD = "one array record without a list header (the raw bytes of one NDArray); save it again with mx.nd.save"
 PICKLE = "a pickle (optimizer states, or a checkpoint of another framework); pickles are never unpacked"
@@ -33,7 +34,7 @@ FOREIGN: tuple[tuple[bytes, str], ...] = (
     (struct.pack(">Q", LIST_MAGIC), "a list file in big-endian order; only little-endian files are read"),
     (bytes.fromhex("B79C04054F8DE5F7"), "a TVM parameter file, another format with the same suffix"),
     *((bytes((0x80, protocol)), PICKLE) for protocol in range(2, 6)),
-    (b"\x1f\x8b", COMPRESSED.format("gzip")),
+    (GZIP_MAGIC, COMPRESSED.format("gzip")),
     (b"BZh", COMPRESSED.format("bzip2")),
     (b"\xfd7zXZ\0", COMPRESSED.format("xz")),
     (b"\x28\xb5\x2f\xfd", COMPRESSED.format("zstd")),

@@ -12,6 +12,7 @@ from bort_convert.errors import OptionError, VariantError
 from bort_convert.files.atomic import new_file
 from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_file
+from bort_convert.params import source_file
 from bort_convert.verification.exported import network_for
 from bort_convert.verification.inputs import BATCH, MASKED, inputs_for
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
@@ -62,7 +63,7 @@ def record(
     """Run a checkpoint with GluonNLP and save its outputs, for later checks that need no MXNet.
 
     Args:
-        source: the `.params` file.
+        source: the `.params` file, or an archive or a directory that holds one.
         target: the trace to write.
         dtype: "float32", "float64" or "both".
         seed: of the inputs and of the sample.
@@ -103,8 +104,9 @@ def record(
     )
     dtypes = dtypes_of(dtype)
     version = version_argument(gluonnlp_version, producer)
+    path = source_file(Path(source))
     fit = _fit(
-        source,
+        path,
         family=family,
         table=open_table(table, family).text if table is not None else None,
         variant=variant,
@@ -117,10 +119,10 @@ def record(
     )
     network = network_for(symbol, fit, symbol_inputs, attentions=attentions)
     _check_selection(fit, layers, sample)
-    with new_file(target, source=source, force=force, reason_to_keep=reason_to_keep_file) as partial_file:
+    with new_file(target, source=path, force=force, reason_to_keep=reason_to_keep_file) as partial_file:
         inputs = inputs_for(fit, seed=seed, batch=batch, masked=masked)
         inputs = network.inputs_for(inputs) if network else inputs
-        reference = LiveReference(Path(source), fit, options, progress, network=network)
+        reference = LiveReference(path, fit, options, progress, network=network)
         trace = run_reference(reference, inputs, dtypes=dtypes, attentions=attentions)
         kept = {"layers": layers, "sample": sample, "batch": batch, "masked": masked}
         provenance = {**trace.provenance, "seed": str(seed), "kept": json.dumps(kept)}

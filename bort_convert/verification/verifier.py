@@ -12,6 +12,7 @@ from bort_convert.arguments import Device
 from bort_convert.errors import BackendError, FormatError, InputError, OptionError
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
+from bort_convert.params import source_file
 from bort_convert.verification import static_checks
 from bort_convert.verification.behaviour import BehaviourResult, Limits, check_behaviour, chosen_dtypes
 from bort_convert.verification.exported import network_for, shown_by
@@ -99,7 +100,8 @@ def verify(
     Gradients are compared too if asked for.
 
     Args:
-        reference: the `.params` file, which GluonNLP then runs on MXNet, or a trace from `record`.
+        reference: the `.params` file, or an archive or a directory that holds one, which GluonNLP then runs on MXNet;
+            or a trace from `record`.
         target: the directory.
         dtype: "float32", "float64" or "both".
         atol: absolute tolerance, in place of the default limits.
@@ -139,7 +141,7 @@ def verify(
     dtypes = dtypes_of(dtype)
     if device not in DEVICES:
         raise OptionError("device", device, f"expected {' or '.join(DEVICES)}")
-    directory = read_model_dir(target)
+    reference, directory = source_file(Path(reference)), read_model_dir(target)
     recorded = is_trace(reference)
     if recorded:
         _refuse_for_trace(text=text, gradients=gradients, symbol=symbol)
