@@ -14,7 +14,7 @@ from bort_convert.errors import MappingError, OptionError, VariantError, printab
 from bort_convert.mapping.planner import make_plan
 from bort_convert.mapping.rows import resolve
 from bort_convert.mapping.source_names import any_of, placeholder_pattern, structural_names
-from bort_convert.mapping.source_places import find_places
+from bort_convert.mapping.source_places import find_places, least_disagreements
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,15 +109,28 @@ def known_tables(families: Sequence[Family], given: Given) -> list[KnownTable]:
     return tables
 
 
-def compare_with_file(specs: Specs, tables: Iterable[KnownTable]) -> list[Candidate]:
-    """Compare each table with the whole file: a tensor that it does not take is a disagreement."""
-    candidates = []
-    for family, table, rows in tables:
-        names, clashes = structural_names(specs, rows)
-        plan = make_plan(rows, {structural: specs[name] for structural, name in names.items()})
-        plan = _with_problems_of_table(table, replace(plan, disagreements=(*clashes, *plan.disagreements)))
-        candidates.append(Candidate(family, table, names, plan))
-    return candidates
+def compare_with_file(specs: Specs, tables: Sequence[KnownTable]) -> list[Candidate]:
+    """Compare tables with the whole file: every one that may fit, and of the others those that may be the closest.
+
+    A tensor that a table does not take is a disagreement. In a file of very many names nearly every one is, with nearly
+    every table; so a table that has more disagreements for sure than another one has in all is not compared.
+    """
+    least = least_disagreements(specs, [rows for _, _, rows in tables])
+    candidates: dict[int, Candidate] = {}
+    nearest = len(specs) + sum(len(rows) for _, _, rows in tables)
+    for number in sorted(range(len(tables)), key=least.__getitem__):
+        if least[number] >= max(nearest, 1):
+            break
+        candidates[number] = _compare_with_file(specs, *tables[number])
+        nearest = min(nearest, candidates[number].distance)
+    return [candidate for _, candidate in sorted(candidates.items())]
+
+
+def _compare_with_file(specs: Specs, family: Family, table: Table, rows: Rows) -> Candidate:
+    names, clashes = structural_names(specs, rows)
+    plan = make_plan(rows, {structural: specs[name] for structural, name in names.items()})
+    plan = _with_problems_of_table(table, replace(plan, disagreements=(*clashes, *plan.disagreements)))
+    return Candidate(family, table, names, plan)
 
 
 def compare_at_places(specs: Specs, tables: Sequence[KnownTable]) -> list[Candidate]:

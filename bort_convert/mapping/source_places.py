@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.mapping.source_names import any_of, bare_name, placeholder_pattern, prefixed_pattern
+from bort_convert.mapping.source_names import (
+    any_of,
+    bare_name,
+    placeholder_pattern,
+    prefixed_pattern,
+    structural_names,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +30,8 @@ if TYPE_CHECKING:
 
 _HEAD: Final = re.compile(r"\[[^\]]*\]|[~a-z]*#_")
 """The beginning of a prefixed name in a table: the prefix of the block that holds the parameter."""
+_NUMBER: Final = re.compile(r"(?<![^.])(\d+|{\w+})(?![^.])")
+"""A part of a structural name that is a number, or a placeholder for one."""
 _ANY_BLOCK: Final = "(?P<block>(?:.*_)?)"
 _ANY_DENSE: Final = re.compile("dense[0-9#]*_")
 """The end of a prefixed name that a dense layer of any network has."""
@@ -64,6 +72,27 @@ def find_places(names: Iterable[str], tables: Sequence[Rows]) -> list[list[Place
     return _prefixed_places(bare, tables)
 
 
+def least_disagreements(names: Iterable[str], tables: Sequence[Rows]) -> list[int]:
+    """Count for each table names of a file that it cannot take, and sources that it requires and the file lacks.
+
+    Both are disagreements at the top of the file; with shapes, layers and groups there may be more.
+    """
+    bare = {bare_name(name) for name in names}
+    has_dots = any("." in name for name in bare)
+    prefixed = {source.prefixed for rows in tables for row in rows for source in row.sources if source.prefixed}
+    any_prefixed = any_of(re.compile(prefixed_pattern(name)) for name in sorted(prefixed))
+    known = bare if has_dots else [name for name in bare if any_prefixed.fullmatch(name)]
+    counts = Counter(_NUMBER.sub("{}", name) for name in bare)
+    least = []
+    for rows in tables:
+        found = known if has_dots else structural_names(known, rows)[0]
+        missing = sum("{" not in name and name not in found for name in _required_names(rows, layers=False))
+        forms = {_NUMBER.sub("{}", source.name) for row in rows for source in row.sources}
+        taken = sum(counts[form] for form in forms) if has_dots else len(known)
+        least.append(len(bare) - taken + missing)
+    return least
+
+
 # Structural names: an attribute path precedes all names of the model
 
 
@@ -93,11 +122,14 @@ def _structural_places(bare: Mapping[str, str], tables: Sequence[Rows]) -> list[
     return places
 
 
-def _required_names(rows: Rows) -> frozenset[str]:
-    """Names that every checkpoint of a table has: no tied one, of which a file may lack either, and layer 0 for all."""
+def _required_names(rows: Rows, *, layers: bool = True) -> frozenset[str]:
+    """Names that every checkpoint of a table has: no tied one, of which a file may lack either, and layer 0 for all.
+
+    Without `layers` the placeholder stays.
+    """
     originals = {row.tied_to for row in rows}
     return frozenset(
-        re.sub(r"{\w+}", "0", source.name)
+        re.sub(r"{\w+}", "0", source.name) if layers else source.name
         for row in rows
         if not (row.group or row.tied_to)
         for source in row.sources
