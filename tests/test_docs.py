@@ -22,9 +22,9 @@ from readme_table import with_table
 from bort_convert import cli
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE, FORMAT, FAMILY, HEAD, FLEET = PAGES = [
+README, GUIDE, FORMAT, FAMILY, HEAD, FLEET, NETWORK = PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet")),
+    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet", "another-network")),
 ]
 # What a reader runs to get here; `make` is what runs this test.
 SET_UP = ("git ", "cd ", "pip ", "make ")
