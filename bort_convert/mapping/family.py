@@ -110,6 +110,11 @@ class Table:
         """True if every source but an alias has a prefixed name."""
         return all(source.prefixed for row in self.rows for source in row.sources if not row.tied_to)
 
+    @property
+    def keeps_extra(self) -> bool:
+        """True if some tensors of this form are kept beside the model, so that a checkpoint comes from none without."""
+        return any(row.op.beside == "kept" for row in self.all_rows)
+
     def architecture(self, groups: frozenset[str]) -> str:
         """The target class for a checkpoint that has these optional groups.
 

@@ -130,11 +130,12 @@ def fit_directory(
         VariantError: tables of two families fit.
     """
     trusted = named or converted_with is not None
+    known_tables = [(family, known) for family in families for known in family.tables if table in {"", known.title}]
+    if converted_with is None:  # no file beside the model has the rest
+        known_tables = [pair for pair in known_tables if not pair[1].keeps_extra] or known_tables
     candidates = [
         _compare(specs, config, known, _given_by(family, config, converted_with), family, trusted=trusted)
-        for family in families
-        for known in family.tables
-        if table in {"", known.title}
+        for family, known in known_tables
     ]
     fitting = published_first([candidate for candidate in candidates if candidate.fits])
     if not fitting:

@@ -141,6 +141,7 @@ def select(
     computed = [known for known in tables if not known[1].refusal]
     if selection.keep_extra:  # of a form that no class computes the head is kept
         tables = computed
+    whole = [known for known in computed if not known[1].keeps_extra]  # a form with two heads may lose one
     kept = {name: spec for name, spec in specs.items() if name not in ignored}
     candidates = [] if selection.prefix else compare_with_file(kept, tables)
     chosen = [candidate for candidate in candidates if candidate.fits]
@@ -148,7 +149,7 @@ def select(
         candidates += compare_at_places(kept, tables)
         chosen = selection.part(candidates)
     if ignored:
-        selection.check_whole(chosen, computed, specs)
+        selection.check_whole(chosen, whole, specs)
     if not chosen:
         raise no_table_fits(candidates, "file")
     taken = chosen[0].taken

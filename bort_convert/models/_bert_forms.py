@@ -1,11 +1,11 @@
 """Forms of the checkpoints that hold a BERT: the language model, and the networks that GluonNLP's scripts make of it.
 
 Source: dmlc/gluon-nlp v0.8.3, model/bert.py; scripts/bert/model/classification.py, qa.py and ner.py, which is
-scripts/ner/model.py from v0.9 on.
+scripts/ner/model.py from v0.9 on; scripts/bert/finetune_icsl.py, later scripts/intent_cls_slot_labeling.
 """
 
 from bort_convert.mapping.family import Table
-from bort_convert.mapping.rows import fill, linear, onto, optional, under
+from bort_convert.mapping.rows import extra, fill, linear, onto, optional, under
 from bort_convert.models._encoder import HEAD, HEAD_ROWS, LAYERS, MASKED_LM, MODEL, POSITIONS, SQUARE, TYPES, WORDS
 
 POOLER, NEXT_SENTENCE, LABELS = "pooler", "next-sentence head", "labels hidden_size"
@@ -46,6 +46,18 @@ TAGGER = (
     *linear("tag_classifier", "classifier", LABELS, prefixed="~tagger#_dense#"),
 )
 
+# Two heads, for a text and for its tokens, where each class has one: slots have the class, the intent stands beside it.
+INTENT_HEAD, SLOT_HEAD = "~foricsl#_hybridsequential0_dense#", "~foricsl#_hybridsequential1_dense#"
+INTENT = linear("intent_classifier.1", "classifier", LABELS, prefixed=INTENT_HEAD)
+INTENT_AND_SLOTS = (
+    *under("bert.", BACKBONE),
+    *linear("slot_tagger.1", "classifier", LABELS, prefixed=SLOT_HEAD),
+    extra("bert.pooler.weight", SQUARE, prefixed=f"{MODEL}pooler_weight"),
+    extra("bert.pooler.bias", "hidden_size", prefixed=f"{MODEL}pooler_bias"),
+    extra("intent_classifier.1.weight", "intents hidden_size", prefixed=f"{INTENT_HEAD}_weight"),
+    extra("intent_classifier.1.bias", "intents", prefixed=f"{INTENT_HEAD}_bias"),
+)
+
 TABLES = (
     Table(
         "language model",
@@ -65,4 +77,6 @@ TABLES = (
     Table("regression without dropout", REGRESSION_WITHOUT_DROPOUT, (("BertForSequenceClassification",),)),
     Table("question answering", QUESTION_ANSWERING, (("BertForQuestionAnswering",),)),
     Table("tagger", TAGGER, (("BertForTokenClassification",),)),
+    Table("intent and slots", INTENT_AND_SLOTS, (("BertForTokenClassification",),)),
+    Table("intent", (*POOLED, *INTENT), (("BertForSequenceClassification",),)),
 )

@@ -172,6 +172,7 @@ BERT_BASE = {
     "layers": 12,
     "type_vocab_size": 2,
     "labels": 3,
+    "intents": 4,
 }
 
 

@@ -67,7 +67,8 @@ def test_every_form_is_found_under_any_path(family: Family, table: Table, groups
         assert outcome(lambda names=with_head: fit(names, [family], heads=HEADS, selection=KEPT)) == here
         if isinstance(here, tuple) and len(here) == 4:
             found = fit(with_head, [family], heads=HEADS, selection=KEPT)
-            assert (found.prefix, found.extra) == (path, tuple(HEAD))
+            beside = tuple(path + name for name in fit(header, [family], heads=HEADS).extra)
+            assert (found.prefix, found.extra) == (path, (*beside, *HEAD))
             assert found.names == {name: path + name for name in found.names}
 
 
@@ -87,7 +88,9 @@ def test_every_form_with_prefixed_names_is_found_in_any_scope(
         written = {scope + names[name]: spec for name, spec in header.items() if name in names}
         found = fit(written, [family], heads=HEADS)
         assert (found.table, found.plan.groups, found.prefix) == (table, groups, scope)
-        assert found.names == {name: scope + prefixed for name, prefixed in names.items()}
+        taken = {name: scope + prefixed for name, prefixed in names.items()}
+        assert found.names == {name: written for name, written in taken.items() if written not in found.extra}
+        assert bool(found.extra) == table.keeps_extra
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=".\n"), min_size=1, max_size=8), max_size=4))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from bort_convert import MappingError, convert, export, open_params, verify
 
@@ -28,7 +29,7 @@ TABLES = {"vocab_size": 31, "max_positions": 17}
 LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC", "B-ORG", "I-ORG"]
 
 
-def computed(model_class: str, out: Path, ids: Any, lengths: Any, **options: Any) -> dict[str, Array]:  # noqa: ANN401
+def computed(model_class: str, out: Path, ids: Any, lengths: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401
     """Outputs of a converted directory in float64, loaded by an `AutoModel...` class with nothing set by us."""
     import torch  # noqa: PLC0415 - heavy, and marked
     import transformers  # noqa: PLC0415
@@ -37,7 +38,7 @@ def computed(model_class: str, out: Path, ids: Any, lengths: Any, **options: Any
     mask = np.arange(np.shape(ids)[1]) < np.array(lengths)[:, None]
     with torch.no_grad():
         found = model(torch.tensor(np.array(ids)).long(), attention_mask=torch.tensor(mask).long())
-    return {name: values.numpy() for name, values in found.items()}
+    return {name: [*values] if isinstance(values, tuple) else values.numpy() for name, values in found.items()}
 
 
 def made(folder: Path, form: str, size: dict[str, int], **job: Any) -> tuple[Path, dict[str, Array]]:  # noqa: ANN401
@@ -118,6 +119,40 @@ def test_a_tagger_of_any_size_and_counters(
     logits = computed("AutoModelForTokenClassification", out, IDS, LENGTHS)["logits"]
     assert_same_at_valid_positions(logits, expected["logits"], 1e-12)
     assert_comes_back(source, out, tmp_path / "back.params", "structural" if naming == "structural" else "prefix")
+
+
+@pytest.mark.parametrize(("size", "naming", "before"), [(SHALLOW, "prefixed", 3), (DEEP, "structural", 0)])
+def test_slots_have_the_class_and_the_intent_stands_beside_it(
+    tmp_path: Path, size: dict[str, int], naming: str, before: int
+) -> None:
+    options = {"intents": 4, "slots": 7}
+    source, expected = made(tmp_path, "intent_and_slots", size, naming=naming, before=before, options=options)
+    out, heads = tmp_path / "out", size["attention_heads"]
+    manifest = convert(source, out, family="bert", heads=heads, labels=LABELS)
+    assert (manifest.architecture, len(manifest.extra)) == ("BertForTokenClassification", 4)
+    found = computed("AutoModelForTokenClassification", out, IDS, LENGTHS, output_hidden_states=True)
+    assert_same_at_valid_positions(found["logits"], expected["slots"], 1e-12)
+    kept = load_file(out / "extra.safetensors")
+    (pooler, pooler_bias), (weight, bias) = (
+        [next(kept[name] for name in kept if part in name and name.endswith(end)) for end in ("weight", "bias")]
+        for part in ("pooler", "intent" if naming == "structural" else "hybridsequential0")
+    )
+    pooled = np.tanh(found["hidden_states"][-1][:, 0] @ pooler.T.astype("d") + pooler_bias)
+    np.testing.assert_allclose(pooled @ weight.T.astype("d") + bias, expected["intent"], rtol=0, atol=1e-12)
+    report = verify(source, out)
+    assert report.passed, report.headline
+    assert_same_arrays(source, out, tmp_path / "back.params", "source")
+
+
+def test_an_intent_alone_has_a_class_where_the_slots_are_left_out(tmp_path: Path) -> None:
+    options = {"intents": 4, "slots": 7}
+    source, expected = made(tmp_path, "intent_and_slots", DEEP, naming="structural", before=1, options=options)
+    manifest = convert(source, tmp_path / "out", family="bert", heads=2, ignore=["slot_tagger.*"])
+    assert (manifest.architecture, len(manifest.left_out)) == ("BertForSequenceClassification", 2)
+    logits = computed("AutoModelForSequenceClassification", tmp_path / "out", IDS, LENGTHS)["logits"]
+    np.testing.assert_allclose(logits, expected["intent"], rtol=0, atol=1e-12)
+    report = verify(source, tmp_path / "out")
+    assert report.passed, report.headline
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from converted_dir import Converted
+
 TAGGER = BERT.with_stem(f"{BERT.stem}-tags5")
 NO_NEXT_SENTENCE = BERT.with_stem(f"{BERT.stem}-no_next_sentence")
 REGRESSION = ROBERTA.with_stem(f"{ROBERTA.stem}-regression")
 ANSWERS = XLNET.with_stem(f"{XLNET.stem}-answers")
-FORM_HEADS = {TAGGER: 2, NO_NEXT_SENTENCE: 2, REGRESSION: 2, ANSWERS: 2}
+INTENT_AND_SLOTS = BERT.with_stem(f"{BERT.stem}-intent3slots5")
+FORM_HEADS = {TAGGER: 2, INTENT_AND_SLOTS: 2, NO_NEXT_SENTENCE: 2, REGRESSION: 2, ANSWERS: 2}
 EVERY = frozenset({NAMES_AND_SHAPES, BITS, BEHAVIOUR})
 
 
@@ -34,6 +37,23 @@ def tagger_mutants() -> Iterator[Mutant]:
         lambda to: saved_as(to, "BertForSequenceClassification", ()),
         frozenset({NAMES_AND_SHAPES, BEHAVIOUR}),
     )
+
+
+def intent_and_slots_mutants() -> Iterator[Mutant]:
+    """Errors in the slots, which have the class, and in the intent's tensors, which stand beside the model."""
+    yield Mutant("two slots exchanged", change("classifier.weight", lambda rows: rows[[1, 0, 2, 3, 4]]))
+    yield Mutant("slots' bias negated", change("classifier.bias", np.negative))
+    yield Mutant("slots' units reversed", change("classifier.weight", np.fliplr))
+    yield Mutant("saved as BertModel", lambda to: saved_as(to, "BertModel", ("classifier.",)), EVERY)
+    yield Mutant("intent's file with another value", _other_intent, frozenset({BITS}))
+
+
+def _other_intent(to: Converted) -> None:
+    """Change one bit of the last tensor in the file beside the model."""
+    path = to.folder / "extra.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
 
 
 def no_next_sentence_mutants() -> Iterator[Mutant]:
@@ -83,6 +103,7 @@ def answers_mutants() -> Iterator[Mutant]:
 
 FORM_ERRORS: dict[Path, Callable[[], Iterator[Mutant]]] = {
     TAGGER: tagger_mutants,
+    INTENT_AND_SLOTS: intent_and_slots_mutants,
     NO_NEXT_SENTENCE: no_next_sentence_mutants,
     REGRESSION: regression_mutants,
     ANSWERS: answers_mutants,

@@ -16,6 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "fixtures"))
 from gluon_models import (
+    BERTForICSL,
     BERTTagger,
     RoBERTaClassifier,
     Size,
@@ -42,6 +43,17 @@ def tagger(size: Size, labels: int) -> tuple[Any, Any, Any]:
 
     def run(ids: Any, lengths: Any) -> Arrays:  # noqa: ANN401 - MXNet arrays
         return {"logits": net.tag_classifier(net.bert_model(ids, mx.nd.zeros_like(ids), lengths))}
+
+    return net, run, settle_bert
+
+
+def intent_and_slots(size: Size, intents: int, slots: int) -> tuple[Any, Any, Any]:
+    """A network with a head for the text and one for its tokens."""
+    net = BERTForICSL(size, intents=intents, slots=slots)
+
+    def run(ids: Any, lengths: Any) -> Arrays:  # noqa: ANN401
+        states, pooled = net.bert(ids, mx.nd.zeros_like(ids), lengths)
+        return {"intent": net.intent_classifier(pooled), "slots": net.slot_tagger(states)}
 
     return net, run, settle_bert
 
@@ -121,7 +133,12 @@ def last_hidden_states(net: Any, size: Size, ids: Any, lengths: Any) -> Any:  # 
     return kept[0]
 
 
-FORMS = {"tagger": tagger, "no_next_sentence": no_next_sentence, "roberta_regression": roberta_regression}
+FORMS = {
+    "tagger": tagger,
+    "intent_and_slots": intent_and_slots,
+    "no_next_sentence": no_next_sentence,
+    "roberta_regression": roberta_regression,
+}
 FORMS |= {"xlnet_answers": xlnet_answers, "xlnet_classifier": xlnet_classifier}
 
 

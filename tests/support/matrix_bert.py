@@ -43,9 +43,10 @@ BEHIND = {
     "question_answering": (),
     "tagger": (),
     "no_next_sentence": ("pooler", "masked_lm"),
+    "intent_and_slots": ("pooler",),
 }
 """What stands behind the encoder in each form, in gluonnlp's order; a classifier of BERT's has the pooler."""
-TOKEN_HEADS = {"question_answering": "span_logits", "tagger": "tag_logits"}
+TOKEN_HEADS = {"question_answering": "span_logits", "tagger": "tag_logits", "intent_and_slots": "tag_logits"}
 """Forms with a head that reads every token, with the name of its output."""
 NAMES = {"pooler": "pooled", "next_sentence": "next_sentence", "masked_lm": "mlm_logits"}
 
@@ -92,6 +93,8 @@ class BertNetwork:
         outputs = {NAMES[part]: values.asnumpy() for part, values in zip(self.parts, behind, strict=True)}
         if (name := TOKEN_HEADS.get(self.form)) is not None:
             outputs[name] = self.head(last).asnumpy()
+            if self.form == "intent_and_slots":
+                outputs["intent"] = self.block.intent_classifier(behind[0]).asnumpy()
         elif self.head is not None:
             outputs["logits"] = self.head(behind[0] if behind else last[:, 0]).asnumpy()
         return {**self.states, **outputs}
@@ -167,8 +170,23 @@ class BERTTagger(HybridBlock):  # type: ignore[misc]
             self.tag_classifier = nn.Dense(labels, flatten=False)
 
 
+class BERTForICSL(Block):  # type: ignore[misc]
+    def __init__(self, model: Block, intents: int, slots: int) -> None:
+        super().__init__()
+        self.bert = model
+        with self.name_scope():
+            for name, outputs in {"intent_classifier": intents, "slot_tagger": slots}.items():
+                head = nn.HybridSequential()
+                with head.name_scope():
+                    head.add(nn.Dropout(DROPOUT), nn.Dense(outputs, flatten=False))
+                setattr(self, name, head)
+
+
 def of_tokens(shape: Shape, model: Block) -> tuple[Block, Block]:
-    """A model for answers or for tags on a model, and its head."""
+    """A model for answers, for tags, or for an intent and slots on a model, and its head for tokens."""
+    if shape.form == "intent_and_slots":
+        joint = BERTForICSL(model, shape.labels + 1, shape.labels)
+        return joint, joint.slot_tagger
     if shape.form == "tagger":
         tagger = BERTTagger(model, shape.labels)
         return tagger, tagger.tag_classifier

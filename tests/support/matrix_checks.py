@@ -40,6 +40,7 @@ HEADS = {
     "pooler": {"pooled"},
     "question_answering": {"span_logits"},
     "tagger": {"tag_logits"},
+    "intent_and_slots": {"tag_logits"},
     "no_next_sentence": {"mlm_logits"},
     "language_model": {"lm_logits"},
     "language_model_without_mask": {"lm_logits"},

@@ -22,6 +22,7 @@ BERT_FORMS = (
     "question_answering",
     "tagger",
     "no_next_sentence",
+    "intent_and_slots",
 )
 BORT_FORMS = ("masked_lm", "encoder", "classifier", "classifier_without_dropout", "regression")
 FORMS = {

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = {"pooler": "pooled", "classifier": "next_sentence", "decoder": "mlm_logits"}
 """Parts of a BERTModel, in the order in which it returns their outputs, with the names of these in a trace."""
-TOKEN_HEADS = {"span_classifier": "span_logits", "tag_classifier": "tag_logits"}
+TOKEN_HEADS = {"span_classifier": "span_logits", "tag_classifier": "tag_logits", "slot_tagger": "tag_logits"}
 """Heads of fine-tuned models that read every token, with the names of their outputs in a trace."""
 TAGGED = "bert_model"
 """Attribute of the backbone in the tagger; in other fine-tuned models it is the name of the family."""
@@ -104,13 +104,14 @@ def build_head(names: "list[str]", dims: "dict[str, int]") -> "Any":  # noqa: AN
     """
     from mxnet.gluon import nn
 
-    if names[0].startswith(tuple(TOKEN_HEADS)):
-        return nn.Dense(2 if names[0].startswith("span_classifier.") else dims["labels"], flatten=False)
+    labels = nn.Dense(2 if names[0].startswith("span_classifier.") else dims["labels"], flatten=False)
+    if names[0].startswith(("span_classifier.", "tag_classifier.")):
+        return labels
     numbers = [int(name.split(".")[1]) for name in names if name.endswith("weight")]
     if numbers not in ([0], [1], [0, 1], [1, 3]):
         raise ValueError(f"the classifier has weights in the slots {numbers}, expected [0], [1], [0, 1] or [1, 3]")
     layers = nn.HybridSequential()
     inner = [nn.Dense(dims["hidden_size"], activation="tanh")] * (len(numbers) - 1)
-    for dense in [*inner, nn.Dense(dims["labels"])]:
+    for dense in [*inner, labels]:
         layers.add(*([nn.Dropout(0.1)] * numbers[0]), dense)
     return layers
