@@ -32,6 +32,18 @@ def test_a_form_is_recognised_from_its_targets(family: Family, table: Table, gro
     source = header_with(table, groups)
     fitted = fit_to(family, table, header=source)
     specs = target_specs(fitted.plan)
+    if table.keeps_extra:
+        converted = fit_directory(
+            specs, fitted.config, [family], table=table.title, converted_with=fitted.hyperparameters
+        )
+        foreign = fit_directory(specs, fitted.config, [family], named=True)
+        assert (converted.fit.table, converted.fit.architecture) == (table, fitted.architecture)
+        assert (foreign.fit.table.keeps_extra, foreign.fit.architecture, foreign.notes) == (
+            False,
+            fitted.architecture,
+            (),
+        )
+        return
     if any(step.op.lossy for step in fitted.plan.steps):
         with pytest.raises(MappingError, match="cannot be made again"):
             fit_directory(specs, fitted.config, [family], table=table.title)
