@@ -7,9 +7,10 @@ given; it is never guessed.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.errors import OptionError, VariantError
+from bort_convert.errors import MappingError, OptionError, VariantError
 from bort_convert.mapping.candidates import known_tables, published_first, several_families
 from bort_convert.mapping.family import (
     GLUONNLP_1,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from bort_convert.mapping.family import Family, Table, Variant
     from bort_convert.mapping.plan import Plan
 
+MAX_INITIALISED: Final = 1 << 26
+"""Values that a table may make from nothing."""
 _SPLIT_BY_HEADS: Final = ("hidden_size", "inner_size")
 _PROSE: Final = {HEADS: "attention heads", LAYERS: "layers"}
 
@@ -152,6 +155,7 @@ def fit(
 def _of_model(fit: Fit) -> Fit:
     """Move the tensors that the table says are no part of the model to those that are ignored, or kept beside it."""
     extra, ignored = fit.plan.beside("kept"), fit.plan.beside("ignored")
+    _check_initialised(fit.plan)
     return replace(
         fit,
         names={name: written for name, written in fit.names.items() if name not in {*extra, *ignored}},
@@ -159,6 +163,25 @@ def _of_model(fit: Fit) -> Fit:
         ignored={**fit.ignored, **{fit.names[name]: fit.table.title for name in ignored}},
         extra=(*(fit.names[name] for name in extra), *fit.extra),
     )
+
+
+def _check_initialised(plan: Plan) -> None:
+    """Refuse a table that makes very many values from nothing: a user's own may have any sizes.
+
+    Raises:
+        MappingError: there are too many initialised values.
+    """
+    counts = {
+        spec.name: step.op.initialised(spec.shape) if step.sources else prod(spec.shape)
+        for step in plan.steps
+        for spec in step.targets
+    }
+    if (total := sum(counts.values())) > MAX_INITIALISED:
+        most = max(counts, key=lambda name: counts[name])
+        raise MappingError(
+            f"{most}: the table makes {total:,} values from nothing, most of them here; expected at most "
+            f"{MAX_INITIALISED:,}"
+        )
 
 
 def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:

@@ -196,7 +196,8 @@ def _refusal(part: Sequence[Candidate], rest: Sequence[str], specs: Specs) -> st
     plural, them = ("", "it") if len(rest) == 1 else ("s", "them")
     return (
         f"{standing(part)}; {len(rest):,} other tensor{plural}: {shown_names(rest, specs)}. Pass {ignoring} to leave "
-        f"{them} out, or `keep_extra=True` to keep {them} in a file beside the model"
+        f"{them} out, or `keep_extra=True` to keep {them} in a file beside the model. To give {them} a place in a "
+        "class, draft a table: `inspect` with `write_table='own.toml'`"
     )
 
 

@@ -109,7 +109,7 @@ def test_other_tensors_are_refused_and_nothing_is_written(net: Path, tmp_path: P
     assert outcome.stderr == (
         "Error: a BERT stands under `bert_model.`; 2 other tensors: fc.weight (6), pooler.dense.weight (3). Pass "
         "--ignore 'fc.*' --ignore 'pooler.*' to leave them out, or --keep-extra to keep them in a file beside the "
-        "model\n"
+        "model. To give them a place in a class, draft a table: `inspect` with --write-table own.toml\n"
     )
     assert not (tmp_path / "out").exists()
     assert str(inspect(net, **BERT).misfit).startswith("a BERT stands under")

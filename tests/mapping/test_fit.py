@@ -138,7 +138,8 @@ def test_the_closest_table_is_shown_with_all_disagreements() -> None:
         "  classifier.3.bias: found nothing, expected shape (3,)\n"
         "Or else a Bort stands under `bort.`; 3 other tensors: classifier.1.weight (6, 6), classifier.1.bias (7), "
         "classifier.3.weight (3, 6). Pass `ignore=['classifier.*']` to leave them out, or `keep_extra=True` to keep "
-        "them in a file beside the model"
+        "them in a file beside the model. To give them a place in a class, draft a table: `inspect` with "
+        "`write_table='own.toml'`"
     )
     assert len(caught.value.disagreements) == 2
 

@@ -6,13 +6,15 @@ import pytest
 
 from bort_convert.mapping.family import Table
 from bort_convert.mapping.model_ops import Scramble
-from bort_convert.mapping.ops import Copy, Drop, Fill, Merge, Pad, Split, Transpose
+from bort_convert.mapping.ops import Copy, Drop, Extra, Fill, Merge, Pad, Split, Transpose
 from bort_convert.mapping.rows import (
     Row,
     SourceTensor,
     conv1d,
     drop,
+    extra,
     fill,
+    ignore,
     linear,
     merge,
     norm,
@@ -39,6 +41,12 @@ def test_each_word_makes_its_row() -> None:
     assert pad("a", "b", "x", rows=2, why="padding").op == Pad(2)
     assert fill("b", "1 x", 0.5, why="absent") == Row((), ("b",), Fill("1 x", 0.5), why="absent")
     assert drop("a", "x", why="a cache") == Row((SourceTensor("a", "x"),), (), Drop("a cache"), why="a cache")
+    assert extra("a", "x").op == Extra()
+    assert (extra("a", "x").op.beside, ignore("a", "x").op.beside, drop("a", "x", why="").op.beside) == (
+        "kept",
+        "ignored",
+        "",
+    )
     assert tied("a", tied_to="b", axes="x", why="tied").tied_to == "b"
 
 

@@ -109,7 +109,7 @@ def test_other_tensors_are_refused_in_one_sentence_with_the_ways_on() -> None:
     assert str(caught.value) == (
         "a Bort stands under `bert_model.`; 2 other tensors: tag_classifier.weight (5, 768), tag_classifier.bias (5). "
         "Pass `ignore=['tag_classifier.*']` to leave them out, or `keep_extra=True` to keep them in a file beside the "
-        "model"
+        "model. To give them a place in a class, draft a table: `inspect` with `write_table='own.toml'`"
     )
     assert (caught.value.prefix, caught.value.others) == (
         "bert_model.",

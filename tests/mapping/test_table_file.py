@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from headers import RELEASED, header_of
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bort_convert.errors import TableError
+from bort_convert.errors import MappingError, TableError
 from bort_convert.mapping.backbone import backbone_rows
 from bort_convert.mapping.family import ConfigKey
+from bort_convert.mapping.fit import fit
 from bort_convert.mapping.rows import (
     constant,
     drop,
@@ -415,3 +417,20 @@ def test_any_document_is_a_table_or_one_clean_error(
     document = {**top, **start, "rows": rows, "config": config}
     text = "".join(f"{key} = {toml_text(value)}\n" for key, value in document.items())
     is_table_or_clean_error(text.encode())
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        'fill = "big", axes = "hidden_size 10000000", value = 0',
+        'pad = "small", to = "big", axes = "hidden_size 200000", rows = 4096',
+    ],
+)
+def test_a_table_makes_no_more_from_nothing_than_memory_can_take(row: str) -> None:
+    family = read(with_rows(row)).family
+    sizes = {"hidden_size": 768, "intermediate_size": 3072, "layers": 12, "type_vocab_size": 2}
+    header = header_of(family.tables[0].rows, RELEASED | sizes)
+    with pytest.raises(
+        MappingError, match=r"^big: the table makes [0-9,]+ values from nothing, most of them here; exp"
+    ):
+        fit(header, [family], heads=12)
