@@ -152,6 +152,8 @@ def parse(file: TokenizerFile, name: str, data: bytes) -> Message:
 
 def _varint(message: Message, data: bytes, position: int) -> tuple[int, int]:
     """Read a varint; return its number, and the position behind it."""
+    if position < len(data) and data[position] <= 0x7F:  # noqa: PLR2004 - of one byte, as nearly all are
+        return data[position], position + 1
     number = 0
     for index, byte in enumerate(data[position : position + _MAX_VARINT_BYTES]):
         number |= (byte & 0x7F) << 7 * index

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sentencepiece_training import KOGPT2, NUMBERS, XLNET, all_texts, corpus, train
 from texts import BERT_FRAGMENTS, CHARACTERS, FRAGMENTS
 
+from bort_convert.errors import FormatError
 from bort_convert.tokenizer import ModelLimits, TokenizerOptions, find_tokenizer
 
 if TYPE_CHECKING:
@@ -211,6 +212,7 @@ def test_every_kind_of_model_has_sentencepieces_ids(
     @given(parts=TEXTS)
     @example(parts=["\x1c"])
     @example(parts=["</s>"])
+    @example(parts=["▁ the"])
     @settings(max_examples=40)
     def compare(parts: list[str]) -> None:
         text = "".join(parts)
@@ -221,6 +223,15 @@ def test_every_kind_of_model_has_sentencepieces_ids(
     compare()
     texts = all_texts(shared)[::5]
     assert ids_of(tokenizer, texts) == original.encode(texts)
+
+
+@pytest.mark.shared
+def test_rules_that_fold_capital_letters_are_refused(shared: Path, tmp_path: Path) -> None:
+    folding = train(corpus(shared)[::3], 1300, normalization_rule_name="nmt_nfkc_cf")
+    with pytest.raises(
+        FormatError, match=r"(?s)normalizer_spec replaces .*: tokenizer\.json cannot say more.*and 807 more"
+    ):
+        load(tmp_path, folding, "GPT-2", "gpt2")
 
 
 @pytest.mark.shared
