@@ -24,7 +24,10 @@ from bort_convert import cli
 ROOT = Path(__file__).parent.parent
 README, GUIDE, FORMAT, FAMILY, HEAD, FLEET, NETWORK = PAGES = [
     ROOT / "README.md",
-    *(ROOT / "docs" / f"{name}.md" for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet", "another-network")),
+    *(
+        ROOT / "docs" / f"{name}.md"
+        for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet", "another-network")
+    ),
 ]
 # What a reader runs to get here; `make` is what runs this test.
 SET_UP = ("git ", "cd ", "pip ", "make ")
