@@ -117,7 +117,7 @@ zoo: .venv/.made ## prove every published size in every form, live, at full size
 matrix: .venv/.made reference ## conversions, exports and texts against GluonNLP in plain transformers, with their counts (5 minutes; ONLY=bort for one family)
 	$(BIN)/python -W ignore tests/support/matrix.py --full $(if $(ONLY),--only $(ONLY))
 
-mutants: .venv/.made ## deliberate conversion errors: which check catches each, and by how much
+mutants: .venv/.made gluonnlp1 ## deliberate conversion errors: which check catches each, and by how much
 	$(BIN)/python tests/support/mutants.py
 
 kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards

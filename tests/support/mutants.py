@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import errors_gluonnlp1
 import numpy as np
 from conversion_errors import ERRORS, HEADS, SOURCE, Mutant
 from converted_dir import Converted
@@ -28,12 +29,14 @@ from bort_convert.verification.findings import BEHAVIOUR, BITS, NAMES_AND_SHAPES
 from bort_convert.verification.headline import excess
 from bort_convert.verification.inputs import inputs_for
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
+from bort_convert.verification.trace_file import load_trace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bort_convert.verification.trace import Trace
 
+GLUONNLP1 = Path(__file__).parents[2] / ".venv-gluonnlp1" / "bin" / "python"
 MARGIN = 5.0
 """A caught error must exceed the limit by this factor."""
 
@@ -112,6 +115,20 @@ class Bench:
         return Outcome(frozenset(failed), margin, failed)
 
 
+def bench_of_gluonnlp1(folder: Path, name: str, python: str) -> Bench:
+    """A bench for a checkpoint of GluonNLP 1.0, which runs live or has a trace.
+
+    Args:
+        folder: for the files.
+        name: of the checkpoint.
+        python: interpreter that has models of GluonNLP 1.0.
+    """
+    source, options = errors_gluonnlp1.FOLDER / f"{name}.params", errors_gluonnlp1.options_of(name)
+    recorded = source.with_suffix(".trace.safetensors")
+    trace = load_trace(recorded) if name in errors_gluonnlp1.RECORDED else None
+    return Bench(folder, source, options=options, python=python, trace=trace)
+
+
 def scaled(source: Path, target: Path, factor: float) -> Path:
     """Write a checkpoint with every matrix multiplied."""
     with open_params(source) as params:
@@ -126,6 +143,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             bench = Bench(Path(folder), source)
             rows += [(mutant, bench.try_out(mutant)) for mutant in errors()]
+    for name in errors_gluonnlp1.ERRORS:
+        with tempfile.TemporaryDirectory() as folder:
+            bench = bench_of_gluonnlp1(Path(folder), name, str(GLUONNLP1))
+            rows += [(mutant, bench.try_out(mutant)) for mutant in errors_gluonnlp1.errors_of(name)]
     width = max(len(mutant.name) for mutant, _ in rows)
     sys.stdout.write(f"{'mutant':<{width}}  float64 effect / limit  caught by\n")
     for mutant, outcome in rows:

@@ -21,6 +21,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import parity_gluonnlp1
+
 from bort_convert import __version__
 
 if TYPE_CHECKING:
@@ -275,6 +277,7 @@ def page_of(results: Sequence[Result], missing: Sequence[str] = ()) -> str:
         "\n".join(table(results)),
         f"## How to read the figures\n\n{READING}",
         "\n".join(["## What ran", "", "| | |", "|---|---|", *ran]),
+        "\n".join(parity_gluonnlp1.section()),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from errors_gluonnlp1 import ERRORS, FOLDER, LIVE, RECORDED, errors_of, options_of
-from mutants import MARGIN, Bench
+from mutants import MARGIN, Bench, bench_of_gluonnlp1
 
 from bort_convert import convert, verify
 from bort_convert.errors import BackendError
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.findings import BEHAVIOUR
 from bort_convert.verification.reference import LiveReference, ReferenceOptions, fit_checkpoint, run_reference
-from bort_convert.verification.trace_file import load_trace
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,14 +40,7 @@ def bench(
     """A converted fixture and the outputs of its reference, live or recorded."""
     name: str = request.param
     if name not in benches:
-        trace = load_trace(FOLDER / f"{name}.trace.safetensors") if name in RECORDED else None
-        benches[name] = Bench(
-            tmp_path_factory.mktemp("bench"),
-            FOLDER / f"{name}.params",
-            options=options_of(name),
-            python=gluonnlp1,
-            trace=trace,
-        )
+        benches[name] = bench_of_gluonnlp1(tmp_path_factory.mktemp("bench"), name, gluonnlp1)
     return benches[name]
 
 
