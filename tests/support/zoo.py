@@ -249,11 +249,12 @@ def keep(result: Result, known: Mapping[str, Checkpoint]) -> None:
 
 
 def write_page(known: Mapping[str, Checkpoint]) -> None:
-    """Write docs/parity.md from the kept results; it names every published size that has none."""
+    """Write docs/parity.md from the kept results; it names every published size that has none. Then GluonNLP 1.0."""
     results = kept_results()
     found = {result.name for result in results}
     missing = [name for name, checkpoint in known.items() if checkpoint.variant and name not in found]
-    PAGE.write_text(page_of(results, missing), "utf-8", newline="\n")
+    later = "\n".join(parity_gluonnlp1.section())
+    PAGE.write_text(f"{page_of(results, missing)}\n{later}\n", "utf-8", newline="\n")
 
 
 def kept_results() -> list[Result]:
@@ -277,7 +278,6 @@ def page_of(results: Sequence[Result], missing: Sequence[str] = ()) -> str:
         "\n".join(table(results)),
         f"## How to read the figures\n\n{READING}",
         "\n".join(["## What ran", "", "| | |", "|---|---|", *ran]),
-        "\n".join(parity_gluonnlp1.section()),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
 
