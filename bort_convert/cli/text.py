@@ -150,6 +150,10 @@ def _unproved_options(manifest: Manifest) -> Iterator[str]:
         yield f"  {manifest.options['layers']} layers: as you said; nothing in the file can tell"
     for name, value in manifest.options.get("hyperparameters", {}).items():
         yield f"  {printable(f'{name} {value}')}: as you said; nothing in the file can tell"
+    if beside := manifest.options.get("original_config"):
+        unseen = {**manifest.hyperparameters, "layers": 0}.keys() & beside["values"].keys()
+        shown = ", ".join(f"{name} {value}" for name, value in beside["values"].items() if name in unseen)
+        yield "  " + printable(f"{shown}: as {beside['name']} says, which lies beside the file", 300)
     if "gluonnlp_version" in manifest.options:
         version = manifest.options["gluonnlp_version"]
         yield f"  trained by gluonnlp {version}: as you said; nothing in the file can tell"

@@ -13,12 +13,12 @@ from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.config import GENERATION, dtype_notes, generation_config_of, json_text, target_config
+from bort_convert.model_dir.config_beside import fit_file
 from bort_convert.model_dir.manifest import ids_last
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
 from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_directory
 from bort_convert.model_dir.shards import DEFAULT_SIZE, shard_bytes
-from bort_convert.models.registry import fit_source
 from bort_convert.params import MAX_ARRAYS, open_params
 from bort_convert.tokenizer import KINDS, TokenizerOptions
 from bort_convert.tokenizer.beside import options_beside
@@ -205,12 +205,16 @@ def _fit(
     Returns:
         The fit, the tokenizer, and remarks on the files that it is made from, if they are in the source's directory.
     """
-    fit = fit_source(params.specs, family=family, **properties)
+    fit = fit_file(params.path, params.specs, family=family, **properties)
     tokenizer, notes = _tokenizer(fit, options, params.path.parent if params.path != Path(source) else None)
     if tokenizer is None:
         return fit, None, notes
     ids = tokenizer.special_token_ids
-    return fit_source(params.specs, family=fit.family.name, special_token_ids=ids, **properties), tokenizer, notes
+    return (
+        fit_file(params.path, params.specs, family=fit.family.name, special_token_ids=ids, **properties),
+        tokenizer,
+        notes,
+    )
 
 
 def _tokenizer(fit: Fit, options: TokenizerOptions, folder: Path | None) -> tuple[Tokenizer | None, tuple[str, ...]]:
@@ -229,9 +233,10 @@ def _tokenizer(fit: Fit, options: TokenizerOptions, folder: Path | None) -> tupl
 
 def _with_fit(manifest: Manifest, fit: Fit, options: dict[str, object], notes: tuple[str, ...]) -> Manifest:
     """Put the hyperparameters of a fit, the user's options and remarks into the manifest."""
+    beside = fit.original_config
     return replace(
         manifest,
-        options=options,
+        options=options | ({"original_config": {"name": beside.name, "values": dict(beside.values)}} if beside else {}),
         notes=notes,
         hyperparameters=ids_last(fit.hyperparameters),
         assumed=fit.assumed,

@@ -13,9 +13,10 @@ from bort_convert.files.atomic import new_file, write_text
 from bort_convert.mapping.family import stock_differences
 from bort_convert.mapping.table_draft import draft_table
 from bort_convert.model_dir.config import target_config
+from bort_convert.model_dir.config_beside import fit_file
 from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_file
-from bort_convert.models.registry import families, find_family, fit_source
+from bort_convert.models.registry import families, find_family
 from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
 from bort_convert.weights.statistics import statistics_of_arrays
 
@@ -137,7 +138,8 @@ def inspect(
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:
-            fit = fit_source(
+            fit = fit_file(
+                params.path,
                 params.specs,
                 family=family,
                 table=own.text if own else None,

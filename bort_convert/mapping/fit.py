@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.candidates import Candidate
     from bort_convert.mapping.family import Family, Table, Variant
+    from bort_convert.mapping.original_config import OriginalConfig
     from bort_convert.mapping.plan import Plan
 
 MAX_INITIALISED: Final = 1 << 26
@@ -58,6 +59,7 @@ class Fit:
         ignored: name in the file of a tensor that is left out on request -> the pattern that matches it, or the title
             of the user's own table.
         extra: names in the file of the tensors that are kept beside the model.
+        original_config: the config of GluonNLP 1.0 that lies beside the file, if there is one.
     """
 
     family: Family
@@ -72,6 +74,7 @@ class Fit:
     prefix: str = ""
     ignored: Mapping[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
+    original_config: OriginalConfig | None = None
 
     @property
     def network_names(self) -> dict[str, str]:

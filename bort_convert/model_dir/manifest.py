@@ -33,7 +33,13 @@ _OBJECTS: Final = (
     "source", "tensors", "dims", "hyperparameters", "stock_differences", "options", "tied", "left_out", "tokenizer",
     "parity", "files", "extra",
 )  # fmt: skip
-_OPTIONS: Final[Mapping[str, type]] = {"hyperparameters": dict, "labels": list, "ignore": list, "table": str}
+_OPTIONS: Final[Mapping[str, type]] = {
+    "hyperparameters": dict,
+    "labels": list,
+    "ignore": list,
+    "table": str,
+    "original_config": dict,
+}
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """A byte of a file's name that is no UTF-8, as Python has it; in JSON it is an escape."""
 _DAMAGED: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)

@@ -15,7 +15,8 @@ import numpy as np
 from bort_convert.dtypes import numpy_dtype
 from bort_convert.errors import OptionError
 from bort_convert.mapping.family import GLUONNLP_1, SPECIAL_TOKEN_IDS
-from bort_convert.models.registry import fit_source
+from bort_convert.mapping.original_config import OriginalConfig
+from bort_convert.model_dir.config_beside import fit_file
 from bort_convert.params import open_params, save_params
 from bort_convert.verification.compare import compare
 from bort_convert.verification.provenance import provenance_of
@@ -94,10 +95,10 @@ class LiveReference:
     network: ExportedNetwork | None = None
 
 
-def fit_checkpoint(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_source
-    """Recognise a `.params` file; see `fit_source`."""
+def fit_checkpoint(path: str | os.PathLike[str], **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_file
+    """Recognise a `.params` file; see `fit_file`."""
     with open_params(path, mapped=False) as params:
-        return fit_source(params.specs, **choices)
+        return fit_file(params.path, params.specs, **choices)
 
 
 def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: int | None = None) -> Fit:
@@ -115,7 +116,9 @@ def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: in
     if heads is not None:
         choices["heads"] = heads
     ids = {name: value for name, value in manifest.hyperparameters.items() if name in SPECIAL_TOKEN_IDS}
-    return fit_checkpoint(path, **choices, special_token_ids=ids or None)
+    said = manifest.options.get("original_config")
+    recorded = OriginalConfig(str(said["name"]), dict(said["values"])) if said else None
+    return fit_checkpoint(path, **choices, special_token_ids=ids or None, recorded=recorded)
 
 
 def run_reference(

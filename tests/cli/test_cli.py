@@ -48,7 +48,7 @@ def test_json_is_one_document_and_quiet_is_silence(full: Path, tmp_path: Path) -
     assert document["architecture"] == "BertForMaskedLM"
     assert json.loads(run("inspect", full, "--json").stdout)["fit"] is None
     assert json.loads(run("extract", full, tmp_path / "b.npz", "--json").stdout)["source"]["name"] == full.name
-    assert json.loads(run("families", "--json").stdout)["families"][0]["name"] == "bart"
+    assert json.loads(run("families", "--json").stdout)["families"][0]["name"] == "albert"
     assert run(full, tmp_path / "c", "--family", "bort", "--heads", 8, "--quiet").output == ""
 
 
