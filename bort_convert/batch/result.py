@@ -30,7 +30,8 @@ class FileResult:
         status: "converted", "up to date", "fits" (of a dry run), "failed" or "not run".
         reason: why a target was converted again, or what a dry run would do.
         model: class in transformers, and the published size or else the family; "" if no table fits.
-        error: `type` and `message` of what went wrong; empty if nothing did.
+        error: `type` and `message` of what went wrong, and the `traceback` of an error that is not ours; empty if
+            nothing did.
         report: of the verification, as `Report.to_dict` gives it; empty without one.
         problems: of a check of the directory, a line each; None without a check.
         size: bytes of the source.

@@ -58,6 +58,9 @@ def convert_batch(
     A target is converted again if it is missing or failed, or if its source (size and SHA-256), its options, a file
     that they name, or the version of this package is another one. `batch.journal` in the root remembers what was done.
 
+    Workers are fresh interpreters that import the script they were started from. So a script calls this below
+    `if __name__ == "__main__":`, as with `multiprocessing`.
+
     Args:
         plan: from `read_plan`.
         root: the folder of all targets.
@@ -159,6 +162,7 @@ def _results(outcomes: Generator[Outcome[Task, FileResult]], journal: Journal | 
 def _lost(task: Task, failure: Failure, seconds: float) -> FileResult:
     """The result of a job that its worker did not live to tell, or that ended in an error that is not ours."""
     error = {"type": WORKER_DIED if failure.died else "InternalError", "message": failure.message}
+    error |= {"traceback": failure.traceback} if failure.traceback else {}
     return replace(_left_alone(task), status=FAILED, error=error, seconds=round(seconds, 3))
 
 

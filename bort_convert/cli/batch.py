@@ -33,6 +33,7 @@ from bort_convert.cli.output import complain, progress_lines, show_verdict
 from bort_convert.cli.reports import REPORT, ReportForms, Reports
 from bort_convert.cli.streams import writing_to_stdout
 from bort_convert.errors import ParityError
+from bort_convert.files.places import named_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -96,7 +97,7 @@ def batch(
     entries = bort_convert.read_plan(
         plan, defaults={name: _plain(value) for name, value in given.items()}, traces=traces
     )
-    places = report if dry_run else (*report, root / RESULT)
+    places = report if dry_run else (*report, named_path(root) / RESULT)
     kept: Reports[BatchResult] = Reports(places, ReportForms(FORMS, failures))
     with _told(entries, as_json=as_json, quiet=quiet) as tell:
         result = bort_convert.convert_batch(entries, root, dry_run=dry_run, progress=tell, **options)

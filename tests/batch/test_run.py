@@ -258,12 +258,18 @@ def test_a_worker_that_died_is_a_failure_of_its_file(tmp_path: Path, ships: list
         def run(self, function: Callable[[object], object], jobs: Iterable[Job[object]]) -> Generator[object]:
             for number, job in enumerate(jobs):
                 dead = Failure("the process died of SIGKILL; out of memory?", died=True)
-                yield Outcome(job, dead if number == 1 else function(job.argument), 0.5)
+                ends = {1: dead, 2: Failure("ValueError: x", traceback="Traceback ...")}
+                yield Outcome(job, ends[number] if number in ends else function(job.argument), 0.5)
 
     result = convert(ships, tmp_path, workers=Dying())
-    assert [file.status for file in result.files] == ["converted", "failed", "converted", "converted"]
+    assert [file.status for file in result.files] == ["converted", "failed", "failed", "converted"]
+    assert result.files[2].error == {
+        "type": "InternalError",
+        "message": "ValueError: x",
+        "traceback": "Traceback ...",
+    }
     assert result.files[1].error == {"type": "WorkerDied", "message": "the process died of SIGKILL; out of memory?"}
-    assert convert(ships, tmp_path).counts == {"converted": 1, "up to date": 3}
+    assert convert(ships, tmp_path).counts == {"converted": 2, "up to date": 2}
 
 
 def test_wrong_places_and_numbers_are_refused(tmp_path: Path, ships: list[Ship]) -> None:

@@ -76,6 +76,12 @@ def test_a_wrong_plan_ends_with_2_and_all_its_mistakes(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_an_empty_root_is_refused(plan: Path) -> None:
+    result = run("batch", plan, "--out", "")
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert "the name of the output is empty" in result.stderr
+
+
 @pytest.mark.report
 def test_reports_are_tried_first_and_written_last(plan: Path, tmp_path: Path) -> None:
     result = run("batch", plan, "--out", tmp_path / "out", "--report", tmp_path / "r.pdf")
