@@ -14,6 +14,8 @@ import pytest
 from command_line import run
 from fleet import FIXTURES, launch, write_plan
 
+from bort_convert import cli
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -74,6 +76,21 @@ def test_a_wrong_plan_ends_with_2_and_all_its_mistakes(tmp_path: Path) -> None:
     assert error["type"] == "PlanError"
     assert [line.partition("p.csv:")[2][:8] for line in error["disagreements"]] == ["2: heads", "3: sourc"]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_bar_counts_files_failures_and_bytes_where_a_person_looks(
+    plan: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["batch", str(plan), "--out", str(tmp_path / "out"), "--jobs", "1"])
+    assert caught.value.code == 1
+    shown = capsys.readouterr().err
+    assert "4 of 4, 1 failed" in shown
+    size = sum(path.stat().st_size for path in (tmp_path / "in").iterdir()) / 1000
+    assert f"{size:.1f}/{size:.1f} kB" in shown
 
 
 def test_an_empty_root_is_refused(plan: Path) -> None:
