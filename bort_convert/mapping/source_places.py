@@ -79,9 +79,7 @@ def least_disagreements(names: Iterable[str], tables: Sequence[Rows]) -> list[in
     """
     bare = {bare_name(name) for name in names}
     has_dots = any("." in name for name in bare)
-    prefixed = {source.prefixed for rows in tables for row in rows for source in row.sources if source.prefixed}
-    any_prefixed = any_of(re.compile(prefixed_pattern(name)) for name in sorted(prefixed))
-    known = bare if has_dots else [name for name in bare if any_prefixed.fullmatch(name)]
+    known = bare if has_dots else _prefixed_names_of_any(bare, tables)
     counts = Counter(_NUMBER.sub("{}", name) for name in bare)
     least = []
     for rows in tables:
@@ -91,6 +89,13 @@ def least_disagreements(names: Iterable[str], tables: Sequence[Rows]) -> list[in
         taken = sum(counts[form] for form in forms) if has_dots else len(known)
         least.append(len(bare) - taken + missing)
     return least
+
+
+def _prefixed_names_of_any(names: Iterable[str], tables: Iterable[Rows]) -> set[str]:
+    """Those of the names that some table has as a prefixed name."""
+    prefixed = {source.prefixed for rows in tables for row in rows for source in row.sources if source.prefixed}
+    any_prefixed = any_of(re.compile(prefixed_pattern(name)) for name in sorted(prefixed))
+    return {name for name in names if any_prefixed.fullmatch(name)}
 
 
 # Structural names: an attribute path precedes all names of the model
