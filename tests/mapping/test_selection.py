@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import ConvertError, OptionError, OtherTensorsError, VariantError
+from bort_convert.mapping.candidates import closest_of, compare_with_file, known_tables
 from bort_convert.mapping.fit import Fit, fit
+from bort_convert.mapping.given import Given
 from bort_convert.mapping.selection import Selection
 from bort_convert.mapping.source_names import bare_name, prefixed_names
 from bort_convert.models.bert import FAMILY as BERT
@@ -238,11 +240,51 @@ def test_blocks_of_which_no_name_tells_which_belong_together_are_refused() -> No
     assert found.names["word_embed.0.weight"] == "bortmodel0_word_embed_embedding0_weight"
 
 
+def test_blocks_with_prefixes_of_their_own_are_one_model() -> None:
+    names = prefixed_names(language_model(), BORT.tables[0].rows, "bort")
+    own = {name: name.replace("bortmodel0_", "teacher_").replace("bertencoder0_", "layers_") for name in names.values()}
+    header = {own[written]: language_model()[name] for name, written in names.items()} | tensors(fc_weight=(2,))
+    found = fit_bort(header, KEPT)
+    assert (found.prefix, found.extra) == ("", ("fc_weight",))
+    assert found.names == {name: own[written] for name, written in names.items()}
+    beside = {f"net0_{name}": spec for name, spec in header.items()}
+    whole = {**beside, **{f"net0_{written}": language_model()[name] for name, written in names.items()}}
+    with pytest.raises(
+        VariantError, match=r"^2 models stand in the file: .*`net0_`, .*`net0_`\. Pass `ignore=\.\.\.` for"
+    ):
+        fit_bort(whole)
+
+
+@pytest.mark.parametrize("change", ["none", "one less", "half", "one more", "another shape", "other names"])
+def test_the_closest_table_is_the_closest_of_all(change: str) -> None:
+    tables = known_tables(list(families().values()), Given())
+    for form in FORMS[::5]:
+        family, table, groups = cast("tuple[Family, Table, frozenset[str]]", form.values)
+        header = header_with(table, groups)
+        name = min(header)
+        if change == "one less":
+            del header[name]
+        if change == "half":
+            header = dict(list(header.items())[::2])
+        if change == "one more":
+            header["more"] = TensorSpec("more", "float32", (1,))
+        if change == "another shape":
+            header[name] = TensorSpec(name, "float32", (5, 7, 9))
+        if change == "other names":
+            header = {f"{number}.x": spec for number, spec in enumerate(header.values())}
+        found = compare_with_file(header, tables)
+        every = [candidate for known in tables for candidate in compare_with_file(header, [known])]
+        assert closest_of(found).distance == closest_of(every).distance, (family.name, table.title)
+        fitting = [(candidate.family.name, candidate.table.title) for candidate in every if candidate.fits]
+        assert [(candidate.family.name, candidate.table.title) for candidate in found if candidate.fits] == fitting
+
+
 def test_a_dense_layer_of_the_networks_own_is_not_taken_for_a_head() -> None:
     bert = header_with(BERT.tables[0], frozenset({"pooler"}))
     names = prefixed_names(bert, BERT.tables[0].rows, "bert")
     header = {written: bert[name] for name, written in names.items()}
-    header |= tensors(mynet0_dense0_weight=(6, 12), mynet0_dense0_bias=(6,), lstm0_l0_i2h_weight=(3, 4))
+    (size,) = bert["pooler.bias"].shape  # type: ignore[union-attr] # it has a value
+    header |= tensors(mynet0_dense0_weight=(6, size), mynet0_dense0_bias=(6,), lstm0_l0_i2h_weight=(3, 4))
     found = fit(header, [BERT], heads=2, selection=KEPT)
     assert (found.table.title, len(found.extra)) == ("language model", 3)
 
