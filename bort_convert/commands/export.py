@@ -14,7 +14,7 @@ from bort_convert.files.atomic import new_file
 from bort_convert.files.places import named_path
 from bort_convert.mapping.fit_directory import FittedDirectory, fit_directory
 from bort_convert.mapping.selection import shown_names
-from bort_convert.model_dir.file_names import names_in_file
+from bort_convert.model_dir.file_names import has_own_attribute, names_in_file
 from bort_convert.model_dir.manifest import FILE_NAME, IGNORED, Manifest, SourceFile, TensorEntry
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.model_dir.read import ModelDir, read_model_dir
@@ -75,6 +75,8 @@ def export(
     own = manifest and (manifest.prefix or manifest.extra or "table" in manifest.options)
     style = names or ("source" if own else "structural")
     fitted = _fit(directory, family, prefixed=style == "prefix")
+    if names is None and manifest and has_own_attribute(fitted, manifest):
+        style = "source"
     with directory.open_weights() as stored, directory.open_extra() as extra:
         file_names = names_in_file(fitted, manifest, style)
         check_left_out(fitted, stored)

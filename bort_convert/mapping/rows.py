@@ -39,11 +39,13 @@ class SourceTensor:
         name: structural name.
         axes: names of the axes, such as `"vocab_size hidden_size"`.
         prefixed: prefixed name, "" if the tensor has none.
+        child: beginning of the name that a file may have another attribute for, "" for none; see `under`.
     """
 
     name: str
     axes: str
     prefixed: str = ""
+    child: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,12 +206,16 @@ def unless(hyperparameter: str, *rows: Row | Rows) -> Rows:
     return tuple(replace(row, unless=hyperparameter) for row in _flatten(rows))
 
 
-def under(prefix: str, rows: Rows) -> Rows:
-    """The same rows for a checkpoint that holds this model as a child: `prefix` precedes every structural name."""
+def under(prefix: str, rows: Rows, *, any_name: bool = False) -> Rows:
+    """The same rows for a checkpoint that holds this model as a child: `prefix` precedes every structural name.
+
+    With `any_name` a file may have another attribute in place of `prefix`: the rest of its names says what it is.
+    """
+    child = prefix if any_name else ""
     return tuple(
         replace(
             row,
-            sources=tuple(replace(source, name=prefix + source.name) for source in row.sources),
+            sources=tuple(replace(source, name=prefix + source.name, child=child) for source in row.sources),
             tied_to=prefix + row.tied_to if row.tied_to else "",
         )
         for row in rows

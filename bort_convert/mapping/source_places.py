@@ -68,7 +68,11 @@ def find_places(names: Iterable[str], tables: Sequence[Rows]) -> list[list[Place
     count = Counter(written.values())
     bare = {unmarked: name for name, unmarked in written.items() if count[unmarked] == 1}
     if any("." in name for name in bare):
-        return _structural_places(bare, tables)
+        places = _structural_places(bare, tables)
+        for number, rows in enumerate(tables):
+            if (renamed := _with_child(bare, rows)) is not bare:
+                places[number] = _structural_places(renamed, [rows])[0]
+        return places
     return _prefixed_places(bare, tables)
 
 
@@ -125,6 +129,23 @@ def _structural_places(bare: Mapping[str, str], tables: Sequence[Rows]) -> list[
             ]
         )
     return places
+
+
+def _with_child(bare: Mapping[str, str], rows: Rows) -> Mapping[str, str]:
+    """The names of a file with a table's own attribute for the model inside, if one model alone has another there."""
+    child = next((source.child for row in rows for source in row.sources if source.child), "")
+    inside = {name.removeprefix(child) for name in _required_names(rows) if name.startswith(child)} if child else set()
+    found: dict[str, set[str]] = defaultdict(set)
+    for name in bare if inside else ():
+        for path, rest in _cuts(name):
+            if rest in inside:
+                found[path].add(rest)
+    paths = [path for path, names in found.items() if path and inside <= names]
+    if len(paths) != 1:
+        return bare
+    (path,) = paths
+    own, cut = path[: path[:-1].rfind(".") + 1] + child, len(path)
+    return {own + name[cut:] if name.startswith(path) else name: written for name, written in bare.items()}
 
 
 def _required_names(rows: Rows, *, layers: bool = True) -> frozenset[str]:

@@ -68,6 +68,15 @@ def _names_of_model(manifest: Manifest) -> set[str]:
     return names | set(manifest.tied) | set(manifest.left_out)
 
 
+def has_own_attribute(fitted: FittedDirectory, manifest: Manifest) -> bool:
+    """True if the table lets a file have another attribute for the model inside, and the source had one."""
+    names = {bare_name(name) for name in _names_of_model(manifest)}
+    free = {source.child for row in fitted.fit.table.rows for source in row.sources} - {""}
+    return any("." in name for name in names) and not all(
+        any(name.startswith(child) for name in names) for child in free
+    )
+
+
 def _source_names(fitted: FittedDirectory, manifest: Manifest, names: Collection[str]) -> dict[str, str]:
     """Structural names -> names in the source, found again as the conversion found them."""
     rows = fitted.fit.table.rows

@@ -42,7 +42,7 @@ QUESTION_ANSWERING = (
     *linear("span_classifier", "qa_outputs", "2 hidden_size", prefixed="~forqa#_dense#"),
 )
 TAGGER = (
-    *under("bert_model.", BACKBONE),
+    *under("bert_model.", BACKBONE, any_name=True),
     *linear("tag_classifier", "classifier", LABELS, prefixed="~tagger#_dense#"),
 )
 

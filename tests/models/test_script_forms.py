@@ -121,6 +121,25 @@ def test_a_tagger_of_any_size_and_counters(
     assert_comes_back(source, out, tmp_path / "back.params", "structural" if naming == "structural" else "prefix")
 
 
+@pytest.mark.parametrize("attribute", ["bert", "encoder", "backbone"])
+def test_a_tagger_may_hold_its_backbone_under_another_attribute(tmp_path: Path, attribute: str) -> None:
+    job: dict[str, Any] = {"naming": "structural", "before": 1, "options": {"labels": 7, "attribute": attribute}}
+    source, expected = made(tmp_path, "tagger", SHALLOW, **job)
+    with open_params(source) as params:
+        assert f"{attribute}.word_embed.0.weight" in params
+    out = tmp_path / "out"
+    manifest = convert(source, out, family="bert", heads=SHALLOW["attention_heads"], labels=LABELS)
+    assert (manifest.architecture, manifest.table, manifest.prefix) == ("BertForTokenClassification", "tagger", "")
+    logits = computed("AutoModelForTokenClassification", out, IDS, LENGTHS)["logits"]
+    assert_same_at_valid_positions(logits, expected["logits"], 1e-12)
+    report = verify(source, out)
+    assert report.passed, report.headline
+    export(out, tmp_path / "back.params")
+    with open_params(source) as one, open_params(tmp_path / "back.params") as other:
+        before, after = ({name: array.tobytes() for name, array in params.items()} for params in (one, other))
+    assert before == after
+
+
 @pytest.mark.parametrize(("size", "naming", "before"), [(SHALLOW, "prefixed", 3), (DEEP, "structural", 0)])
 def test_slots_have_the_class_and_the_intent_stands_beside_it(
     tmp_path: Path, size: dict[str, int], naming: str, before: int

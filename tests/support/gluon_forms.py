@@ -37,12 +37,15 @@ BEST = 5
 """Starts, and ends of each, that an XLNet keeps: as many as its script does by default."""
 
 
-def tagger(size: Size, labels: int) -> tuple[Any, Any, Any]:
+def tagger(size: Size, labels: int, attribute: str = "bert_model") -> tuple[Any, Any, Any]:
     """A tagger; a function of (ids, lengths) that runs it; a function that settles its shapes."""
     net = BERTTagger(size, labels=labels)
+    if attribute != "bert_model":
+        setattr(net, attribute, net._children.pop("bert_model"))  # noqa: SLF001 - a block has no other way to lose a child
+        del net.bert_model
 
     def run(ids: Any, lengths: Any) -> Arrays:  # noqa: ANN401 - MXNet arrays
-        return {"logits": net.tag_classifier(net.bert_model(ids, mx.nd.zeros_like(ids), lengths))}
+        return {"logits": net.tag_classifier(getattr(net, attribute)(ids, mx.nd.zeros_like(ids), lengths))}
 
     return net, run, settle_bert
 
