@@ -340,9 +340,9 @@ def test_tensors_that_no_conversion_writes_are_refused(
     [
         ({"hidden_size": 64}, "hidden_size is 64, expected 32 by the tensors"),
         ({"num_hidden_layers": None}, "num_hidden_layers is not there, expected 4 by the tensors"),
-        ({"num_attention_heads": 5}, "num_attention_heads is 5, expected a number that divides 32"),
-        ({"num_attention_heads": None}, "num_attention_heads is 12, expected a number that divides 32"),
-        ({"num_attention_heads": "8"}, "num_attention_heads is '8', expected a number that divides 32"),
+        ({"num_attention_heads": 5}, "num_attention_heads is 5, expected a number that divides hidden_size=32"),
+        ({"num_attention_heads": None}, "num_attention_heads is 12, expected a number that divides hidden_size=32"),
+        ({"num_attention_heads": "8"}, "num_attention_heads is '8', expected a number that divides hidden_size=32"),
         ({"hidden_act": "relu"}, "hidden_act is 'relu', expected 'gelu' by GluonNLP's Bort"),
         (
             {"layer_norm_eps": 1e-12},

@@ -236,7 +236,7 @@ def test_an_output_matrix_that_was_trained_apart_is_not_exported(tmp_path: Path)
         ({"tie_word_embeddings": False}, "tie_word_embeddings is False, expected true"),
         ({"activation_function": "relu"}, "activation_function is 'relu', expected 'gelu_new' by GluonNLP's GPT-2"),
         ({"layer_norm_epsilon": 1e-6}, "layer_norm_epsilon is 1e-06, expected 1e-05 by GluonNLP's GPT-2"),
-        ({"n_head": 5}, "n_head is 5, expected a number that divides 12"),
+        ({"n_head": 5}, "n_head is 5, expected a number that divides hidden_size=12"),
         ({"n_embd": 16}, "n_embd is 16, expected 12 by the tensors"),
     ],
 )
