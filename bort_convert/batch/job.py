@@ -41,6 +41,7 @@ FIT_OPTIONS: Final = (
         "prefix",
         "ignore",
         "keep_extra",
+        "symbol",
     ),
     "max_arrays",
 )
@@ -125,7 +126,7 @@ def do(task: Task) -> FileResult:
 def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
     source, target = task.entry.source, task.target
     size = _size_of(source)
-    reason = "" if was_finished(target, task.state, task.memory, Path(source)) else _reason(task, size)
+    reason = "" if was_finished(target, task.state, task.memory) else _reason(task, size)
     if not reason:
         kept = FileResult.from_dict(task.memory.end) if task.memory.end and not task.memory.is_open else result
         result = replace(kept, name=result.name, source=source, place=result.place, status=UP_TO_DATE, reason="")
@@ -163,7 +164,9 @@ def _verify(task: Task, reports: list[Report], source: str | os.PathLike[str], f
     settings = task.settings
     given = {"mxnet_python": settings.mxnet_python, "gluonnlp": settings.gluonnlp, "timeout": settings.timeout}
     options = ReferenceOptions(process=_MXNET).with_keywords(**given)
-    report = verify(task.entry.options.get("trace", source), folder, reference_options=options)
+    trace = task.entry.options.get("trace")
+    symbol = None if trace else task.entry.options.get("symbol")
+    report = verify(trace or source, folder, symbol=symbol, reference_options=options)
     report = replace(report, target=task.entry.name)
     reports.append(report)
     return report

@@ -155,6 +155,7 @@ OPTIONS: Final[dict[str, Read]] = {
     "prefix": _text,
     "ignore": _texts,
     "keep_extra": _truth,
+    "symbol": _file,
     "vocab": _file,
     "bpe_ranks": _file,
     "tokenizer": _file_or_text,
@@ -172,5 +173,5 @@ OPTIONS: Final[dict[str, Read]] = {
     "trace": _file,
 }
 """Options of a conversion; `trace` is a recorded reference for its verification."""
-FILES: Final = ("table", "vocab", "bpe_ranks", "tokenizer", "trace")
+FILES: Final = ("table", "symbol", "vocab", "bpe_ranks", "tokenizer", "trace")
 """Options that name a file or a folder, whose content decides about the result."""

@@ -76,6 +76,7 @@ def convert(
     verify: bool,
     mxnet_python: str | None,
     gluonnlp: str | None,
+    symbol: Path | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -88,7 +89,7 @@ def convert(
     refuse_swapped(source, out)
     fit: dict[str, Any] = {"family": family, "table": table, "variant": variant, "heads": heads, "layers": layers}
     fit |= {"gluonnlp_version": gluonnlp_version, "hyperparameters": hyperparameters, "max_arrays": max_arrays}
-    fit |= {"prefix": prefix, "ignore": ignore, "keep_extra": keep_extra}
+    fit |= {"symbol": symbol, "prefix": prefix, "ignore": ignore, "keep_extra": keep_extra}
     if dry_run:
         inspection = bort_convert.inspect(source, values=strict, **fit)
         if inspection.misfit:
@@ -104,7 +105,7 @@ def convert(
     if labels is not None:
         options["labels"] = _labels(labels)
     if verify:
-        reference: dict[str, Any] = {"mxnet_python": mxnet_python, "gluonnlp": gluonnlp}
+        reference: dict[str, Any] = {"mxnet_python": mxnet_python, "gluonnlp": gluonnlp, "symbol": symbol}
         options["verify"] = partial(bort_convert.verify, **reference, progress=progress_lines(shown=not quiet))
     with progress("Converting", shown=not (quiet or as_json)) as moved:
         manifest = bort_convert.convert(source, out, strict=strict, progress=moved, **fit, **options)

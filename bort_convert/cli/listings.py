@@ -9,7 +9,13 @@ from bort_convert.cli.text import pairs, shown
 from bort_convert.errors import printable
 from bort_convert.mapping.selection import shown_names
 from bort_convert.model_dir.manifest import IGNORED
-from bort_convert.model_dir.remarks import absent_special_tokens, assumed_hyperparameters, auto_class, size_name
+from bort_convert.model_dir.remarks import (
+    absent_special_tokens,
+    assumed_hyperparameters,
+    auto_class,
+    size_name,
+    told_hyperparameters,
+)
 from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:
@@ -100,6 +106,7 @@ def families_dict(families: Collection[Family]) -> dict[str, object]:
 def _fit_lines(fit: Fit) -> list[str]:
     size = size_name(fit.family.name, fit.variant, fit.plan.dims)
     remarks = [
+        *told_hyperparameters("that was given", fit.told),
         *assumed_hyperparameters(fit.family, fit.architecture, fit.hyperparameters, fit.assumed),
         *absent_special_tokens(fit.family, fit.hyperparameters),
     ]

@@ -94,8 +94,8 @@ SYMBOL = click.option(
     "--symbol",
     type=FILE,
     metavar="FILE",
-    help="The network itself, a -symbol.json that was exported from it: MXNet runs that graph in place of GluonNLP's "
-    "classes.",
+    help="The network itself, a -symbol.json that was exported from it: it tells attention heads, activation and "
+    "epsilons, and where MXNet runs, it runs in place of GluonNLP's classes.",
 )
 SYMBOL_INPUTS = click.option(
     "--input",
@@ -139,6 +139,9 @@ LAYERS = click.option(
 )
 
 
+KEEP_EXTRA = click.option(
+    "--keep-extra", is_flag=True, help="Keep tensors that are not the model's, bit for bit, in a file beside it."
+)
 STRICT = click.option("--strict", is_flag=True, help="Refuse NaN and infinite values.")
 CHECKSUMS = click.option(
     "--checksums/--no-checksums", default=True, help="Hash the source and every tensor for the manifest."
@@ -176,13 +179,10 @@ def writing_options(function: Function) -> Function:
 def fit_options(function: Function) -> Function:
     """Add the options of a command that finds out which model a checkpoint holds."""
     for option in (
-        click.option(
-            "--keep-extra",
-            is_flag=True,
-            help="Keep tensors that are not the model's, bit for bit, in a file beside it.",
-        ),
+        KEEP_EXTRA,
         IGNORE,
         PREFIX,
+        SYMBOL,
         click.option(
             "--set",
             "hyperparameters",

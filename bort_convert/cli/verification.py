@@ -124,7 +124,6 @@ def _failures(report: Report) -> list[tuple[str, str]]:
 @click.option("--layers", help="Layers to keep, such as 0,3; by default all.")
 @click.option("--sample", type=click.IntRange(min=1), help="Number of valid positions to keep; by default all.")
 @ATTENTIONS
-@SYMBOL
 @SYMBOL_INPUTS
 @MXNET_PYTHON
 @GLUONNLP

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from bort_convert.arguments import version_argument
 from bort_convert.errors import FormatError, ParityError
 from bort_convert.files.atomic import new_directory, write_text
+from bort_convert.files.streams import sha256_of_file
 from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
@@ -55,6 +56,7 @@ def convert(
     prefix: str | None = None,
     ignore: Sequence[str] = (),
     keep_extra: bool = False,
+    symbol: str | os.PathLike[str] | None = None,
     tokenizer_options: TokenizerOptions | None = None,
     vocab: str | os.PathLike[str] | None = None,
     bpe_ranks: str | os.PathLike[str] | None = None,
@@ -99,6 +101,8 @@ def convert(
             Each must match something, and nothing that the model needs. The manifest lists the tensors.
         keep_extra: keep the other tensors that are not the model's, bit for bit, in `extra.safetensors` beside the
             model, where `export` finds them. Without it a file that holds any is refused.
+        symbol: the network itself, a `-symbol.json` that was exported from it: attention heads, activations and
+            epsilons come from there, and no argument may contradict it. It runs only where `verify` is true.
         tokenizer_options: files and settings of the tokenizer; its fields are also accepted as the five arguments that
             follow.
         vocab: GluonNLP's vocabulary, a JSON file; for a BERT also a vocab.txt; for a KoBERT, a KoGPT2, an XLNet, an
@@ -149,19 +153,19 @@ def convert(
         prefix=prefix,
         ignore=ignore if isinstance(ignore, str) else list(ignore),
         keep_extra=keep_extra,
+        symbol=symbol,
     )
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
         fit, new_tokenizer, notes = _fit(params, family, properties, tokenizer_options, source)
         config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
         check_finite(statistics_of_arrays(params) if strict else {})
         options = _specified(
-            family=family,
-            **properties,
+            **{"family": family, **properties, "symbol": _graph_record(symbol, fit)},
             labels=list(labels or fit.table.labels) or None,
             problem_type=problem_type,
             dtype=dtype,
-            max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
             license=license,
+            max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
             **tokenizer_options.settings,
         )
         with new_directory(target, source=params.path, force=force, reason_to_keep=reason_to_keep_directory) as folder:
@@ -176,7 +180,7 @@ def convert(
                 progress=progress,
             )
             manifest = _complete(folder, _with_fit(manifest, fit, options, notes), config, new_tokenizer)
-            return _with_parity(_verify if verify is True else verify, params.path, folder, manifest)
+            return _with_parity(verify, params.path, folder, manifest, symbol)
 
 
 class _Properties(TypedDict):
@@ -191,6 +195,7 @@ class _Properties(TypedDict):
     prefix: str | None
     ignore: Sequence[str]
     keep_extra: bool
+    symbol: str | os.PathLike[str] | None
 
 
 def _fit(
@@ -249,6 +254,14 @@ def _specified(**options: object) -> dict[str, object]:
     return {name: value for name, value in options.items() if not (value is None or value is False or value == [])}
 
 
+def _graph_record(symbol: str | os.PathLike[str] | None, fit: Fit) -> dict[str, object] | None:
+    """An exported network and the hyperparameters that it told, for the manifest; None without one."""
+    if symbol is None:
+        return None
+    name = Path(symbol).name.encode("utf-8", "backslashreplace").decode()
+    return {"name": name, "sha256": sha256_of_file(Path(symbol)), "hyperparameters": dict(fit.told)}
+
+
 def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_tokenizer: Tokenizer | None) -> Manifest:
     """Write config, tokenizer, model card and manifest beside the weights."""
     write_text(folder / CONFIG, json_text(config))
@@ -264,23 +277,26 @@ def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_t
     return finish(folder, manifest, [path.name for path in folder.iterdir()])
 
 
-def _verify(source: str | os.PathLike[str], folder: Path) -> Report:
-    from bort_convert import verification  # noqa: PLC0415 - imports NumPy, which most conversions do without
-
-    return verification.verify(source, folder)
-
-
 def _with_parity(
-    verifier: Verifier | Literal[False] | None, source: Path, folder: Path, manifest: Manifest
+    verify: Verifier | bool | None,  # noqa: FBT001 - the argument of `convert`
+    source: Path,
+    folder: Path,
+    manifest: Manifest,
+    symbol: str | os.PathLike[str] | None,
 ) -> Manifest:
-    """Verify a finished directory, if there is a verifier, and put the outcome into its manifest and model card.
+    """Verify a finished directory if asked to, and put the outcome into its manifest and model card.
 
     Raises:
         ParityError: the verification did not pass.
     """
-    if not verifier:
+    if not verify:
         return manifest
-    report = verifier(source, folder)
+    if verify is True:
+        from bort_convert import verification  # noqa: PLC0415 - imports NumPy, which most conversions do without
+
+        report = verification.verify(source, folder, symbol=symbol)
+    else:
+        report = verify(source, folder)
     if not report.passed:
         raise ParityError(f"{report.headline}. Nothing was written")
     (folder / CARD).unlink()

@@ -101,6 +101,7 @@ def inspect(
     prefix: str | None = None,
     ignore: Sequence[str] = (),
     keep_extra: bool = False,
+    symbol: str | os.PathLike[str] | None = None,
     values: bool = False,
     write_table: str | os.PathLike[str] | None = None,
     max_arrays: int = MAX_ARRAYS,
@@ -120,6 +121,7 @@ def inspect(
         prefix: place of the model, where several stand in the file; see `convert`.
         ignore: patterns of names of tensors that are left out; see `convert`.
         keep_extra: accept other tensors than the model's; see `convert`.
+        symbol: an exported network that tells hyperparameters; see `convert`.
         values: read every value, and compute statistics of each array.
         write_table: a TOML file to write, for a source that no family takes: the draft of a table for it, which
             `convert` takes as `table`. `family` and `prefix` choose where several come into question.
@@ -151,6 +153,7 @@ def inspect(
                 prefix=prefix,
                 ignore=ignore,
                 keep_extra=keep_extra,
+                symbol=symbol,
             )
         except (MappingError, OptionError, VariantError) as error:
             misfit = error
@@ -197,6 +200,7 @@ def _fit_dict(fit: Fit) -> dict[str, object]:
         "dims": dict(fit.plan.dims),
         "hyperparameters": dict(fit.hyperparameters),
         "assumed": list(fit.assumed),
+        "told": dict(fit.told),
         "stock_differences": stock_differences(fit.architecture, fit.hyperparameters),
         "config": target_config(fit),
         "tied": {fit.names[name]: fit.names[original] for name, original in fit.plan.aliases},

@@ -26,7 +26,7 @@ from bort_convert.mapping.source_names import any_of, placeholder_pattern
 
 if TYPE_CHECKING:
     import re
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.candidates import Candidate
@@ -60,6 +60,7 @@ class Fit:
             of the user's own table.
         extra: names in the file of the tensors that are kept beside the model.
         original_config: the config of GluonNLP 1.0 that lies beside the file, if there is one.
+        told: hyperparameters that an exported network shows; empty without one.
     """
 
     family: Family
@@ -75,6 +76,7 @@ class Fit:
     ignored: Mapping[str, str] = field(default_factory=dict)
     extra: tuple[str, ...] = ()
     original_config: OriginalConfig | None = None
+    told: Mapping[str, Hyperparameter] = field(default_factory=dict)
 
     @property
     def network_names(self) -> dict[str, str]:
@@ -118,6 +120,7 @@ def fit(
     hyperparameters: Mapping[str, Hyperparameter] | None = None,
     special_token_ids: Mapping[str, int] | None = None,
     selection: Selection = WHOLE,
+    told: Callable[[Candidate], Mapping[str, Hyperparameter]] = lambda _candidate: {},
 ) -> Fit:
     """Find the table that a checkpoint fits, and complete the hyperparameters.
 
@@ -130,6 +133,7 @@ def fit(
         hyperparameters: hyperparameters that neither the file nor a published size tells.
         special_token_ids: those of the vocabulary; None without one, for the family's own.
         selection: the tensors that are the model's, where the file holds others too.
+        told: reads hyperparameters of a candidate from an exported network.
 
     Raises:
         MappingError: no table fits; the error holds the disagreements with the closest one.
@@ -143,7 +147,7 @@ def fit(
     given = Given(heads, hyperparameters or {}, special_token_ids, layers)
     fitting, ignored, extra = select(specs, known_tables(list(families), given), selection)
     fitting = published_first(fitting) if variant is None else _of_variant(fitting, variant)
-    results = [_complete_or_error(candidate, given) for candidate in fitting]
+    results = [_complete_or_error(candidate, given, told) for candidate in fitting]
     fits = [result for result in results if isinstance(result, Fit)]
     errors = [result for result in results if not isinstance(result, Fit)]
     if len(fits) == 1:
@@ -201,19 +205,23 @@ def _of_variant(fitting: list[Candidate], name: str) -> list[Candidate]:
     return [candidate for candidate, _ in wanted]
 
 
-def _complete_or_error(candidate: Candidate, given: Given) -> Fit | OptionError | VariantError:
+def _complete_or_error(
+    candidate: Candidate, given: Given, told: Callable[[Candidate], Mapping[str, Hyperparameter]]
+) -> Fit | OptionError | VariantError:
     try:
-        return complete_fit(candidate, given)
+        shown = told(candidate)
+        return replace(complete_fit(candidate, given, shown), told=shown)
     except (OptionError, VariantError) as error:
         return error
 
 
-def complete_fit(candidate: Candidate, given: Given) -> Fit:
+def complete_fit(candidate: Candidate, given: Given, told: Mapping[str, Hyperparameter] | None = None) -> Fit:
     """Complete the hyperparameters; remove the backbone's prefix where the target class is the backbone itself.
 
     Args:
         candidate: a table that fits.
         given: see `fit`.
+        told: hyperparameters that an exported network shows.
 
     Raises:
         MappingError: no target class has a place for the optional groups together.
@@ -222,11 +230,11 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
     """
     family, plan, variant = candidate.family, candidate.plan, candidate.variant
     architecture = candidate.table.architecture(plan.groups)
-    chosen = given.chosen(family)
+    chosen = given.chosen(family) | dict(told or {})
     hyperparameters = given.of(family) | (dict(variant.hyperparameters) if variant else {}) | chosen
     published, sizes = candidate.published, given.sizes(family)
     plan = _with_sizes(plan, hyperparameters, sizes, published)
-    told = {*family.switches, *chosen, *sizes}
+    known_names = {*family.switches, *chosen, *sizes}
     activation = family.hyperparameters.get("hidden_act")
     has_own_head = family.versions != GLUONNLP_1 and architecture.endswith(MASKED_LM_CLASSES)
     if chosen.get("hidden_act", activation) != activation and has_own_head:
@@ -253,7 +261,7 @@ def complete_fit(candidate: Candidate, given: Given) -> Fit:
         architecture,
         plan,
         sizes_of="" if published or not variant else variant.name,
-        assumed=tuple(_assumed(hyperparameters.keys() - told, given, published=published is not None)),
+        assumed=tuple(_assumed(hyperparameters.keys() - known_names, given, published=published is not None)),
     )
 
 

@@ -39,6 +39,7 @@ _OPTIONS: Final[Mapping[str, type]] = {
     "ignore": list,
     "table": str,
     "original_config": dict,
+    "symbol": dict,
 }
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 """A byte of a file's name that is no UTF-8, as Python has it; in JSON it is an escape."""
@@ -142,6 +143,11 @@ class Manifest:
         """The family, which the user's own table extends if there is one; None if this version does not know it."""
         table = self.options.get("table")
         return families().get(self.family) if table is None else own_table(table.encode(), FILE_NAME).family
+
+    @property
+    def told(self) -> dict[str, Hyperparameter]:
+        """Hyperparameters that an exported network told."""
+        return dict(self.options.get("symbol", {}).get("hyperparameters", {}))
 
     @property
     def has_pooler(self) -> bool:

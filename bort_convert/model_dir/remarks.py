@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bort_convert.errors import printable
 from bort_convert.mapping.family import (
     MASKED_LM_CLASSES,
     MODULE_OVERRIDES,
@@ -63,8 +64,23 @@ def assumptions(manifest: Manifest) -> list[str]:
     family = families().get(manifest.family)
     if family is None:
         return []
-    lines = assumed_hyperparameters(family, manifest.architecture, manifest.hyperparameters, manifest.assumed)
+    lines = [
+        *told_hyperparameters(str(manifest.options.get("symbol", {}).get("name", "")), manifest.told),
+        *assumed_hyperparameters(family, manifest.architecture, manifest.hyperparameters, manifest.assumed),
+    ]
     return lines if manifest.tokenizer else [*lines, *absent_special_tokens(family, manifest.hyperparameters)]
+
+
+def told_hyperparameters(graph: str, told: Mapping[str, Hyperparameter]) -> Iterator[str]:
+    """A line for the hyperparameters that an exported network told.
+
+    Args:
+        graph: name of its file.
+        told: the hyperparameters.
+    """
+    if told:
+        values = ", ".join(f"{name} {value}" for name, value in sorted(told.items()))
+        yield f"by the exported network {printable(graph)}: {values}"
 
 
 def assumed_hyperparameters(

@@ -17,9 +17,12 @@ from bort_convert import models
 from bort_convert.errors import OptionError, printable
 from bort_convert.mapping.family import Family
 from bort_convert.mapping.fit import Fit, fit
+from bort_convert.mapping.from_graph import told_by
 from bort_convert.mapping.selection import Selection
+from bort_convert.symbol import read_graph
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
     from importlib.metadata import EntryPoint
 
@@ -143,6 +146,8 @@ def fit_source(
     prefix: str | None = None,
     ignore: Sequence[str] = (),
     keep_extra: bool = False,
+    symbol: str | os.PathLike[str] | None = None,
+    told: Mapping[str, Hyperparameter] | None = None,
 ) -> Fit:
     """Find the family and the table that a checkpoint fits, from names, dtypes and shapes alone.
 
@@ -159,9 +164,13 @@ def fit_source(
         prefix: place of the model, where several stand in the file.
         ignore: patterns of names of tensors to leave out.
         keep_extra: accept tensors that are not the model's.
+        symbol: an exported network, a `-symbol.json`, that tells hyperparameters.
+        told: what an exported network told before, in place of `symbol`.
 
     Raises:
-        MappingError: no table fits the checkpoint, or it holds other tensors that nobody ignores or keeps.
+        FormatError: `symbol` is no graph of MXNet.
+        MappingError: no table fits the checkpoint, or it holds other tensors that nobody ignores or keeps, or `symbol`
+            is the graph of another network.
         OptionError: an argument is wrong, or contradicts the checkpoint.
         VariantError: two families fit, models stand at two places, a hyperparameter is not known, or versions compute
             differently.
@@ -180,6 +189,16 @@ def fit_source(
         hyperparameters=hyperparameters,
         special_token_ids=special_token_ids,
         selection=Selection(prefix, tuple(ignore), keep_extra),
+        told=lambda _candidate: told or {},
     )
+    if symbol is not None:
+        reader = told_by(
+            read_graph(symbol),
+            symbol,
+            heads=heads,
+            hyperparameters=hyperparameters,
+            gluonnlp_version=gluonnlp_version,
+        )
+        fit_to = partial(fit_to, told=reader)
     fitted = fit_to(candidates)
     return fitted if gluonnlp_version is None else fit_to([fitted.family.for_version(gluonnlp_version)])

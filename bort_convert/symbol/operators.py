@@ -30,7 +30,7 @@ BY_SCALAR: Final = frozenset(
 )
 OF_ONE: Final = frozenset(
     {"erf", "tanh", "sigmoid", "relu", "exp", "log", "sqrt", "rsqrt", "square", "abs", "negative", "Activation"}
-    | {"LeakyReLU", "softsign", "reciprocal", "sin", "cos", "clip", "_contrib_div_sqrt_dim"}
+    | {"LeakyReLU", "softsign", "reciprocal", "sin", "cos", "clip"}
 )
 OF_TWO: Final = frozenset(
     {"elemwise_add", "elemwise_sub", "elemwise_mul", "elemwise_div", "_add", "_plus", "_sub", "_minus", "_mul", "_div"}
@@ -52,7 +52,8 @@ COMPARISONS: Final = frozenset(
 )
 CREATING: Final = frozenset({"_zeros", "_ones", "_full", "_arange"})
 _OTHERS: Final = frozenset(
-    {"FullyConnected", "Embedding", "LayerNorm", "BatchNorm", "Convolution", "Pooling", "RNN", "dot", "softmax"}
+    {"_contrib_div_sqrt_dim"}
+    | {"FullyConnected", "Embedding", "LayerNorm", "BatchNorm", "Convolution", "Pooling", "RNN", "dot", "softmax"}
     | {"log_softmax", "SoftmaxOutput", "SoftmaxActivation", "where", "zeros_like", "ones_like", "shape_array"}
     | {
         "SequenceMask",

@@ -81,7 +81,7 @@ def _unexplained(manifest: Manifest, family: Family) -> Iterator[str]:
     """
     options = manifest.options
     given = {SYNONYMS.get(name, name) for name in options.get("hyperparameters", {})}
-    given |= {*options.get("original_config", {}).get("values", {})}
+    given |= {*manifest.told, *options.get("original_config", {}).get("values", {})}
     with suppress(OptionError, VariantError):
         version = options.get("gluonnlp_version")
         family = family.for_version(version) if version is not None else family

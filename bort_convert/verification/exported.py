@@ -14,7 +14,7 @@ import numpy as np
 
 from bort_convert.errors import MappingError, OptionError, printable
 from bort_convert.files.streams import sha256_of_file
-from bort_convert.mapping.source_names import bare_name, structural_names
+from bort_convert.mapping.from_graph import variables_of
 from bort_convert.symbol import read_graph
 from bort_convert.symbol.operators import INTERLEAVED, RESHAPING, SAME, check_operators
 from bort_convert.symbol.writer import graph_text, needed_nodes, variable_name
@@ -174,26 +174,8 @@ def exported_network(
 
 
 def parameters_of(graph: Graph, fit: Fit) -> dict[str, str]:
-    """Map the variables of a graph that are tensors of a checkpoint to structural names.
-
-    A variable has the name of the tensor in a file that was exported with it. For any other file it has a prefixed
-    name that the table knows; or it is the one variable left over for the one tensor left over, of those with the
-    same last word.
-    """
-    in_file = {bare_name(name): structural for structural, name in fit.names.items()}
-    found = {name: in_file[name] for name in graph.variables if name in in_file}
-    others, _ = structural_names((name for name in graph.variables if name not in found), fit.table.rows)
-    taken = set(found.values())
-    found |= {
-        name: structural for structural, name in others.items() if structural in fit.names and structural not in taken
-    }
-    left = {*fit.names} - {*found.values()} - {alias for alias, _ in fit.plan.aliases}
-    for word in ("weight", "bias", "gamma", "beta"):
-        variables = [name for name in graph.variables if name not in found and name.endswith(f"_{word}")]
-        tensors = [structural for structural in left if structural.endswith(f".{word}")]
-        if len(variables) == len(tensors) == 1:
-            found[variables[0]] = tensors[0]
-    return found
+    """Map the variables of a graph that are tensors of a checkpoint to structural names."""
+    return variables_of(graph, fit.names, fit.table.rows, (alias for alias, _ in fit.plan.aliases))
 
 
 def _inputs_of(

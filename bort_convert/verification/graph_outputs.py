@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import MappingError, printable
 from bort_convert.mapping.family import MASKED_LM_CLASSES
+from bort_convert.mapping.from_graph import layer_of
 from bort_convert.mapping.source_names import placeholder_pattern
 from bort_convert.symbol.operators import SAME
 from bort_convert.symbol.writer import needed_nodes
@@ -56,16 +57,6 @@ def axes_of(fit: Fit, structural: str) -> str:
     return next((source.axes for source in sources if placeholder_pattern(source.name).fullmatch(structural)), "")
 
 
-def _layer_of(fit: Fit, structural: str) -> int | None:
-    """Number of the layer that a tensor of the checkpoint belongs to; None for one outside of the layers."""
-    for row in fit.table.rows:
-        for source in row.sources:
-            match = placeholder_pattern(source.name).fullmatch(structural)
-            if match and "layer" in match.groupdict():
-                return int(match["layer"])
-    return None
-
-
 def places_of(graph: Graph, fit: Fit, parameters: Mapping[str, str]) -> Iterator[tuple[str, Output]]:
     """The output of each layer and head of the model that the graph shows, in the order of a forward pass."""
     norms = _norms(graph, fit, parameters)
@@ -83,7 +74,7 @@ def _norms(graph: Graph, fit: Fit, parameters: Mapping[str, str]) -> dict[int | 
     missing: set[int | None] = set()
     for variable, structural in parameters.items():
         if structural.endswith(_GAMMA):
-            numbers, layer = graph.taking(variable, "LayerNorm"), _layer_of(fit, structural)
+            numbers, layer = graph.taking(variable, "LayerNorm"), layer_of(fit.table.rows, structural)
             found.setdefault(layer, []).extend(numbers)
             missing |= {layer} if not numbers and layer is not None else set()
     return {layer: sorted(numbers) for layer, numbers in found.items() if numbers and layer not in missing}

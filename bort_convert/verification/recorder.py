@@ -116,6 +116,7 @@ def record(
         prefix=prefix,
         ignore=ignore,
         keep_extra=keep_extra,
+        symbol=symbol,
     )
     network = network_for(symbol, fit, symbol_inputs, attentions=attentions)
     _check_selection(fit, layers, sample)

@@ -118,7 +118,7 @@ def fit_as_converted(path: str | os.PathLike[str], manifest: Manifest, heads: in
     ids = {name: value for name, value in manifest.hyperparameters.items() if name in SPECIAL_TOKEN_IDS}
     said = manifest.options.get("original_config")
     recorded = OriginalConfig(str(said["name"]), dict(said["values"])) if said else None
-    return fit_checkpoint(path, **choices, special_token_ids=ids or None, recorded=recorded)
+    return fit_checkpoint(path, **choices, special_token_ids=ids or None, recorded=recorded, told=manifest.told)
 
 
 def run_reference(

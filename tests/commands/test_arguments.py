@@ -170,7 +170,8 @@ def test_the_same_tokenizer_option_in_both_forms_is_refused(
 def test_verify_is_true_or_a_function(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[tuple[object, str]] = []
 
-    def failing(reference: object, target: Path) -> object:
+    def failing(reference: object, target: Path, symbol: object = None) -> object:
+        assert symbol is None
         calls.append((reference, (target / "conversion.json").read_text("utf-8")[:1]))
         return SimpleNamespace(passed=False, headline="FAIL by the test")
 

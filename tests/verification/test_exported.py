@@ -297,7 +297,7 @@ def test_a_graph_that_does_not_run_on_the_inputs_ends_in_one_line(fixtures: Path
     ("options", "problem"),
     [
         ({"symbol_inputs": {"data0": "ids"}}, "names inputs of an exported network; pass `symbol=...` too"),
-        ({"symbol": "net.json", "attentions": True}, "an exported network does not show them"),
+        ({"symbol": "fixtures", "attentions": True}, "an exported network does not show them"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(
@@ -305,6 +305,8 @@ def test_options_that_do_not_go_together_are_refused(
 ) -> None:
     source = fixtures / f"{CLASSIFIER}.params"
     convert(source, tmp_path / "out", family="bert", heads=2, checksums=False)
+    if "symbol" in options:
+        options = {**options, "symbol": fixtures / "graphs" / f"{CLASSIFIER}-symbol.json"}
     with pytest.raises(OptionError, match=problem):
         verify(source, tmp_path / "out", **options)
     with pytest.raises(OptionError, match=problem):

@@ -1,0 +1,186 @@
+"""Hyperparameters by the exported network, and graphs that contradict the file or an argument."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import run
+
+from bort_convert import convert, export, inspect, open_params, verify
+from bort_convert.errors import FormatError, MappingError, OptionError, VariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Change = Callable[[list[dict[str, Any]]], None]
+
+BERT, CLASSIFIER, TAGGER = "bert_2_2_8_8", "bert_2_2_8_8-classifier3", "bert_2_2_8_8-tags5"
+GPT = "gpt2_2_3_48_12"
+TOLD = {"attention_heads": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
+
+
+@pytest.fixture
+def symbol(fixtures: Path, tmp_path: Path) -> Callable[[str, Change], Path]:
+    """Write a graph with a change of its nodes."""
+
+    def write(name: str, change: Change) -> Path:
+        document = json.loads((fixtures / "graphs" / f"{name}-symbol.json").read_text())
+        change(document["nodes"])
+        (tmp_path / "net-symbol.json").write_text(json.dumps(document))
+        return tmp_path / "net-symbol.json"
+
+    return write
+
+
+def setting(pattern: str, **attrs: str) -> Change:
+    """Set attributes of every operator whose name matches."""
+
+    def change(nodes: list[dict[str, Any]]) -> None:
+        found = [node for node in nodes if re.search(pattern, node["name"]) and node["op"] != "null"]
+        assert found
+        for node in found:
+            node["attrs"] = {**node.get("attrs", {}), **attrs}
+
+    return change
+
+
+@pytest.mark.parametrize("naming", ["", "-prefix"])
+@pytest.mark.parametrize(("name", "family"), [(CLASSIFIER, "bert"), (TAGGER, "bert"), (GPT, "gpt2")])
+def test_heads_activation_and_epsilon_come_from_the_graph(
+    name: str, family: str, naming: str, fixtures: Path, tmp_path: Path
+) -> None:
+    source, graph = fixtures / f"{name}{naming}.params", fixtures / "graphs" / f"{name}-symbol.json"
+    with pytest.raises(VariantError, match="attention_heads cannot be read from shapes"):
+        convert(source, tmp_path / "out", family=family)  # type: ignore[arg-type] # one of them
+    manifest = convert(source, tmp_path / "out", family=family, symbol=graph)  # type: ignore[arg-type] # as above
+    expected = TOLD if family == "bert" else {"attention_heads": 3, "hidden_act": "gelu_new", "layer_norm_eps": 1e-5}
+    assert manifest.options["symbol"]["hyperparameters"] == expected
+    assert expected.items() <= manifest.hyperparameters.items()
+    assert not expected.keys() & {*manifest.assumed}
+    plain = convert(source, tmp_path / "plain", family=family, heads=expected["attention_heads"])  # type: ignore[arg-type]
+    assert (tmp_path / "out" / "config.json").read_text() == (tmp_path / "plain" / "config.json").read_text()
+    assert manifest.tensors == plain.tensors
+
+
+def test_the_command_line_says_what_the_graph_told(fixtures: Path, tmp_path: Path) -> None:
+    source, graph = fixtures / f"{BERT}.params", fixtures / "graphs" / f"{BERT}-symbol.json"
+    line = (
+        f"by the exported network {BERT}-symbol.json: attention_heads 2, head_hidden_act gelu, "
+        "head_layer_norm_eps 1e-12, hidden_act gelu, layer_norm_eps 1e-12"
+    )
+    result = run("convert", source, tmp_path / "out", "--family", "bert", "--symbol", graph)
+    assert line in result.stdout
+    assert "taken for granted" not in result.stdout
+    assert line in (tmp_path / "out" / "README.md").read_text()
+    export(tmp_path / "out", tmp_path / "back.params")
+    with open_params(source) as one, open_params(tmp_path / "back.params") as other:
+        assert {name: array.tobytes() for name, array in one.items()} == {
+            name: array.tobytes() for name, array in other.items()
+        }
+    dry = run("convert", source, tmp_path / "none", "--family", "bert", "--symbol", graph, "--dry-run")
+    assert "attention_heads 2" in dry.stdout
+    found = inspect(source, family="bert", symbol=graph)
+    assert found.fit is not None
+    assert found.fit.told["head_layer_norm_eps"] == 1e-12
+
+
+def test_another_epsilon_in_the_head_alone_is_kept_for_the_head(
+    fixtures: Path, symbol: Callable[[str, Change], Path], tmp_path: Path
+) -> None:
+    graph = symbol(BERT, setting("bertmodel0_bertlayernorm0_layernorm0", eps="1e-05"))
+    manifest = convert(fixtures / f"{BERT}.params", tmp_path / "out", family="bert", symbol=graph)
+    assert manifest.hyperparameters["layer_norm_eps"] == 1e-12
+    assert manifest.stock_differences == {"head_layer_norm_eps": 1e-5}
+
+
+def test_another_epsilon_behind_the_embeddings_is_kept_for_them(
+    fixtures: Path, symbol: Callable[[str, Change], Path], tmp_path: Path
+) -> None:
+    graph = symbol(CLASSIFIER, setting("^bertencoder0_bertlayernorm0_layernorm0", eps="1e-05"))
+    manifest = convert(fixtures / f"{CLASSIFIER}.params", tmp_path / "out", family="bert", symbol=graph)
+    assert manifest.stock_differences == {"embedding_layer_norm_eps": 1e-5}
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        ({"heads": 4}, "it has attention_heads 2, and `heads=4` says 4"),
+        ({"hyperparameters": {"activation": "relu"}}, "it has hidden_act gelu, and `hyperparameters=.* says relu"),
+        ({"hyperparameters": {"epsilon": 1e-5}}, "it has layer_norm_eps 1e-12, and `hyperparameters=.* says 1e-05"),
+    ],
+)
+def test_an_argument_that_the_graph_contradicts_is_refused(
+    options: dict[str, Any], problem: str, fixtures: Path, tmp_path: Path
+) -> None:
+    graph = fixtures / "graphs" / f"{CLASSIFIER}-symbol.json"
+    with pytest.raises(OptionError, match=problem) as caught:
+        convert(fixtures / f"{CLASSIFIER}.params", tmp_path / "out", family="bert", symbol=graph, **options)
+    assert caught.value.option == "symbol"
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_shows_the_flag_that_the_graph_contradicts(fixtures: Path, tmp_path: Path) -> None:
+    graph = fixtures / "graphs" / f"{CLASSIFIER}-symbol.json"
+    words = ("convert", fixtures / f"{CLASSIFIER}.params", tmp_path / "out", "--family", "bert", "--heads", 4)
+    result = run(*words, "--symbol", graph)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: --symbol {graph}: it has attention_heads 2, and --heads 4 says 4. ")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (setting("transformer1_.*ffn0_bertlayernorm0", eps="1e-05"), "layer_norm_eps is 1e-12 at .* 1e-05"),
+        (setting("transformer0_multiheadattentioncell0_reshape[02]$", shape="(0, 0, 4, -1)"), "attention_heads is "),
+        (setting("pooler_tanh_fwd", act_type="relu"), "is relu, and transformers has tanh there"),
+        (setting("transformer0_.*gelu0__mulscalar0$", scalar="0.25"), r"the activation behind .*ffn_1\.weight is none"),
+    ],
+)  # fmt: skip
+def test_a_graph_that_no_class_computes_is_refused(
+    change: Change, problem: str, fixtures: Path, symbol: Callable[[str, Change], Path], tmp_path: Path
+) -> None:
+    graph = symbol(CLASSIFIER, change)
+    with pytest.raises(MappingError, match=problem):
+        convert(fixtures / f"{CLASSIFIER}.params", tmp_path / "out", family="bert", symbol=graph)
+
+
+def test_a_graph_of_another_size_or_network_is_refused(
+    fixtures: Path, symbol: Callable[[str, Change], Path], tmp_path: Path
+) -> None:
+    def wider(nodes: list[dict[str, Any]]) -> None:
+        (node,) = (node for node in nodes if node["name"] == "bertclassifier0_dense0_bias")
+        node["attrs"]["__shape__"] = "(7,)"
+
+    source, target = fixtures / f"{CLASSIFIER}.params", tmp_path / "out"
+    with pytest.raises(MappingError, match=r"classifier\.1\.bias: the graph has the shape \(7,\), the file \(3,\)"):
+        convert(source, target, family="bert", symbol=symbol(CLASSIFIER, wider))
+    with pytest.raises(MappingError, match="is not the graph of this checkpoint") as caught:
+        convert(source, target, family="bert", symbol=fixtures / "graphs" / f"{GPT}-symbol.json")
+    assert len(caught.value.disagreements) > 20
+    with pytest.raises(FormatError, match="is no JSON"):
+        convert(source, target, family="bert", symbol=source)
+    assert not target.exists()
+
+
+def test_a_release_that_the_graph_contradicts_is_refused(fixtures: Path, tmp_path: Path) -> None:
+    graph = fixtures / "graphs" / f"{BERT}-symbol.json"
+    options: dict[str, Any] = {"family": "ernie", "symbol": graph}
+    with pytest.raises(OptionError, match=r"it has head_layer_norm_eps 1e-12, and gluonnlp 0\.10 has 1e-05"):
+        convert(fixtures / f"{BERT}.params", tmp_path / "out", gluonnlp_version="0.10", **options)
+
+
+@pytest.mark.mxnet
+@pytest.mark.torch
+def test_a_network_with_the_exact_gelu_is_converted_and_proved_by_its_graph(fixtures: Path, tmp_path: Path) -> None:
+    source, graph = fixtures / f"{GPT}.params", fixtures / "graphs" / f"{GPT}-exact-symbol.json"
+    manifest = convert(source, tmp_path / "out", symbol=graph, verify=True)
+    assert manifest.hyperparameters["hidden_act"] == "gelu"
+    assert manifest.parity["checks"]
+    convert(source, tmp_path / "assumed", heads=3)
+    report = verify(source, tmp_path / "assumed", symbol=graph)
+    assert report.headline.startswith("FAIL layer 0: ")
+    assert verify(source, tmp_path / "out", symbol=graph)
