@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="needs signals")
 def test_a_batch_that_is_killed_at_random_moments_ends_right(tmp_path: Path) -> None:
-    tally, problems = kill(tmp_path, 5, seed=3, good=40, broken=2)
+    tally, problems = kill(tmp_path, 4, seed=3, good=30, broken=2)
     assert problems == []
     assert tally["parent"]
     assert tally["worker"]
