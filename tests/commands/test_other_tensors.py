@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
 SHARED = ROOT.parent / "shared" / "corpus" / "cases" / "backbone-in-another-net"
-CHECKPOINTS = sorted(
-    path for path in FIXTURES.glob("*_[0-9]*_[0-9]*.params") if not {"later", "argaux"} & {*path.stem.split("-")}
-)
+OTHERS = {"later", "argaux", "intent3slots5"}
+"""Endings of checkpoints of another release, with a marker of their own, and of a form that no class computes."""
+CHECKPOINTS = sorted(path for path in FIXTURES.glob("*_[0-9]*_[0-9]*.params") if not OTHERS & {*path.stem.split("-")})
 WRITTEN = ("model.safetensors", "config.json")
 
 
@@ -82,7 +82,7 @@ def test_a_model_under_a_path_or_in_a_scope_becomes_the_same_directory_and_comes
         assert check(tmp_path / f"{number}", source=there)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     source=st.sampled_from([path for path in CHECKPOINTS if "prefix" not in path.stem]),
     parts=st.lists(
