@@ -178,8 +178,7 @@ def _write_job(
     np.savez(folder / "inputs.npz", **arrays)
     with open_params(reference.path, mapped=False) as params:
         checkpoint = _readable_by_mxnet(folder, params, reference.cast)
-        in_file = dict(params.specs)
-    shapes = {name: spec.shape for name, spec in in_file.items() if spec is not None}
+        shapes = {name: spec.shape for name, spec in params.specs.items() if spec is not None}
     known = {source: name for name, source in fit.names.items()} if reference.network else fit.network_names
     names = {source: name for source, name in known.items() if source in shapes}
     job = {
@@ -189,7 +188,7 @@ def _write_job(
         "hyperparameters": dict(fit.hyperparameters),
         "params": str(checkpoint.absolute()),
         "names": names,
-        "others": [name for name in in_file if name not in names],
+        "others": [*fit.ignored, *fit.extra, *(name for name in fit.names.values() if name not in names)],
         "inputs": str(folder / "inputs.npz"),
         "dtypes": list(dtypes),
         "attentions": attentions,
