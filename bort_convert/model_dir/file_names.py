@@ -82,8 +82,9 @@ def _source_names(fitted: FittedDirectory, manifest: Manifest, names: Collection
     rows = fitted.fit.table.rows
     aliases = {name for pair in fitted.fit.plan.aliases for name in pair}
     needed = fitted.sources.keys() - aliases
-    places = [place.names for place in find_places(names, [rows])[0] if place.prefix == manifest.prefix]
-    for found in (structural_names(names, rows)[0], *places):
+    whole = {*names, *manifest.extra}  # a table may have some of those that are kept
+    places = [place.names for place in find_places(whole, [rows])[0] if place.prefix == manifest.prefix]
+    for found in (structural_names(whole, rows)[0], *places):
         if needed <= found.keys():
             return {name: found[name] for name in fitted.sources if name in found}
     raise FormatError(f"{FILE_NAME}: lacks names that the tensors had in {manifest.source.name}. Convert again")
