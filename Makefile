@@ -82,6 +82,7 @@ gluonnlp1: .venv-gluonnlp1/.made ## .venv-gluonnlp1: models of GluonNLP 1.0 on M
 
 # They are about bytes and processes, and take long; another NumPy changes nothing in them.
 BYTES := test_cuts test_fuzz cli/test_interrupted
+CORPUS := verification/test_gluonnlp1_corpus
 
 .PHONY: quick
 quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
@@ -90,7 +91,7 @@ quick: .venv/.made ## the tests without MXNet, torch, large files and long runs:
 .PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults batch-kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
-	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py)
+	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
 
 coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 ## the tests that need no ../shared, which reach 95 % of the lines

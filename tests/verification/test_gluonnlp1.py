@@ -116,6 +116,15 @@ def test_each_error_is_caught_by_the_checks_that_should_see_it(bench: Bench, mut
         assert outcome.margin >= MARGIN
 
 
+def test_an_older_roberta_without_its_head_runs_too(gluonnlp1: str, tmp_path: Path) -> None:
+    source = tmp_path / "backbone.params"
+    with open_params(FOLDER / "roberta_old.params") as params:  # the tied matrix has its last name there
+        arrays = {name.replace("lm_head.dense2.weight", "tokens_embed.weight"): params[name] for name in params}
+        save_params(source, {name: array for name, array in arrays.items() if not name.startswith("lm_head.")})
+    convert(source, tmp_path / "out", family="roberta-1.0", heads=4)
+    assert_sharp(verify(source, tmp_path / "out", mxnet_python=gluonnlp1, dtype="float64"), "roberta")
+
+
 def test_what_mxnet_1_9_cannot_run_is_refused_with_the_way_out(gluonnlp1: str) -> None:
     source = FOLDER / "gpt2_lm.params"
     fit = fit_checkpoint(source, family="gpt2-1.0", heads=4)

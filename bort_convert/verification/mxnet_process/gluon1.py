@@ -71,6 +71,7 @@ ADVICE = (
     "pass `mxnet_python`, an interpreter that has MXNet 2, and `gluonnlp`, the folder `src` of GluonNLP 1.0's source"
 )
 HIDDEN = 1e18  # taken from the score of a token that is not to be seen
+replaced = []  # type: list[str]
 exactly = {"as_is": False}
 """Whether the parts that compute in float32 stay as they are."""
 
@@ -95,9 +96,17 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
     for name in ("gluonnlp.torch", "fasttext"):  # imported with the models, and not used by them
         sys.modules.setdefault(name, types.ModuleType(name))
     package = models_package(folder)
-    replace_softmax(package.attention_cell, mx)
-    if package.__name__ != OLDER:
-        replace_replaced_parts(package.layers, mx)
+    older = package.__name__ == OLDER
+    if older != mx.__version__.startswith("1."):
+        needed = "MXNet 1.9" if older else "MXNet 2"
+        raise ValueError(
+            f"{package.__name__} {package.__version__} needs {needed}, and mxnet {mx.__version__} is there"
+        )
+    if not replaced:  # a process may do several jobs
+        replaced.append(package.__name__)
+        replace_softmax(package.attention_cell, mx)
+        if not older:
+            replace_float32_parts(package.layers, mx)
     named = package.__version__ if package.__name__ == "gluonnlp" else f"{package.__name__} {package.__version__}"
     return {"mxnet": mx.__version__, "gluonnlp": named, "numpy": np.__version__}
 
@@ -114,7 +123,7 @@ def models_package(folder: "str | None") -> "Any":  # noqa: ANN401 - a module
     )
 
 
-def replace_replaced_parts(layers: "Any", mx: "Any") -> None:  # noqa: ANN401 - modules
+def replace_float32_parts(layers: "Any", mx: "Any") -> None:  # noqa: ANN401 - modules
     """Give GELU and RMSNorm a `forward` that computes in the precision of its input."""
     gelu, norm = layers.GELU.forward, layers.RMSNorm.forward
 
@@ -177,6 +186,8 @@ class Network:
         else:
             has_pooler = any(f".{name}".rsplit(".", 1)[0].endswith(".pooler") for name in self.names)
             options = {} if self.kind in WITHOUT_POOLER else {"use_pooler": has_pooler or self.kind == "mobilebert"}
+            if older and self.kind == "roberta":
+                options["use_mlm"] = any(name.startswith("lm_head.") for name in self.names)
             self.block = self.backbone = model_class.from_cfg(config, **options)
         self.head = None
         if "backbone" in parts:
@@ -199,7 +210,7 @@ class Network:
             "the derivative of masked softmax in float32": newer and self.backwards,
             "the derivative of where wrongly": not newer and self.backwards,
         }
-        return [name for name, replaced in parts.items() if replaced]
+        return [name for name, is_replaced in parts.items() if is_replaced]
 
     def compute_as_is(self, *, as_is: bool) -> None:
         """Leave those parts as they are, or replace them."""
