@@ -213,7 +213,12 @@ def test_a_gpt2_stops_at_the_end_of_its_own_text(fixtures: Path, tmp_path: Path)
 @pytest.mark.torch
 @pytest.mark.parametrize(
     ("family", "vocab_size"),
-    [(family, size) for family in families() for size in (1, 2, 4, 30) if (family, size) != ("roberta", 1)],
+    [
+        (name, size)
+        for name, family in families().items()
+        for size in (1, 2, 4, 30)
+        if size > 1 or not any(key.after for key in family.config)  # positions begin behind a token that it lacks
+    ],
 )
 @pytest.mark.filterwarnings("error")
 def test_ids_that_the_vocabulary_has_no_row_for_are_null_and_the_model_can_be_built(
@@ -224,7 +229,7 @@ def test_ids_that_the_vocabulary_has_no_row_for_are_null_and_the_model_can_be_bu
 
     known = families()[family]
     header = header_with(known.tables[0], frozenset(), vocab_size=vocab_size)
-    fit = fit_source(header, family=family, heads=2)
+    fit = fit_source(header, family=family, heads=2, layers=2 if family == "albert" else None)
     config = target_config(fit)
     ids = {key: config[key] for key in KEYS if key in config}
     assert all(number is None or number < vocab_size for number in ids.values())

@@ -356,7 +356,7 @@ MUTANTS: dict[str, tuple[Callable[[Any], object], str, str, int]] = {
     "output matrix untied": (
         untied,
         "cls.predictions.decoder.weight",
-        "torch trains it (gradient up to 31), and the checkpoint has no such tensor",
+        "torch trains it (gradient up to 40), and the checkpoint has no such tensor",
         3,
     ),
     "a row frozen": (
