@@ -6,11 +6,12 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pytest
 from command_line import run
+from family_forms import EVERY_FORM, HEADS, LAYERS, fit_to, header_with
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +21,11 @@ from bort_convert.model_dir.read import read_manifest
 from bort_convert.safetensors import open_tensors
 
 if TYPE_CHECKING:
+    from headers import Header
+
+    from bort_convert.arguments import FamilyName
     from bort_convert.dtypes import Array
+    from bort_convert.mapping.family import Family, Table
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
@@ -99,6 +104,39 @@ def test_any_path_in_front_is_recorded_and_comes_back(
     assert (manifest.prefix, list(manifest.extra)[-1]) == (path, f"{marker}zz.y")
     export(tmp_path / "out", tmp_path / "back.params", force=True)
     assert bits_of(tmp_path / "back.params") == bits_of(there)
+
+
+def arrays_with(family: Family, table: Table, header: Header) -> dict[str, Array]:
+    """Random values for a checkpoint; tied tensors are equal, and constants are what the table says."""
+    plan, rng = fit_to(family, table, header=header).plan, np.random.default_rng(0)
+    arrays = {name: rng.standard_normal(spec.shape, np.float32) for name, spec in header.items() if spec}
+    for step in plan.steps:
+        if not step.targets:
+            arrays |= zip(step.sources, step.op.inverse(), strict=True)
+    return arrays | {alias: arrays[original] for alias, original in plan.aliases}
+
+
+@EVERY_FORM
+def test_every_form_comes_back_from_another_network(
+    family: Family, table: Table, groups: frozenset[str], tmp_path: Path
+) -> None:
+    arrays = arrays_with(family, table, header_with(table, groups))
+    source = tmp_path / "x.params"
+    save_params(source, {**{f"tower.text.{name}": array for name, array in arrays.items()}, **HEAD})
+    layers = LAYERS if any(name.endswith("groups.0.attn_qkv.bias") for name in arrays) else None
+    manifest = convert(
+        source,
+        tmp_path / "out",
+        family=cast("FamilyName", family.name),
+        heads=HEADS,
+        layers=layers,
+        keep_extra=True,
+        checksums=False,
+    )
+    assert (manifest.table, manifest.prefix) == (table.title, "tower.text.")
+    assert HEAD.keys() <= manifest.extra.keys()
+    export(tmp_path / "out", tmp_path / "back.params")
+    assert bits_of(tmp_path / "back.params") == bits_of(source)
 
 
 def test_other_tensors_are_refused_and_nothing_is_written(net: Path, tmp_path: Path) -> None:
