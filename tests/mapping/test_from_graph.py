@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import run
+from hostile_graphs import HOSTILE
 
 from bort_convert import convert, export, inspect, open_params, verify
 from bort_convert.errors import FormatError, MappingError, OptionError, VariantError
@@ -164,6 +165,17 @@ def test_a_graph_of_another_size_or_network_is_refused(
     with pytest.raises(FormatError, match="is no JSON"):
         convert(source, target, family="bert", symbol=source)
     assert not target.exists()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_file_ends_a_conversion_in_one_line(name: str, fixtures: Path, tmp_path: Path) -> None:
+    graph = tmp_path / "net-symbol.json"
+    graph.write_bytes(HOSTILE[name][0].encode("utf-8", "surrogatepass"))
+    result = run("convert", fixtures / f"{CLASSIFIER}.params", tmp_path / "out", "--family", "bert", "--symbol", graph)
+    assert result.exit_code == 3
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_release_that_the_graph_contradicts_is_refused(fixtures: Path, tmp_path: Path) -> None:

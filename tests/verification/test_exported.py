@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import run
 from conversion_errors import BERT, ERRORS, GPT2, HEADS, Mutant
+from converted_dir import Converted
 from hostile_graphs import HOSTILE, NOT_RUN
 from mutants import MARGIN, Bench
 
 from bort_convert import convert, record, verify
 from bort_convert.errors import BackendError, FormatError, MappingError, OptionError
+from bort_convert.model_dir.read import read_model_dir
 from bort_convert.models.registry import fit_source
 from bort_convert.params import open_params, save_params
+from bort_convert.verification.behaviour import Limits, check_behaviour
 from bort_convert.verification.exported import ExportedNetwork, exported_network
 from bort_convert.verification.findings import BEHAVIOUR
+from bort_convert.verification.inputs import inputs_for
+from bort_convert.verification.reference import LiveReference, run_reference
 from bort_convert.verification.trace_file import load_trace
 
 if TYPE_CHECKING:
@@ -273,6 +279,46 @@ def test_each_error_in_a_conversion_is_caught_by_the_exported_network(source: Pa
         assert outcome.caught_by >= mutant.caught_by, mutant.name
         if BEHAVIOUR in mutant.caught_by:
             assert outcome.margin >= MARGIN, mutant.name
+
+
+def _errors(to: Converted) -> dict[str, Callable[[], object]]:
+    """Errors in the conversion of a fine-tuned BERT: its head, a layer, a hyperparameter."""
+    layer, weight, bias = "bert.encoder.layer.0", to.tensors["classifier.weight"], to.tensors["classifier.bias"]
+    query = to.tensors[f"{layer}.attention.self.query.weight"]
+    return {
+        "outputs exchanged": lambda: to.tensors.update({"classifier.weight": weight[::-1].copy()}),
+        "bias of the head zeroed": lambda: to.tensors.update({"classifier.bias": bias * 0}),
+        "query transposed": lambda: to.tensors.update({f"{layer}.attention.self.query.weight": query.T.copy()}),
+        "proj and ffn_2 exchanged": lambda: to.swap(
+            f"{layer}.attention.output.dense.weight", f"{layer}.output.dense.weight"
+        ),
+        "one gamma and beta exchanged": lambda: to.swap(
+            f"{layer}.output.LayerNorm.weight", f"{layer}.output.LayerNorm.bias"
+        ),
+        "4 attention heads": lambda: to.set_hyperparameter("attention_heads", 4, "num_attention_heads"),
+        "epsilon": lambda: to.set_hyperparameter("layer_norm_eps", 1e-5),
+        "activation": lambda: to.set_hyperparameter("hidden_act", "gelu_new"),
+    }
+
+
+@pytest.mark.mxnet
+@pytest.mark.torch
+@pytest.mark.parametrize("name", [CLASSIFIER, TAGGER])
+def test_each_error_in_a_fine_tuned_model_is_caught_by_its_exported_network(
+    name: str, fixtures: Path, graphs: Path, tmp_path: Path
+) -> None:
+    source, fit = fixtures / f"{name}.params", fit_of(fixtures / f"{name}.params", name)
+    convert(source, tmp_path / "out", family="bert", heads=2)
+    network = exported_network(graphs / f"{name}-symbol.json", fit)
+    trace = run_reference(LiveReference(source, fit, network=network), inputs_for(fit))
+    for error in ("", *_errors(Converted(tmp_path / "out"))):
+        shutil.copytree(tmp_path / "out", tmp_path / "mutant", dirs_exist_ok=True)
+        mutant = Converted(tmp_path / "mutant")
+        if error:
+            _errors(mutant)[error]()
+        mutant.write()
+        result = check_behaviour(trace, read_model_dir(mutant.folder), ("float64",), limits=Limits())
+        assert result.check.passed is not bool(error), error
 
 
 @pytest.mark.mxnet
