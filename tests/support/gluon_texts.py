@@ -24,15 +24,16 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bort_convert" / "verificatio
 import tokenizers as originals  # noqa: E402 - the module there, not the package
 
 MODEL, KIND = sys.argv[1:]
-JOB = {"kind": KIND, "vocab": MODEL, "bpe_ranks": None, "lower": False}
+ENCODE = originals.encoder_of({"kind": KIND, "vocab": MODEL, "bpe_ranks": None, "lower": False})
+DETOKENIZER = nlp.data.SentencepieceDetokenizer(MODEL)
+TOKENS = DETOKENIZER.tokens
 
 
 def answer(question: dict[str, Any]) -> object:
     """Answer a question by GluonNLP."""
     if "each" in question:
-        return originals.ids_of_texts({**JOB, "texts": question["each"]})
-    detokenizer = nlp.data.SentencepieceDetokenizer(MODEL)
-    return detokenizer([detokenizer.tokens[number] for number in question["ids"]])
+        return [[int(number) for number in ENCODE(text)] for text in question["each"]]
+    return DETOKENIZER([TOKENS[number] for number in question["ids"]])
 
 
 print(json.dumps(nlp.__version__), flush=True)  # noqa: T201

@@ -21,8 +21,14 @@ if TYPE_CHECKING:
 def ids_of_texts(job: "dict[str, Any]") -> "list[list[int]]":
     """Ids of each of the job's texts, by the tokenizer and vocabulary in its files.
 
-    The job has `kind` (one of the keys below), `vocab`, `bpe_ranks`, `lower` and `texts`.
+    The job has `texts`, and what `encoder_of` needs.
     """
+    encode = encoder_of(job)
+    return [[int(number) for number in encode(text)] for text in job["texts"]]
+
+
+def encoder_of(job: "dict[str, Any]") -> "Callable[[str], list[int]]":
+    """Make a function from a text to ids; the job has `kind` (one of the keys below), `vocab`, `bpe_ranks`, `lower`."""
     makers = {
         "byte-level": byte_level,
         "wordpiece": wordpiece,
@@ -30,8 +36,7 @@ def ids_of_texts(job: "dict[str, Any]") -> "list[list[int]]":
         "sentencepiece-gpt2": sentencepiece_gpt2,
         "xlnet": xlnet,
     }
-    encode = makers[job["kind"]](job)
-    return [[int(number) for number in encode(text)] for text in job["texts"]]
+    return makers[job["kind"]](job)
 
 
 def byte_level(job: "dict[str, Any]") -> "Callable[[str], list[int]]":
