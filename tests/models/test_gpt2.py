@@ -16,7 +16,7 @@ from headers import header_of
 
 from bort_convert import convert, export, load_pretrained, open_params, verify
 from bort_convert.cli.text import conversion_text
-from bort_convert.errors import BackendError, MappingError
+from bort_convert.errors import BackendError, MappingError, OptionError
 from bort_convert.mapping.fit import fit
 from bort_convert.mapping.source_names import prefixed_names, structural_names
 from bort_convert.model_dir.read import read_model_dir
@@ -356,3 +356,22 @@ def test_the_exact_gelu_is_run_where_it_is_given(tmp_path: Path) -> None:
     wrong = replace(fitted, hyperparameters={**fitted.hyperparameters, "hidden_act": "relu"})
     with pytest.raises(BackendError, match="cannot be run: hidden_act is 'relu', expected gelu or gelu_new"):
         run_reference(LiveReference(FIXTURE, wrong), inputs)
+
+
+def test_a_size_with_another_vocabulary_is_no_published_one() -> None:
+    family = families()["gpt2"]
+    sizes = {**family.variants[0].dims, "vocab_size": 50000}  # KoGPT2's
+    header = header_of(family.tables[0].rows, sizes)
+    found = fit(header, [family])
+    assert (found.variant, found.sizes_of) == ("", "gpt2_117m")
+    assert found.assumed == ("attention_heads", "hidden_act", "layer_norm_eps")
+    assert not {name for name in found.hyperparameters if name.endswith("_token_id")}
+    chosen = fit(header, [family], heads=6, hyperparameters={"activation": "gelu"})
+    assert (chosen.hyperparameters["attention_heads"], chosen.config["activation_function"]) == (6, "gelu")
+    assert chosen.assumed == ("layer_norm_eps",)
+    with pytest.raises(OptionError, match="vocab_size is 50000, expected 50257"):
+        fit(header, [family], variant="gpt2_117m")
+    published = fit(header_of(family.tables[0].rows, {**sizes, "vocab_size": 50257}), [family], variant="gpt2_117m")
+    assert (published.variant, published.assumed) == ("gpt2_117m", ("bos_token_id", "eos_token_id"))
+    with pytest.raises(OptionError, match="gpt2_117m has 12 attention heads"):
+        fit(header_of(family.tables[0].rows, {**sizes, "vocab_size": 50257}), [family], heads=6)
