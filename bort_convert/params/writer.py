@@ -1,4 +1,8 @@
-"""Write a list file of version 2 records, which every MXNet from 0.12 to 1.9 loads, from arrays or from a stream."""
+"""Write a list file, from arrays or from a stream.
+
+Its records are of version 2, which every MXNet from 0.12 to 1.9 loads, or of version 3 for MXNet's NumPy interface. The
+two differ in the number of the version alone.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from bort_convert.files.streams import FileRange, array_bytes, copy_range, write
 from bort_convert.lazy_numpy import np
 from bort_convert.params.cursor import quoted
 from bort_convert.params.info import DTYPES, MAX_DIMENSIONS
-from bort_convert.params.listfile import LIST_MAGIC, V2
+from bort_convert.params.listfile import LIST_MAGIC, V2, V3
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,6 +68,7 @@ def write_params(
     specs: Sequence[TensorSpec],
     payload: Callable[[str], FileRange | Iterable[Array]],
     *,
+    for_numpy: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write a file in one pass: no more of a tensor is in memory than `payload` gives at once.
@@ -73,6 +78,7 @@ def write_params(
         specs: the arrays to write, in this order; the same restrictions as for `save_params`.
         payload: gives the values of a tensor by its name, little-endian and in C order: as a range of an open file to
             copy, or as consecutive arrays of the spec's dtype.
+        for_numpy: write version 3 records, as MXNet's NumPy interface does, which in release 1.9 reads no others.
         advance: called after each tensor with its bytes.
 
     Raises:
@@ -83,7 +89,7 @@ def write_params(
     with Path(path).open("xb", buffering=0) as file:
         write_all(file.fileno(), struct.pack("<QQQ", LIST_MAGIC, 0, len(specs)))
         for spec in specs:
-            write_all(file.fileno(), _record_header(spec))
+            write_all(file.fileno(), _record_header(spec, V3 if for_numpy else V2))
             written = _write_values(file.fileno(), payload(spec.name))
             if written != spec.nbytes:
                 raise OutputError(
@@ -146,10 +152,10 @@ def _array_problem(spec: TensorSpec) -> str:
     return ""
 
 
-def _record_header(spec: TensorSpec) -> bytes:
+def _record_header(spec: TensorSpec, version: int = V2) -> bytes:
     """Make the header of a dense record: 24 bytes, and 8 for each dimension."""
     count = len(spec.shape)
-    return struct.pack(f"<Iii{count}qiii", V2, DENSE, count, *spec.shape, *CPU, FLAGS[spec.dtype])
+    return struct.pack(f"<Iii{count}qiii", version, DENSE, count, *spec.shape, *CPU, FLAGS[spec.dtype])
 
 
 def _names(names: Sequence[str]) -> bytes:

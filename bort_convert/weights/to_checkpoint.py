@@ -10,6 +10,7 @@ import numpy as np
 
 from bort_convert.errors import MappingError, printable
 from bort_convert.files.streams import FileRange, bit_difference, sha256_of
+from bort_convert.mapping.family import GLUONNLP_1
 from bort_convert.mapping.planner import describe
 from bort_convert.params import write_params
 from bort_convert.weights.background import background
@@ -102,6 +103,7 @@ def export_weights(
             path,
             specs,
             lambda written: payload(structural[written]) if written in structural else extra.part(written),
+            for_numpy=fitted.fit.family.versions == GLUONNLP_1,
             advance=advance,
         )
         return digests.result()
