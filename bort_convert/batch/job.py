@@ -126,7 +126,7 @@ def do(task: Task) -> FileResult:
 def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
     source, target = task.entry.source, task.target
     size = _size_of(source)
-    reason = "" if was_finished(target, task.state, task.memory) else _reason(task, size)
+    reason = "" if was_finished(target, task.state, task.memory, Path(source)) else _reason(task, size)
     if not reason:
         kept = FileResult.from_dict(task.memory.end) if task.memory.end and not task.memory.is_open else result
         result = replace(kept, name=result.name, source=source, place=result.place, status=UP_TO_DATE, reason="")

@@ -75,20 +75,15 @@ def reason_to_convert(target: Path, state: dict[str, Any], memory: Memory, size:
     return _reason_in_directory(target, end["manifest"])
 
 
-def was_finished(target: Path, state: dict[str, Any], memory: Memory) -> bool:
-    """True if a killed run wrote a target whole, by the present state, and had no time to say so.
+def was_finished(target: Path, state: dict[str, Any], memory: Memory, source: Path) -> bool:
+    """True if a killed run wrote a target whole, from this source by the present state, and had no time to say so.
 
-    A verification's report is lost then, and is worth another run.
+    A verification's report is lost then, and is worth another run. So is a manifest without the source's digest.
     """
     digest = manifest_digest(target)
-    return (
-        bool(digest)
-        and memory.is_open
-        and memory.state == state
-        and not state["verify"]
-        and digest != memory.before
-        and not _reason_in_directory(target, digest)
-    )
+    if not (memory.is_open and memory.state == state and digest not in {"", memory.before}) or state["verify"]:
+        return False
+    return not _reason_in_directory(target, digest) and read_manifest(target).source.sha256 == sha256_of_file(source)
 
 
 def _other_state(old: dict[str, Any], state: dict[str, Any]) -> str:

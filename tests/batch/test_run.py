@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from bort_convert.workers.jobs import Failure, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
-    from pathlib import Path
 
     from bort_convert import BatchResult
     from bort_convert.workers.jobs import Job
@@ -219,25 +219,38 @@ def test_a_check_finds_a_flipped_byte_and_the_next_run_mends_it(tmp_path: Path, 
     assert convert(ships, tmp_path, check=True).counts == {"converted": 1, "up to date": 3}
 
 
-def test_a_conversion_that_was_whole_when_the_run_was_killed_is_not_done_again(
-    tmp_path: Path, ships: list[Ship]
-) -> None:
+def test_a_conversion_that_was_whole_when_the_run_was_killed_is_not_done_again(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    ships = launch(tmp_path / "in", 6, 0)
     plan = bort_convert.read_plan(write_plan(tmp_path / "plan.jsonl", ships))
-    with Journal(tmp_path / "out") as journal:
-        for entry in plan[:2]:
-            journal.begin(entry.name, states.state_of(entry, {"verify": None}), before="", free=True)
-    bort_convert.convert(plan[0].source, tmp_path / "out" / plan[0].name, **plan[0].options)
-    bort_convert.convert(plan[1].source, tmp_path / "out" / plan[1].name, **plan[1].options, license="mit")
-    inode = (tmp_path / "out" / plan[0].name).stat().st_ino
-    partial = tmp_path / "out" / plan[2].name
-    leftover = partial.with_name(f".{partial.name}.partial-0123456789abcdef")
-    leftover.mkdir(parents=True)
-    (tmp_path / "out" / SCRATCH / "bort-convert-x").mkdir(parents=True)
-    assert convert(ships, tmp_path).counts == {"converted": 2, "up to date": 2}
-    assert (tmp_path / "out" / plan[0].name).stat().st_ino == inode
-    assert not leftover.exists()
-    assert not (tmp_path / "out" / SCRATCH).exists()
-    assert not any(memory.is_open for memory in read_memories(tmp_path / "out").values())
+    whole, other_options, other_source, stood_before, _, gone = plan
+    out = tmp_path / "out"
+    for entry in plan[:-2]:
+        bort_convert.convert(entry.source, out / entry.name, **entry.options)
+    with Journal(out) as journal:
+        for entry in plan[:-2]:
+            before = states.manifest_digest(out / entry.name) if entry is stood_before else ""
+            options = {**entry.options, "license": "mit"} if entry is other_options else entry.options
+            state = states.state_of(replace(entry, options=options), {"verify": None})
+            journal.begin(entry.name, state, before=before, free=True)
+        journal.begin(gone.name, states.state_of(gone, {"verify": None}), before="", free=True)
+    data = bytearray(Path(other_source.source).read_bytes())
+    data[200] ^= 1
+    Path(other_source.source).write_bytes(data)
+    inode = (out / whole.name).stat().st_ino
+    leftovers = [
+        out / f"{entry.name.rpartition('/')[0]}/.{entry.name.rpartition('/')[2]}.partial-0123456789abcdef"
+        for entry in (whole, gone)
+    ]
+    for leftover in (*leftovers, out / SCRATCH / "bort-convert-x"):
+        leftover.mkdir(parents=True)
+    result = convert(ships, tmp_path)
+    assert [file.name for file in result.files if file.status == "up to date"] == [whole.name]
+    assert result.counts == {"converted": 5, "up to date": 1}
+    assert (out / whole.name).stat().st_ino == inode
+    assert not any(path.exists() for path in (*leftovers, out / SCRATCH))
+    assert not any(memory.is_open for memory in read_memories(out).values())
+    assert convert(ships, tmp_path).counts == {"up to date": 6}
 
 
 def test_a_worker_that_died_is_a_failure_of_its_file(tmp_path: Path, ships: list[Ship]) -> None:
