@@ -102,6 +102,7 @@ def heading_anchors(page: Path) -> set[str]:
         pytest.param(README, marks=(pytest.mark.mxnet, pytest.mark.torch), id="README.md"),
         pytest.param(GUIDE, marks=(pytest.mark.mxnet, pytest.mark.torch), id="guide.md"),
         pytest.param(FAMILY, id="adding-a-model.md"),
+        pytest.param(NETWORK, id="another-network.md"),
         pytest.param(HEAD, marks=(pytest.mark.mxnet, pytest.mark.torch), id="your-own-head.md"),
         pytest.param(
             FLEET, marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.long), id="fleet.md"
