@@ -3,7 +3,7 @@
 A module for each kind: `roberta` and `gpt2` write byte-level BPEs, `wordpiece` BERT's tokenizer, which hands
 SentencePiece models on to `sentencepiece`; `sentencepiece_texts` writes those that read whole texts. Token ids are
 GluonNLP's. For the differences from GluonNLP, see docs/decisions/0022-tokenizer.md, 0025-wordpiece.md,
-0030-more-tokenizers.md and 0042-sentencepiece-texts.md. Only the standard library is needed.
+0030-more-tokenizers.md and 0040-sentencepiece-texts.md. Only the standard library is needed.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ Source: dmlc/gluon-nlp master at 14553a0c, src/gluonnlp/models and layers.py, GE
 text_classification/classification_utils.py and question_answering/models.py; autogluon-contrib-nlp 0.0.1b20220208.
 """
 
+import builtins
 import importlib
 import importlib.util
 import math
@@ -85,7 +86,7 @@ def load_frameworks(folder: "str | None") -> "dict[str, str]":
     import numpy as np
 
     for name in {"bool", "object", "float", "int"} - set(vars(np)):
-        setattr(np, name, vars(__import__("builtins"))[name])  # mxnet needs them
+        setattr(np, name, getattr(builtins, name))  # mxnet needs them
     if folder is not None:
         if not os.path.isdir(os.path.join(folder, "gluonnlp")):  # noqa: PTH112, PTH118 - Python 3.6 syntax
             raise ValueError(f"{folder}: holds no gluonnlp; expected the folder `src` of GluonNLP 1.0's source")
