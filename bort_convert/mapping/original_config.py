@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from bort_convert.dtypes import Hyperparameter
-    from bort_convert.mapping.fit import Fit
 
 MOST_BYTES: Final = 2**16
 _LINE: Final = re.compile(r"(?P<indent>(?:  )*)(?P<key>[A-Za-z_]\w*):(?: (?P<value>\S.*))?")
@@ -73,9 +72,8 @@ class OriginalConfig:
             scaled |= {name: round(self.scales.get(key, 1.0) * float(scaled[name])) for name in names if name in scaled}
         return OriginalConfig(self.name, scaled, {}, self.foreign)
 
-    def problems(self, fit: Fit) -> list[str]:
-        """A line for each value that the fit of a checkpoint contradicts."""
-        found = {**fit.hyperparameters, **fit.plan.dims}
+    def problems(self, found: Mapping[str, Hyperparameter]) -> list[str]:
+        """A line for each value that the sizes and hyperparameters of a checkpoint contradict."""
         return [
             *self.foreign,
             *(

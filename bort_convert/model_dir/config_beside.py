@@ -78,7 +78,7 @@ def _fit_with(config: OriginalConfig, specs: Specs, choices: dict[str, Any]) -> 
         if error.option not in {*sizes, "hyperparameters"} or error.value == choices.get(error.option):
             raise
         raise MappingError(f"{config.name}, beside the file, contradicts it: {error.problem}") from error
-    if problems := config.problems(fit):
+    if problems := config.problems({**fit.hyperparameters, **fit.plan.dims}):
         raise MappingError(f"{config.name}, beside the file, contradicts it; correct it, or move it away:", problems)
     return replace(fit, original_config=config)
 

@@ -19,6 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections import Counter, defaultdict
@@ -109,6 +110,20 @@ COMMANDS = (
         "out/model",
         READ_AND_WRITE,
         files=SOURCES,
+    ),
+    Command(
+        "convert --keep-extra",
+        ("convert", "in/own_head.params", "out/model", "--family", "bert", "--heads", "2", "--keep-extra", "--quiet"),
+        "out/model",
+        READ_AND_WRITE,
+        files={"own_head.params": "in/own_head.params"},
+    ),
+    Command(
+        "convert .tar.gz",
+        ("convert", "in/bort.tar.gz", "out/model", *BORT),
+        "out/model",
+        READ_AND_WRITE,
+        files={"bort_4_8_24_32.params": "in/bort.tar.gz"},
     ),
     Command(
         "export",
@@ -339,7 +354,11 @@ class Injector:
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        if target.name.endswith(".tar.gz"):
+            with tarfile.open(target, "w:gz") as archive:
+                archive.add(source, "model.params")
+        else:
+            shutil.copyfile(source, target)
 
     def _state(self, folder: Path) -> dict[str, bytes]:
         """Content of every file of the target, by its path; empty where there is none."""
@@ -397,11 +416,11 @@ def inject(
 
 def table(results: dict[str, list[Outcome]]) -> str:
     """Count the outcomes of each command and error."""
-    lines = [f"{'COMMAND':16}  {'ERROR':6}  {'EXIT':>4}  {'AFTERWARDS':10}  TIMES"]
+    lines = [f"{'COMMAND':20}  {'ERROR':6}  {'EXIT':>4}  {'AFTERWARDS':10}  TIMES"]
     for name, outcomes in results.items():
         tally = Counter((one.fault.error, one.status, one.left.partition(":")[0]) for one in outcomes)
         lines += [
-            f"{name:16}  {error:6}  {status:4}  {left:10}  {times:5}"
+            f"{name:20}  {error:6}  {status:4}  {left:10}  {times:5}"
             for (error, status, left), times in sorted(tally.items())
         ]
     everything = [one for outcomes in results.values() for one in outcomes]
