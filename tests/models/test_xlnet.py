@@ -95,7 +95,7 @@ def test_the_shapes_show_the_attention_heads() -> None:
     assert (found.plan.dims["attention_heads"], found.config["n_head"]) == (12, 12)
     assert "attention_heads" not in found.hyperparameters
     assert fit(checkpoint(layers=2), families().values(), heads=12).hyperparameters == found.hyperparameters
-    with pytest.raises(OptionError, match=r"`heads=6`: the shapes are those of 12 attention heads\. Leave `heads` out"):
+    with pytest.raises(OptionError, match=r"names and shapes are those of 12 attention heads\. Leave `heads` out"):
         fit(checkpoint(layers=2), families().values(), heads=6)
 
 
