@@ -22,7 +22,7 @@ from bort_convert.mapping.fit import fit
 from bort_convert.models.registry import families
 from bort_convert.params import ParamsFile, open_params
 from bort_convert.params.info import DTYPES
-from bort_convert.verification.trace import sampled, valid_positions
+from bort_convert.verification.trace import input_of, sampled, stacks_of, valid_positions
 from bort_convert.verification.trace_file import load_trace
 
 if TYPE_CHECKING:
@@ -64,9 +64,12 @@ def read_trace(data: bytes) -> None:
     """Load a recorded trace, and sample it as `verify` does."""
     with suppress(ConvertError):
         trace = load_trace(_written(data))
-        valid = valid_positions(trace)
-        if trace.positions is None:
-            assert len(valid_positions(sampled(trace, layers=(0,), sample=1))) == min(len(valid), 1)
+        stacks = stacks_of(trace.inputs)
+        if not any(input_of(stack, "positions") in trace.inputs for stack in stacks):
+            chosen = sampled(trace, layers=(0,), sample=1)
+            for stack in stacks:
+                valid, kept = (valid_positions(each.inputs, stack) for each in (trace, chosen))
+                assert len(kept) == min(len(valid), 1)
 
 
 TARGETS: Mapping[str, Callable[[bytes], None]] = {"reader": read_params, "names": fit_names, "trace": read_trace}
@@ -106,10 +109,10 @@ def _read_array(file: ParamsFile, info: TensorInfo) -> None:
 
 
 def _check_fit(found: Fit, header: Header) -> None:
-    """Check that every source is used once and every target made once, with the shape that its operation infers."""
+    """Check that every tensor is used once and every target made once, with the shape that its operation infers."""
     used = [found.names[name] for step in found.plan.steps for name in step.sources]
     used += [found.names[alias] for alias, _ in found.plan.aliases]
-    assert sorted(used) == sorted(header)
+    assert sorted([*used, *found.extra, *found.ignored]) == sorted(header)
     made = [spec.name for step in found.plan.steps for spec in step.targets]
     assert len(made) == len(set(made))
     for step in found.plan.steps:

@@ -16,6 +16,7 @@ from seeds import LARGEST, seeds
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError
 from bort_convert.params import TensorInfo
+from bort_convert.verification import trace_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,8 +92,7 @@ def test_the_seeds_reach_every_storage_head_and_architecture(monkeypatch: pytest
     loaded: list[Trace] = []
     monkeypatch.setattr(targets, "_read_array", lambda _, info: read.add(info.storage))
     monkeypatch.setattr(targets, "_check_fit", lambda found, _: fitted.append(found.architecture))
-    monkeypatch.setattr(targets, "valid_positions", lambda trace: loaded.append(trace) or ())
-    monkeypatch.setattr(targets, "sampled", lambda trace, **_: trace)
+    monkeypatch.setattr(targets, "load_trace", lambda path: loaded.append(trace_file.load_trace(path)) or loaded[-1])
     for target in targets.TARGETS:
         for data in SEEDS[target]:
             targets.TARGETS[target](data)

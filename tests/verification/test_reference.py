@@ -139,7 +139,20 @@ def test_the_scripts_import_no_package_of_ours_and_have_the_syntax_of_python_3_6
     names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in names} <= {
-        *("hashlib", "importlib", "json", "math", "os", "platform", "sys", "time", "warnings", "typing", "collections"),
+        *(
+            "builtins",
+            "hashlib",
+            "importlib",
+            "json",
+            "math",
+            "os",
+            "platform",
+            "sys",
+            "time",
+            "warnings",
+            "typing",
+            "collections",
+        ),
         *("itertools", "queue", "threading", "types", "unicodedata"),
         *("numpy", "mxnet", "gluonnlp", "sentencepiece"),
     }
