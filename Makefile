@@ -81,7 +81,7 @@ gluonnlp1: .venv-gluonnlp1/.made ## .venv-gluonnlp1: models of GluonNLP 1.0 on M
 	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
 
 # They are about bytes and processes, and take long; another NumPy changes nothing in them.
-BYTES := test_cuts test_fuzz cli/test_interrupted
+BYTES := test_cuts test_fuzz test_faults cli/test_interrupted batch/test_killed
 CORPUS := verification/test_gluonnlp1_corpus
 
 .PHONY: quick
