@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.long
 
 SEEDS = {target: list(seeds(target).values()) for target in targets.TARGETS}
-DAMAGED = {"reader": 3000, "names": 100, "trace": 2000}  # inputs; fitting a header to every family is slow
+DAMAGED = {"reader": 3000, "names": 30, "trace": 2000}  # inputs; fitting a header to every family is slow
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF)
 
 

@@ -17,5 +17,4 @@ if TYPE_CHECKING:
 def test_a_batch_that_is_killed_at_random_moments_ends_right(tmp_path: Path) -> None:
     tally, problems = kill(tmp_path, 4, seed=3, good=30, broken=2)
     assert problems == []
-    assert tally["parent"]
-    assert tally["worker"]
+    assert tally["parent"] + tally["worker"] == 4  # which of them each time, the moment decides
