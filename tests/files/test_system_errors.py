@@ -9,6 +9,7 @@ import pytest
 from bort_convert import check, convert, export, open_params
 from bort_convert.errors import FormatError, OutputError
 from bort_convert.files.system_errors import close_input, reading, reading_back, writing
+from bort_convert.model_dir.read import read_model_dir
 
 FIXTURE = Path(__file__).parents[2] / "fixtures" / "bort_4_8_24_32.params"
 
@@ -79,7 +80,10 @@ def test_a_directory_that_cannot_be_listed_is_an_unreadable_one(
 def test_weights_whose_status_the_system_does_not_tell_are_unreadable(
     converted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    directory = read_model_dir(converted)
     monkeypatch.setattr("bort_convert.model_dir.read.Identity.of", fails)
+    with pytest.raises(FormatError, match="cannot be read: Input/output error"), directory.open_weights():
+        pass
     with pytest.raises(FormatError, match="cannot be read: Input/output error"):
         export(converted, tmp_path / "back.params")
     assert not (tmp_path / "back.params").exists()
