@@ -98,7 +98,7 @@ coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 ## the tests that need
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of loading and of the command line, with the oldest packages that the README promises
-	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or shared or slow)" tests/cli --ignore=tests/cli/test_interrupted.py
+	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or shared or slow or report)" tests/cli --ignore=tests/cli/test_interrupted.py
 	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/commands/test_load.py tests/model_dir/test_model_card.py tests/models/test_fill_mask.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
