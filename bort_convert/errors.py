@@ -131,6 +131,23 @@ class PlanError(ConvertError):
         self.disagreements = tuple(disagreements)
 
 
+class AgoraError(ConvertError):
+    """A run of Agora cannot start, cannot go on, or has come to nothing.
+
+    Attributes:
+        disagreements: a line for each thing that is wrong.
+    """
+
+    exit_code = 2
+
+    def __init__(self, summary: str, disagreements: Sequence[str] = ()) -> None:
+        super().__init__("\n  ".join((summary, *disagreements)))
+        self.disagreements = tuple(disagreements)
+
+    def __reduce__(self) -> tuple[type[AgoraError], tuple[str, tuple[str, ...]]]:
+        return type(self), (str(self).partition("\n")[0], self.disagreements)  # workers pickle errors
+
+
 class InputError(ConvertError):
     """Token ids or lengths are outside of the model; MXNet would clip them in silence."""
 

@@ -44,7 +44,8 @@ ROOMS = {
     "commands": "weights verification",
     "workers": "errors",
     "batch": "commands workers",
-    "__init__": "batch",
+    "agora": "verification workers",
+    "__init__": "batch agora",
     "cli": "__init__",
     "__main__": "cli",
 }
