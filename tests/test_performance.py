@@ -195,11 +195,18 @@ def test_peak_memory_is_the_same_for_a_source_that_was_read_from_the_disk(borts:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--version"], ["--help"], ["inspect", "SOURCE"], ["SOURCE", "OUT", "--family", "bort", "--heads", "8"]],
+    [
+        ["--version"],
+        ["--help"],
+        ["inspect", "SOURCE"],
+        ["SOURCE", "OUT", "--family", "bort", "--heads", "8"],
+        ["FUSED", "OUT", "--family", "bert-1.0", "--heads", "2"],
+    ],
     ids=" ".join,
 )
 def test_a_command_imports_neither_numpy_nor_a_framework(fixtures: Path, tmp_path: Path, arguments: list[str]) -> None:
-    paths = {"SOURCE": str(fixtures / "bort_4_8_24_32.params"), "OUT": str(tmp_path / "out")}
+    sources = {"SOURCE": "bort_4_8_24_32.params", "FUSED": "gluonnlp1/bert_pretrain.params"}
+    paths = {word: str(fixtures / name) for word, name in sources.items()} | {"OUT": str(tmp_path / "out")}
     command = [sys.executable, "-c", MODULES, *(paths.get(word, word) for word in arguments)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     imported = set(output.splitlines()[-1].split()[1:])

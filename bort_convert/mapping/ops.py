@@ -29,7 +29,7 @@ class Op(ABC):
 
     Attributes:
         name: the operation in `conversion.json`; it never changes.
-        copies: True if the target has the bytes of the source.
+        copies: True if the targets, one after the other, have the bytes of the source.
         holds_constant: True if a target holds initialised values; `inverse` checks that they are unchanged.
         lossy: True if the sources cannot be restored.
     """
@@ -145,6 +145,7 @@ class Split(Op):
     """One tensor split along its first axis: (parts*n, ...) to `parts` tensors (n, ...)."""
 
     name: ClassVar[str] = "split"
+    copies: ClassVar[bool] = True
 
     parts: int
 

@@ -35,8 +35,8 @@ class Step:
 
     @property
     def copied(self) -> bool:
-        """True if the target has the bytes of the source."""
-        return self.op.copies
+        """True if there is one target, which has the bytes of the source."""
+        return self.op.copies and len(self.targets) == 1
 
     @property
     def zero(self) -> bool:

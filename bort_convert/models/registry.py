@@ -106,10 +106,10 @@ def find_family(name: str) -> Family:
     Raises:
         OptionError: no family has this name.
     """
-    known = families()
-    if name not in known:
-        raise OptionError("family", name, f"expected one of {', '.join(known)}")
-    return known[name]
+    family = _own_families().get(name) or _installed_families().get(name)
+    if family is None:
+        raise OptionError("family", name, f"expected one of {', '.join(families())}")
+    return family
 
 
 def own_table(content: bytes, name: str, family: str | None = None) -> OwnTable:

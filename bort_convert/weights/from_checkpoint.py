@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Array
     from bort_convert.files.streams import Payload
     from bort_convert.mapping.fit import Fit
-    from bort_convert.mapping.plan import Plan
+    from bort_convert.mapping.plan import Plan, Step
     from bort_convert.params import ParamsFile
     from bort_convert.weights.parallel_write import WrittenWeights
 
@@ -105,17 +105,20 @@ def _payload(params: ParamsFile, fit: Fit, caster: Caster | None) -> Payload:
         spec = step.targets[number]
         if step.zero:
             return bytes((replace(spec, dtype=caster.dtype) if caster else spec).nbytes)
-        sources = [fit.names[source] for source in step.sources]
-        values: FileRange | Array
-        if step.copied:
-            values = values_of(params, sources[0])
-        else:
-            values = step.op.forward(*(params[source] for source in sources))[number]
+        values = _values_of(step, number, params, [fit.names[source] for source in step.sources])
         if caster and caster.dtype != spec.dtype:
             return caster.cast(name, values, spec.dtype)
         return values if isinstance(values, FileRange) else [values]
 
     return payload
+
+
+def _values_of(step: Step, number: int, params: ParamsFile, sources: Sequence[str]) -> FileRange | Array:
+    """Give a target of a step as the range of the file that holds its values, or as an array if no range does."""
+    if step.op.copies and isinstance(whole := values_of(params, sources[0]), FileRange):
+        start = whole.offset + sum(spec.nbytes for spec in step.targets[:number])
+        return FileRange(whole.descriptor, start, step.targets[number].nbytes)
+    return step.op.forward(*(params[source] for source in sources))[number]
 
 
 def _check_left_out(params: ParamsFile, fit: Fit) -> None:
