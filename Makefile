@@ -177,6 +177,19 @@ readme: .venv/.made ## write the table of families in README.md again, and docs/
 	$(BIN)/python tests/support/readme_table.py
 	$(BIN)/python -W ignore tests/support/zoo.py --page
 
+# The browser is Debian's chromium.
+.PHONY: docs site-test
+docs: .venv-docs/.made ## build the site in build/site: strict, and with nothing from elsewhere
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+
+site-test: docs ## check every link of the site, and what Chromium asks for and shows
+	.venv-docs/bin/python -m pytest -q --noconftest tests/site
+
+.venv-docs/.made: pyproject.toml constraints-docs.txt
+	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13),3$(comma)11,3$(comma)13)'; \
+	if [ -z "$$p" ]; then echo "no Python 3.11 to 3.13 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r constraints-docs.txt -e . && touch $@
+
 .PHONY: fixtures little-bort full-size real-weights
 fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again
 	$(BIN)/python -W ignore fixtures/make_fixtures.py
@@ -201,5 +214,5 @@ $(REAL): tests/support/real_weights.txt | .venv/.made
 
 .PHONY: clean
 clean: ## remove what these verbs made
-	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-gluonnlp1 .venv-python3.* build dist *.egg-info
+	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-gluonnlp1 .venv-docs .venv-python3.* build dist *.egg-info
 	rm -rf .coverage* .*_cache .hypothesis

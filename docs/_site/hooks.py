@@ -1,0 +1,88 @@
+"""Hooks of the site: pages that are made at build time, links out of docs/, plots, and the architecture's picture."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mkdocs.structure.files import File
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import api
+import commands
+import decisions
+import parity
+import performance
+import picture
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+OF_THE_PROJECT = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
+"""Pages that stand beside docs/ -> their names on the site."""
+CHANGES = {
+    "architecture.md": picture.with_picture,
+    "parity.md": parity.with_plots,
+    "performance.md": performance.with_plots,
+}
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages of the project's root and those that are made from the code."""
+    pages = {name: with_links(source, (ROOT / source).read_text("utf-8")) for source, name in OF_THE_PROJECT.items()}
+    pages |= {"commands.md": commands.page(), "api.md": api.page(), "decisions/index.md": decisions.page()}
+    for name, text in pages.items():
+        files.append(File.generated(config, name, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - mkdocs' signature
+    """Lead links to files that are no page of the site elsewhere, and add plots and pictures."""
+    source = page.file.src_uri
+    if source in OF_THE_PROJECT.values():
+        return markdown  # done in on_files, where they still lay in the root
+    return with_links(f"docs/{source}", CHANGES.get(source, str)(markdown))
+
+
+def with_links(source: str, text: str) -> str:
+    """The text of a page with its links as they are on the site.
+
+    Args:
+        source: path of the page in the project; links start from its folder.
+        text: the page.
+    """
+    parts = CODE.split(text)
+    parts[::2] = [LINK.sub(lambda match: _link(source, *match.groups()), part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def _link(source: str, mark: str, words: str, target: str) -> str:
+    """A link; to a file that is no page of the site: its words alone."""
+    path, hash_, anchor = target.partition("#")
+    if "://" in target or not path:
+        return f"{mark}[{words}]({target})"
+    inside = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+    if not (ROOT / inside).exists():
+        raise FileNotFoundError(f"{source}: {target} leads nowhere")
+    if (ROOT / inside).is_dir():
+        inside += "/index.md"
+    if inside in OF_THE_PROJECT:
+        inside = f"docs/{OF_THE_PROJECT[inside]}"
+    if not inside.startswith("docs/") or inside.endswith(".json"):
+        return words
+    start = posixpath.dirname(f"docs/{OF_THE_PROJECT.get(source, source.removeprefix('docs/'))}")
+    return f"{mark}[{words}]({posixpath.relpath(inside, start)}{hash_}{anchor})"
