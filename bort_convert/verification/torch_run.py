@@ -1,4 +1,4 @@
-"""Load the transformers model of a directory and run it, every layer kept. No other module imports torch."""
+"""Load the transformers model of a directory and run it, every layer kept. Beside it only `agora` imports torch."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def load_pretrained(directory: ModelDir, **kwargs: Any) -> Model:  # noqa: ANN40
         **options,
         **kwargs,
     }
-    with _quiet(), _failing_as(f"{directory.path}: transformers cannot load it"):
+    with quiet(), _failing_as(f"{directory.path}: transformers cannot load it"):
         model, info = target_class.from_pretrained(str(directory.path), local_files_only=True, **arguments)
     kinds = {"missing": "missing_keys", "unexpected": "unexpected_keys", "of another shape": "mismatched_keys"}
     problems = [
@@ -252,7 +252,7 @@ def load_stock(directory: ModelDir, auto_class: str, dtype: str, *, device: str 
         ParityError: transformers cannot load it so.
     """
     options = {"add_pooling_layer": False} if directory.conversion.lacks_pooler else {}
-    with _quiet(), _failing_as(f"transformers.{auto_class} cannot load it"):
+    with quiet(), _failing_as(f"transformers.{auto_class} cannot load it"):
         model = getattr(transformers, auto_class).from_pretrained(
             str(directory.path), local_files_only=True, dtype=getattr(torch, dtype), **options
         )
@@ -284,7 +284,7 @@ def load_tokenizer(path: Path) -> Any:  # noqa: ANN401 - transformers has no typ
     Raises:
         ParityError: transformers cannot load it.
     """
-    with _quiet(), _failing_as("transformers.AutoTokenizer cannot load it"):
+    with quiet(), _failing_as("transformers.AutoTokenizer cannot load it"):
         return transformers.AutoTokenizer.from_pretrained(str(path), local_files_only=True)
 
 
@@ -363,7 +363,7 @@ def _outputs(
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Silence the progress bars and tables of transformers; our errors have their contents."""
     logging: Any = transformers.utils.logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
