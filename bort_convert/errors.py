@@ -27,13 +27,27 @@ def install_hint(extra: str) -> str:
 
 
 class ConvertError(Exception):
-    """Base of all errors of this package; `exit_code` is the status that the command line ends with."""
+    """Base of all errors of this package; `exit_code` is the status that the command line ends with.
+
+    Examples:
+        >>> try:
+        ...     bort_convert.open_params("fixtures/tiny.vocab")
+        ... except bort_convert.ConvertError as error:
+        ...     print(error.exit_code, error)
+        3 fixtures/tiny.vocab: this is a JSON file. Expected an MXNet .params file
+    """
 
     exit_code: ClassVar[int] = 3
 
 
 class FormatError(ConvertError):
-    """A file cannot be read: it is corrupt, cut short, unsupported, or of another format."""
+    """A file cannot be read: it is corrupt, cut short, unsupported, or of another format.
+
+    Examples:
+        >>> bort_convert.open_params("no-such.params")
+        Traceback (most recent call last):
+        bort_convert.errors.FormatError: no-such.params: ...
+    """
 
 
 class MappingError(ConvertError):
@@ -41,6 +55,11 @@ class MappingError(ConvertError):
 
     Attributes:
         disagreements: a line for each, naming the tensor, what was found and what was expected.
+
+    Examples:
+        >>> bort_convert.convert("fixtures/cnn_tiny.params", "out")
+        Traceback (most recent call last):
+        bort_convert.errors.MappingError: ...
     """
 
     def __init__(self, summary: str, disagreements: Sequence[str] = ()) -> None:
@@ -70,6 +89,13 @@ class VariantError(ConvertError):
     Attributes:
         missing: the arguments that would tell, by their names in Python, such as `("heads",)`.
         candidates: the model families or published sizes that come into question.
+
+    Examples:
+        >>> try:
+        ...     bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort")
+        ... except bort_convert.VariantError as error:
+        ...     print(error.missing)
+        ('heads',)
     """
 
     def __init__(self, message: str, *, missing: Sequence[str] = (), candidates: Sequence[str] = ()) -> None:
@@ -85,6 +111,11 @@ class OptionError(ConvertError, ValueError):
         option: name of the argument in Python, such as "heads".
         value: the value that was given.
         problem: what is wrong with it, and what to do.
+
+    Examples:
+        >>> bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=7)
+        Traceback (most recent call last):
+        bort_convert.errors.OptionError: `heads=7`: expected a number that divides hidden_size=32
     """
 
     exit_code = 2
@@ -122,6 +153,12 @@ class PlanError(ConvertError):
 
     Attributes:
         disagreements: a line for each mistake, with its file and line.
+
+    Examples:
+        >>> bort_convert.read_plan("nowhere/*.params")
+        Traceback (most recent call last):
+        bort_convert.errors.PlanError: the plan has a mistake:
+          nowhere/*.params: holds no checkpoint (*.params)
     """
 
     exit_code = 2
@@ -149,22 +186,57 @@ class AgoraError(ConvertError):
 
 
 class InputError(ConvertError):
-    """Token ids or lengths are outside of the model; MXNet would clip them in silence."""
+    """Token ids or lengths are outside of the model; MXNet would clip them in silence.
+
+    Examples:
+        >>> manifest = bort_convert.convert(
+        ...     "fixtures/little_bort/little_bort.params", "out", family="bort", heads=4,
+        ...     vocab="fixtures/little_bort/little_bort.vocab",
+        ...     bpe_ranks="fixtures/little_bort/little_bort_ranks.txt",
+        ... )
+        >>> open("none.txt", "w").close()
+        >>> bort_convert.verify("fixtures/little_bort/little_bort.params", "out", text="none.txt")
+        Traceback (most recent call last):
+        bort_convert.errors.InputError: none.txt: 0 lines with text, expected 1 to ...
+    """
 
 
 class ParityError(ConvertError):
-    """Outputs or bytes that should be equal differ."""
+    """Outputs or bytes that should be equal differ.
+
+    Examples:
+        >>> bort_convert.convert(
+        ...     "fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8, verify=lambda _, directory: (
+        ...         bort_convert.verify("fixtures/traces/bort_2_3_24_24.safetensors", directory)
+        ...     )
+        ... )
+        Traceback (most recent call last):
+        bort_convert.errors.ParityError: ...
+    """
 
     exit_code = 1
 
 
 class OutputError(ConvertError):
-    """The output cannot be written, or something stands in its place."""
+    """The output cannot be written, or something stands in its place.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        Traceback (most recent call last):
+        bort_convert.errors.OutputError: out is not empty; expected an empty directory, or nothing. Pass ...
+    """
 
     exit_code = 4
 
 
 class BackendError(ConvertError):
-    """A framework that is needed is missing or died; the message names the extra to install."""
+    """A framework that is needed is missing or died; the message names the extra to install.
+
+    Examples:
+        >>> bort_convert.record("fixtures/gpt2_2_3_48_12.params", "trace", heads=12, mxnet_python="no-such-python")
+        Traceback (most recent call last):
+        bort_convert.errors.BackendError: no-such-python: cannot be started ...
+    """
 
     exit_code = 5

@@ -56,6 +56,11 @@ def read_plan(
 
     Raises:
         PlanError: the plan cannot be read, or is wrong: all mistakes, each with its place.
+
+    Examples:
+        >>> plan = bort_convert.read_plan("fixtures/bort_2_3_24_24-*.params", defaults={"family": "bort", "heads": 3})
+        >>> plan[0].name, plan[0].options
+        ('bort_2_3_24_24-argaux', {'family': 'bort', 'heads': 3})
     """
     parts = [plan] if isinstance(plan, (str, os.PathLike)) else plan
     mistakes: list[str] = []

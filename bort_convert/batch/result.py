@@ -88,6 +88,12 @@ class BatchResult:
     Attributes:
         files: one for each entry of the plan, in its order.
         seconds: wall time.
+
+    Examples:
+        >>> plan = bort_convert.read_plan("fixtures/bort_2_3_24_24.params", defaults={"family": "bort", "heads": 3})
+        >>> result = bort_convert.convert_batch(plan, "models", dry_run=True, jobs=1)
+        >>> bool(result), result.files[0].status, result.files[0].model
+        (True, 'fits', 'BertForMaskedLM (bort)')
     """
 
     files: tuple[FileResult, ...]

@@ -83,6 +83,14 @@ def convert_batch(
     Raises:
         OptionError: `jobs` is less than 1.
         OutputError: another batch writes to the root, or it cannot be written to.
+
+    Examples:
+        >>> plan = bort_convert.read_plan("fixtures/bort_2_3_24_24.params", defaults={"family": "bort", "heads": 3})
+        >>> bool(bort_convert.convert_batch(plan, "models", jobs=1))
+        True
+        >>> again = bort_convert.convert_batch(plan, "models", jobs=1)  # what is right there is left alone
+        >>> [(file.name, file.status) for file in again.files]
+        [('bort_2_3_24_24', 'up to date')]
     """
     if jobs is not None and jobs < 1:
         raise OptionError("jobs", jobs, "expected at least 1")

@@ -32,6 +32,12 @@ class Check:
         tensors: number of tensors that were compared.
         extra: names of those among them that are kept beside the model.
         problems: a line each, beginning with the name of the file or tensor.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> check = bort_convert.check("out", source="fixtures/bort_4_8_24_32.params")
+        >>> check.tensors, check.problems
+        (74, ())
     """
 
     files: int
@@ -59,6 +65,11 @@ def check(
 
     Raises:
         FormatError: there is no such directory, or the source cannot be read.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> bool(bort_convert.check("out"))
+        True
     """
     folder = Path(target)
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises an error for a long name

@@ -140,6 +140,13 @@ def convert(
             several models stand in the file.
         ParityError: the verification did not pass; nothing was written.
         OutputError: the target cannot be written.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> manifest.architecture, manifest.parameters
+        ('BertForMaskedLM', 29688)
+        >>> manifest.tensors["bert.embeddings.LayerNorm.weight"].sources
+        ('encoder.layer_norm.gamma',)
     """
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     tokenizer_options = tokenizer_options.joined(keywords) if tokenizer_options else keywords

@@ -64,6 +64,14 @@ def export(
         OptionError: an argument is wrong, contradicts the directory, or the model has no such names.
         VariantError: two families fit.
         OutputError: the target cannot be written.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> bort_convert.export("out", "back.params").family
+        'bort'
+        >>> with bort_convert.open_params("back.params") as back:
+        ...     back["encoder.layer_norm.gamma"].shape
+        (32,)
     """
     folder = Path(source)
     if names not in {None, *get_args(NameStyle)}:

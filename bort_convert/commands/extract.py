@@ -57,6 +57,11 @@ def extract(
         FormatError: the source cannot be read, or changed while it was read.
         OptionError: the name of the target has another ending; or `prefix` or a pattern matches no name.
         OutputError: the target cannot be written, or its format cannot hold an array.
+
+    Examples:
+        >>> manifest = bort_convert.extract("fixtures/cnn_tiny.params", "cnn.npz", ignore=["aux:*"])
+        >>> len(manifest.tensors)
+        6
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
     suffix = named_path(target).suffix

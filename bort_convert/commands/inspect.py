@@ -44,6 +44,11 @@ class Inspection:
             is missing; None if a table fits.
         values: name -> statistics of an array's values; empty unless they were requested.
         draft: path of the table that was drafted, "" for none.
+
+    Examples:
+        >>> inspection = bort_convert.inspect("fixtures/cnn_tiny.params")
+        >>> inspection.fit is None, len(inspection.arrays), inspection.arrays[0].name
+        (True, 8, 'arg:cnn_conv0_weight')
     """
 
     path: str
@@ -133,6 +138,11 @@ def inspect(
             arguments become the `misfit`.
         MappingError: a table is to be drafted, and no family has such a backbone.
         OutputError: the draft cannot be written.
+
+    Examples:
+        >>> inspection = bort_convert.inspect("fixtures/bort_4_8_24_32.params", family="bort", heads=8)
+        >>> inspection.fit.family.title, inspection.kind
+        ('Bort', 'list')
     """
     version = version_argument(gluonnlp_version, producer)
     own = open_table(table, family) if table is not None else None

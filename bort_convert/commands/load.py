@@ -25,6 +25,12 @@ def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Any:  # no
         BackendError: torch or transformers is missing.
         FormatError: the directory cannot be read.
         ParityError: the weights are not the model's: missing, unexpected or of another shape.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> model = bort_convert.load_pretrained("out")
+        >>> model.cls.predictions.transform.LayerNorm.eps  # that of the original; a stock class has 1e-05
+        1e-12
     """
     from bort_convert.verification.torch_run import load_pretrained as load  # noqa: PLC0415 - imports torch
 

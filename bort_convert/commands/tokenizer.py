@@ -62,6 +62,14 @@ def add_tokenizer(
         OptionError: an option is for another kind of tokenizer, or contradicts another option.
         VariantError: bort_convert makes no tokenizer for the family, or no file tells whether text is lower-cased.
         OutputError: the directory cannot be written.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> manifest = bort_convert.add_tokenizer(
+        ...     "out", vocab="fixtures/tiny.vocab", bpe_ranks="fixtures/tiny_ranks.txt"
+        ... )
+        >>> sorted(manifest.tokenizer)
+        ['tiny.vocab', 'tiny_ranks.txt']
     """
     check_place(target)
     before = read_manifest(target)

@@ -110,6 +110,13 @@ class Manifest:
         notes: remarks for the user, a line each.
         files: name of every other file of the directory -> its SHA-256; of a safetensors file, that of its header.
         version: version of the bort_convert that wrote the manifest.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> manifest.tied
+        {'decoder.3.weight': 'word_embed.0.weight'}
+        >>> manifest.tensors["bert.embeddings.LayerNorm.weight"].shape
+        (32,)
     """
 
     source: SourceFile

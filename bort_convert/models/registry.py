@@ -37,7 +37,12 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_.-]{0,63}")
 
 
 def families() -> Mapping[str, Family]:
-    """Every model family by name: those of this package, then those of installed packages."""
+    """Every model family by name: those of this package, then those of installed packages.
+
+    Examples:
+        >>> [variant.name for variant in bort_convert.families()["bort"].variants]
+        ['bort_4_8_768_1024', 'bort_2_16_512_1024']
+    """
     return {**_own_families(), **_installed_families()}
 
 

@@ -24,6 +24,13 @@ Container: TypeAlias = Literal["list", "zip", "npy"]
 MAX_DIMENSIONS = 32  # NumPy 1 has no more
 MAX_BYTES = 2**63 - 1  # NumPy refuses a larger shape, even an empty one
 MAX_ARRAYS = 32_768  # at some 2 kB each in memory; a large network has a thousand
+"""Arrays of a file that are read by default; see `open_params`.
+
+Examples:
+    >>> bort_convert.open_params("fixtures/cnn_tiny.params", max_arrays=4)
+    Traceback (most recent call last):
+    bort_convert.errors.FormatError: ...
+"""
 NAME_BYTES = 100  # of all names together, for each array that is allowed
 ALWAYS_NAMED = 2**20  # bytes of all names together that are allowed however few arrays are
 
@@ -61,6 +68,12 @@ class TensorInfo:
             Copying them from the file leaves out two checks that `ParamsFile[name]` makes: the checksum of an archive,
             and that a bool is 0 or 1. `ParamsFile.check` makes them.
         nbytes: bytes of the stored values: of the whole array when dense, of the kept values when sparse.
+
+    Examples:
+        >>> with bort_convert.open_params("fixtures/cnn_tiny.params") as params:
+        ...     info = params.header["arg:cnn_conv0_weight"]
+        >>> info.shape, info.dtype, info.storage, info.nbytes
+        ((4, 2, 3, 3), 'float32', 'dense', 288)
     """
 
     name: str

@@ -58,6 +58,11 @@ def open_params(
 
     Raises:
         FormatError: the file cannot be opened, is something else, or is damaged.
+
+    Examples:
+        >>> with bort_convert.open_params("fixtures/cnn_tiny.params") as params:
+        ...     params["arg:cnn_conv0_weight"].shape
+        (4, 2, 3, 3)
     """
     path = source_file(Path(path))
     with reading(path), contextlib.ExitStack() as stack:
@@ -136,6 +141,11 @@ class ParamsFile(Mapping[str, "Array"]):
         named: False if the arrays have no names in the file and are called "0", "1", ...
         note: how the file was read, if that needs saying; mostly empty.
         header: name -> TensorInfo, in file order, with the records without a value.
+
+    Examples:
+        >>> with bort_convert.open_params("fixtures/cnn_tiny.params") as params:
+        ...     params.kind, len(params), next(iter(params))
+        ('list', 8, 'arg:cnn_conv0_weight')
     """
 
     def __init__(

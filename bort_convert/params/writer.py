@@ -45,6 +45,13 @@ def save_params(path: str | os.PathLike[str], tensors: Mapping[str, Array] | Seq
         FormatError: MXNet would not read some arrays back: a 0-d array, another type, a name with a NUL. The message
             names all of them, and no file is written.
         OutputError: the file cannot be written.
+
+    Examples:
+        >>> import numpy as np
+        >>> bort_convert.save_params("two.params", {"a": np.zeros((2, 3), np.float32), "b": np.arange(4)})
+        >>> with bort_convert.open_params("two.params") as params:
+        ...     params["b"].tolist()
+        [0, 1, 2, 3]
     """
     if isinstance(tensors, np.ndarray | str | bytes):
         raise TypeError(f"tensors is a {type(tensors).__name__}; expected a mapping or a sequence of arrays")

@@ -24,6 +24,16 @@ class TokenizerOptions:
         tokenizer: in place of these files, a directory with a transformers tokenizer, or its name on the Hub.
         roberta_pairs: put two `</s>` between the texts of a pair, as RoBERTa does, for a Bort too, which has one.
         lower_case: True if a BERT's tokenizer lower-cases text and strips its accents; None to decide by the files.
+
+    Examples:
+        >>> options = bort_convert.TokenizerOptions(
+        ...     vocab="fixtures/tiny.vocab", bpe_ranks="fixtures/tiny_ranks.txt"
+        ... )
+        >>> manifest = bort_convert.convert(
+        ...     "fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8, tokenizer_options=options
+        ... )
+        >>> "tokenizer.json" in manifest.files
+        True
     """
 
     vocab: str | os.PathLike[str] | None = None

@@ -61,6 +61,14 @@ def verify_published(target: str | os.PathLike[str]) -> Report:
     Raises:
         BackendError: torch or transformers is missing.
         FormatError: the directory cannot be read.
+
+    Examples:
+        A small Bort is not the released one:
+
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> report = bort_convert.verify_published("out")
+        >>> bool(report), report.checks[0].name
+        (False, 'published output')
     """
     start = time.perf_counter()
     directory = read_model_dir(target)

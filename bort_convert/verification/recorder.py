@@ -98,6 +98,15 @@ def record(
         BackendError: mxnet or gluonnlp is missing, or MXNet died.
         OutputError: the trace cannot be written.
         OptionError: an option is wrong, such as a layer that the model does not have.
+
+    Examples:
+        Where there is MXNet:
+
+        >>> trace = bort_convert.record(
+        ...     "fixtures/bort_4_8_24_32.params", "trace.safetensors", dtype="float32", family="bort", heads=8
+        ... )
+        >>> list(trace.outputs["float32"])
+        ['embeddings', 'layer.0', 'layer.1', 'layer.2', 'layer.3', 'mlm_logits']
     """
     options = (reference_options or ReferenceOptions()).with_keywords(
         mxnet_python=mxnet_python, gluonnlp=gluonnlp, timeout=timeout

@@ -54,6 +54,11 @@ class ReferenceOptions:
         gluonnlp: a folder that holds another version of gluonnlp; None for the interpreter's own.
         timeout: seconds that MXNet may take.
         process: one that takes this run among others; None for a process of its own.
+
+    Examples:
+        >>> options = bort_convert.ReferenceOptions(mxnet_python="/opt/mxnet/bin/python", timeout=600)
+        >>> options.gluonnlp is None
+        True
     """
 
     mxnet_python: str | None = None

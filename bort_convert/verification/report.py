@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Report(Findings):
-    """The verdict on a converted directory; true when every check passed. Its attributes are those of `Findings`."""
+    """The verdict on a converted directory; true when every check passed. Its attributes are those of `Findings`.
+
+    Examples:
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> report = bort_convert.verify("fixtures/traces/bort_4_8_24_32.safetensors", "out", dtype="float64")
+        >>> print(report.headline)
+        PASS out is bort_4_8_24_32.safetensors: names and shapes, bits, behaviour, as used
+        >>> report.save("report.json")
+    """
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON has it; see `render.to_dict`."""

@@ -96,6 +96,18 @@ class Trace:
         provenance: versions; the source's name, size and sha256; family, architecture and seed; and as JSON text dims,
             hyperparameters and config (key of the target config -> the value that the source calls for).
         gradients: dtype -> structural name -> array; empty where there are no cotangents.
+
+    Examples:
+        >>> import numpy as np
+        >>> ids = np.array([[0, 5, 2]], np.int32)
+        >>> hidden = np.zeros((1, 3, 32), np.float32)
+        >>> trace = bort_convert.Trace(
+        ...     inputs={"input_ids": ids},
+        ...     outputs={"float32": {"embeddings": hidden}},
+        ...     provenance={"dims": '{"layers": 4}'},
+        ... )
+        >>> trace.dims
+        {'layers': 4}
     """
 
     inputs: Mapping[str, Array]

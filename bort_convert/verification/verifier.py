@@ -133,6 +133,14 @@ def verify(
         MappingError: the graph is not that of the checkpoint.
         OptionError: an option is wrong, or does not go with the reference or the directory.
         InputError: ids or lengths for which the model has no rows.
+
+    Examples:
+        With a reference that was recorded on MXNet, which needs torch alone:
+
+        >>> manifest = bort_convert.convert("fixtures/bort_4_8_24_32.params", "out", family="bort", heads=8)
+        >>> report = bort_convert.verify("fixtures/traces/bort_4_8_24_32.safetensors", "out", dtype="float64")
+        >>> bool(report), [check.name for check in report.checks]
+        (True, ['names and shapes', 'bits', 'behaviour', 'as used'])
     """
     start, call = time.perf_counter(), call_text(verify, locals())
     options = (reference_options or ReferenceOptions()).with_keywords(
