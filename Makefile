@@ -30,7 +30,7 @@ venv: .venv/.made ## .venv: the exact versions of constraints.txt, MXNet and tor
 venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 
 .venv/.made: pyproject.toml constraints.txt
-	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)dev)
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)ray$(comma)dev)
 
 .venv-numpy2/.made: pyproject.toml constraints-numpy2.txt
 	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.10),3$(comma)10,3$(comma)13),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
@@ -86,19 +86,19 @@ CORPUS := verification/test_gluonnlp1_corpus
 
 .PHONY: quick
 quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
-	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or shared or slow or long)"
+	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or ray or shared or slow or long)"
 
 .PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults batch-kills
 test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
-	.venv-numpy2/bin/python $(PYTEST) -m "not mxnet" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
+	.venv-numpy2/bin/python $(PYTEST) -m "not (mxnet or ray)" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
 
 coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of loading and of the command line, with the oldest packages that the README promises
-	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or shared or slow or report)" tests/cli --ignore=tests/cli/test_interrupted.py
+	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or ray or shared or slow or report)" tests/cli --ignore=tests/cli/test_interrupted.py
 	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/commands/test_load.py tests/model_dir/test_model_card.py tests/models/test_fill_mask.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
@@ -107,7 +107,7 @@ pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13
 
 python-%:
 	@if [ -z "$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*))" ]; then echo "Python $*: not on this machine, skipped"; \
-	else $(MAKE) --no-print-directory .venv-python$*/.made && .venv-python$*/bin/python $(PYTEST) -m "not torch and not mxnet"; fi
+	else $(MAKE) --no-print-directory .venv-python$*/.made && .venv-python$*/bin/python $(PYTEST) -m "not (torch or mxnet or ray)"; fi
 
 parity: .venv/.made $(FULL) reference gluonnlp1 ## the tests that run both frameworks and compare them
 	$(BIN)/python $(PYTEST) -m "torch" tests/models/test_converted_models.py tests/verification

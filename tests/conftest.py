@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 ROOT = Path(__file__).parents[1]
-NEEDS = {"mxnet": ("mxnet", "gluonnlp"), "torch": ("torch", "transformers"), "report": ("matplotlib", "jinja2")}
+NEEDS = {
+    "mxnet": ("mxnet", "gluonnlp"),
+    "torch": ("torch", "transformers"),
+    "report": ("matplotlib", "jinja2"),
+    "ray": ("ray",),
+}
 """Modules that the tests with a marker need; the extra that installs them is called like the marker."""
 FULL_SIZE = ROOT / "build" / "full-size" / "bort_4_8_768_1024.params"
 GLUONNLP_VERSIONS = ("0.9.1", "0.9.2", "0.10.0")

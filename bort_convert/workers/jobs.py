@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -25,6 +25,11 @@ class Needs:
     cpus: int = 1
     gpus: int = 0
     memory: int = 0
+
+    def hold(self, jobs: Sequence[Needs]) -> bool:
+        """True if resources of this size are enough for all jobs together; memory of 0 bytes is without limit."""
+        cpus, gpus, memory = (sum(getattr(job, name) for job in jobs) for name in ("cpus", "gpus", "memory"))
+        return cpus <= self.cpus and gpus <= self.gpus and (memory <= self.memory or not self.memory)
 
 
 @dataclass(frozen=True)

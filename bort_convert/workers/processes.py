@@ -57,13 +57,13 @@ class LocalWorkers:
     ) -> Generator[Outcome[Argument, Result]]:
         """Run jobs; see `Workers.run`."""
         coming = iter(jobs)
-        idle: list[_Worker[Argument, Result]] = []
-        busy: list[_Worker[Argument, Result]] = []
+        idle: list[WorkerProcess[Argument, Result]] = []
+        busy: list[WorkerProcess[Argument, Result]] = []
         try:
             job = next(coming, None)
             while job is not None or busy:
                 while job is not None and self._has_room(job.needs, [worker.job.needs for worker in busy]):
-                    busy.append(_given(job, idle, function))
+                    busy.append(given(job, idle, function))
                     job = next(coming, None)
                 for worker in _ended(busy):
                     busy.remove(worker)
@@ -72,25 +72,32 @@ class LocalWorkers:
                         idle.append(worker)
                     yield outcome
         finally:
-            _stop_all([*idle, *busy], busy)
+            stop_all([*idle, *busy], busy)
 
     def _has_room(self, wanted: Needs, taken: Sequence[Needs]) -> bool:
         if wanted.gpus > self._room.gpus:
             raise BackendError(f"a job wants {wanted.gpus} GPUs, these workers have {self._room.gpus}")
-        cpus, gpus, memory = (
-            sum(getattr(needs, name) for needs in (wanted, *taken)) for name in ("cpus", "gpus", "memory")
-        )
-        room = self._room
-        fits = cpus <= room.cpus and gpus <= room.gpus and (memory <= room.memory or not room.memory)
-        return fits or not taken
+        return self._room.hold([wanted, *taken]) or not taken
 
 
-class _Worker(Generic[Argument, Result]):
-    """One process, and the job that it has."""
+class WorkerProcess(Generic[Argument, Result]):
+    """One process, and the job that it has.
+
+    Args:
+        function: what it calls with the argument of each job.
+        threads: that libraries use in it.
+
+    Attributes:
+        function: the same.
+        job: the last job that it was given.
+        connection: end of the pipe to it; there is something to read when it has an answer, or is dead.
+        process: the process.
+    """
 
     job: Job[Argument]
 
     def __init__(self, function: Callable[[Argument], Result], threads: int) -> None:
+        self.function = function
         self.connection, theirs = _CONTEXT.Pipe()
         self.process = _CONTEXT.Process(target=serve, args=(theirs, function), daemon=True)
         with _threads(threads):
@@ -115,9 +122,9 @@ class _Worker(Generic[Argument, Result]):
         return Outcome(self.job, result, seconds), True
 
 
-def _given(
-    job: Job[Argument], idle: list[_Worker[Argument, Result]], function: Callable[[Argument], Result]
-) -> _Worker[Argument, Result]:
+def given(
+    job: Job[Argument], idle: list[WorkerProcess[Argument, Result]], function: Callable[[Argument], Result]
+) -> WorkerProcess[Argument, Result]:
     """A worker that was sent the job: an idle one, or a new one where there is none or it has died."""
     while idle:
         worker = idle.pop()
@@ -125,20 +132,20 @@ def _given(
             worker.give(job)
             return worker
         worker.process.join()
-    worker = _Worker(function, job.needs.cpus)
+    worker = WorkerProcess(function, job.needs.cpus)
     with contextlib.suppress(OSError):  # it died at once; its outcome says so
         worker.give(job)
     worker.job = job
     return worker
 
 
-def _ended(busy: Sequence[_Worker[Any, Any]]) -> list[_Worker[Any, Any]]:
+def _ended(busy: Sequence[WorkerProcess[Any, Any]]) -> list[WorkerProcess[Any, Any]]:
     """Wait until at least one worker has an answer or is dead; give those."""
     ready = {id(end) for end in wait([worker.connection for worker in busy])}
     return [worker for worker in busy if id(worker.connection) in ready]
 
 
-def _stop_all(workers: Sequence[_Worker[Any, Any]], busy: Sequence[_Worker[Any, Any]]) -> None:
+def stop_all(workers: Sequence[WorkerProcess[Any, Any]], busy: Sequence[WorkerProcess[Any, Any]]) -> None:
     """End all processes: the idle ones by themselves, the busy ones by SIGTERM, and after a while any by SIGKILL."""
     for worker in workers:
         worker.connection.close()

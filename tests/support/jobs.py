@@ -7,9 +7,13 @@ import signal
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bort_convert.workers.jobs import Job
 from bort_convert.workers.processes import LocalWorkers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def sleep_and_tell(seconds: float) -> tuple[float, int]:
@@ -28,6 +32,8 @@ def die_or_tell(signal_number: int) -> int:
 
 def end_or_fail(word: str) -> str:
     """End the process in the way that a word names."""
+    if word == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     if word == "exit":
         os._exit(7)
     if word == "raise":
@@ -57,6 +63,14 @@ def hold(folder: str) -> None:
         time.sleep(60)
     finally:
         mark.unlink()
+
+
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def main() -> None:

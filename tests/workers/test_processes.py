@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import jobs
 import pytest
+from jobs import wait_until
 
 from bort_convert.errors import BackendError
 from bort_convert.workers.jobs import Failure, Job, Needs
@@ -141,10 +142,3 @@ def lives(process: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
-
-
-def wait_until(condition: object, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
