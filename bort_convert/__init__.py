@@ -7,6 +7,7 @@
 | `verify`, `record`, `verify_published` | compare a conversion with the original, layer by layer; keep a reference |
 | `check`, `add_tokenizer`, `load_pretrained` | compare a directory with its manifest, complete it, load it |
 | `inspect`, `extract`, `families` | look into checkpoints, take their arrays, list the models |
+| `environment` | describe versions and extras for a bug report |
 | `open_params`, `save_params` | read and write `.params` files |
 
 Importing this package imports neither MXNet nor torch; each name is imported when it is first used.
@@ -22,6 +23,7 @@ _PUBLIC = {
     "batch.run": "convert_batch",
     "commands.check": "Check check",
     "commands.convert": "convert",
+    "commands.environment": "Environment environment",
     "commands.export": "export",
     "commands.extract": "extract",
     "commands.inspect": "Inspection inspect",

@@ -3,6 +3,7 @@ from bort_convert.batch.result import BatchResult
 from bort_convert.batch.run import convert_batch
 from bort_convert.commands.check import Check, check
 from bort_convert.commands.convert import convert
+from bort_convert.commands.environment import Environment, environment
 from bort_convert.commands.export import export
 from bort_convert.commands.extract import extract
 from bort_convert.commands.inspect import Inspection, inspect
@@ -33,6 +34,7 @@ __all__ = [
     "BatchResult",
     "Check",
     "ConvertError",
+    "Environment",
     "FormatError",
     "InputError",
     "Inspection",
@@ -54,6 +56,7 @@ __all__ = [
     "check",
     "convert",
     "convert_batch",
+    "environment",
     "export",
     "extract",
     "families",

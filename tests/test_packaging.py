@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
 from importlib.metadata import metadata
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
+from environment import unmeasured
+
+from bort_convert import __version__
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
@@ -22,6 +31,13 @@ RAY = {
     "rpds-py",
 }
 NUMPY_1_ALONE = RAY | {"charset-normalizer", "gluonnlp", "graphviz", "mxnet", "requests", "urllib3"}
+
+
+REPOSITORY = re.findall(r'^Repository = "(.+)"$', PYPROJECT, re.MULTILINE)[0]
+# What .gitignore names: nothing of it belongs into an archive.
+IGNORED = (".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
+MADE_BY_SETUPTOOLS = {"PKG-INFO", "setup.cfg"}
+BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 
 
 def pins_of(name: str) -> dict[str, list[str]]:
@@ -71,14 +87,70 @@ def test_the_extra_for_mxnet_asks_for_nothing_where_there_is_no_mxnet() -> None:
     assert all('python_version < "3.13"' in line for line in mxnet)
 
 
-@pytest.mark.parametrize("name", ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", ".ci/run"])
+def build(archive: str, project: Path, folder: Path) -> Path:
+    """Build a wheel or an sdist of a project as `python -m build` does, with the setuptools that is here."""
+    command = [sys.executable, "-c", BUILD, f"build_{archive}", str(folder)]
+    process = subprocess.run(command, cwd=project, env=unmeasured(), check=False, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    (path,) = folder.glob("*.whl" if archive == "wheel" else "*.tar.gz")
+    return path
+
+
+def files_below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.long
+def test_the_source_archive_is_the_whole_project_and_the_wheel_the_whole_package(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT, project, ignore=shutil.ignore_patterns(*IGNORED))
+    whole = files_below(project) - MADE_BY_SETUPTOOLS
+    source = build("sdist", project, tmp_path)
+    assert source.name == f"bort_convert-{__version__}.tar.gz"
+    with tarfile.open(source) as archive:
+        archive.extractall(tmp_path, filter="data")
+    unpacked = tmp_path / f"bort_convert-{__version__}"
+    packed = {name for name in files_below(unpacked) - MADE_BY_SETUPTOOLS if ".egg-info/" not in name}
+    assert packed == whole, "MANIFEST.in names what the source archive holds"
+    with zipfile.ZipFile(build("wheel", unpacked, tmp_path)) as wheel:
+        names = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert names == {name for name in whole if name.startswith("bort_convert/")}
+
+
+def test_every_link_and_picture_of_the_readme_works_on_a_package_page() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    links = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", readme)
+    assert links
+    raw = REPOSITORY.replace("//github.com/", "//raw.githubusercontent.com/")
+    for link in map("".join, links):
+        assert link.startswith(("#", "https://")), f"{link}: a package page has no file beside it"
+        ours = re.fullmatch(rf"(?:{REPOSITORY}/(?:blob|tree)|{raw})/main/([^#]+)(?:#.*)?", link)
+        if ours:
+            assert (ROOT / unquote(ours[1])).exists(), link
+        assert ours or REPOSITORY.rpartition("/")[0] not in link or "/actions/" in link, f"{link}: leads nowhere"
+
+
+def test_every_python_that_is_named_is_tested_and_none_is_shut_out() -> None:
+    named = re.findall(r"Python :: (3\.\d+)", PYPROJECT)
+    assert named == re.findall(r"^VERSIONS := (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)[0].split()
+    assert f'\nrequires-python = ">={named[0]}"\n' in PYPROJECT
+
+
+def test_the_newest_section_of_the_changelog_is_this_version_with_its_date() -> None:
+    sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    assert re.fullmatch(rf"\[{re.escape(__version__)}\] - 20\d\d-\d\d-\d\d|\[Unreleased\]", sections[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASE.md", "Makefile", ".ci/run"]
+)
 def test_the_project_is_complete(name: str) -> None:
     assert (ROOT / name).is_file()
 
 
 def test_every_verb_in_the_documentation_is_a_target() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    for page in ("README.md", "CONTRIBUTING.md", "fixtures/README.md", ".ci/run"):
+    for page in ("README.md", "CONTRIBUTING.md", "RELEASE.md", "fixtures/README.md", ".ci/run"):
         text = (ROOT / page).read_text("utf-8")
         named = re.findall(r"`make ([a-z0-9 -]+)`|^(?:\$ |exec )make ([a-z0-9 -]+)", text, re.MULTILINE)
         assert {verb for groups in named for group in groups for verb in group.split()} <= targets, page

@@ -16,6 +16,7 @@ COMMANDS = {
     "export": "directories",
     "tokenizer": "directories",
     "families": "checkpoints",
+    "env": "environment",
 }
 """Module of each command, beside this one; it is imported when the command is used."""
 

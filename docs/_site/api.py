@@ -17,7 +17,7 @@ GROUPS = {
     "Read and write `.params`": "open_params save_params ParamsFile TensorInfo MAX_ARRAYS",
     "Errors": "ConvertError BackendError FormatError InputError MappingError OptionError OutputError ParityError "
     "PlanError VariantError",
-    "Version": "__version__",
+    "Version and environment": "__version__ environment Environment",
 }
 PLACES = {"__version__": "version.__version__", "MAX_ARRAYS": "params.info.MAX_ARRAYS"}
 """Where constants stand; functions and classes know it."""

@@ -38,6 +38,8 @@ CHANGES = {
     "performance.md": performance.with_plots,
 }
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
+OURS = re.compile(r"^https://github\.com/bort-convert/bort_convert/(?:blob|tree)/main/")
+"""The beginning of the README's links to files of ours, which are absolute for package pages."""
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -72,6 +74,8 @@ def with_links(source: str, text: str) -> str:
 
 def _link(source: str, mark: str, words: str, target: str) -> str:
     """A link; to a file that is no page of the site: its words alone."""
+    if OURS.match(target):
+        target = posixpath.relpath(OURS.sub("", target), posixpath.dirname(source))
     path, hash_, anchor = target.partition("#")
     if "://" in target or not path:
         return f"{mark}[{words}]({target})"
