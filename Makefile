@@ -81,7 +81,7 @@ gluonnlp1: .venv-gluonnlp1/.made ## .venv-gluonnlp1: models of GluonNLP 1.0 on M
 	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
 
 # They are about bytes and processes, and take long; another NumPy changes nothing in them.
-BYTES := test_cuts test_fuzz test_faults cli/test_interrupted batch/test_killed
+BYTES := test_cuts test_fuzz test_faults cli/test_interrupted batch/test_killed test_workflows test_packaging
 CORPUS := verification/test_gluonnlp1_corpus
 
 .PHONY: quick
@@ -185,10 +185,11 @@ clean-install: dist ## the wheel and the newest of all it needs, on fresh Python
 	else $$p tests/support/clean_install.py dist build/clean-install/$$v || exit 1; fi; done
 
 .PHONY: check format
-check: .venv/.made ## formatting, lint and strict types
+check: .venv/.made ## formatting, lint, strict types, and the workflows in .github
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict
+	$(BIN)/actionlint .github/workflows/*.yml
 
 format: .venv/.made ## format the code, and mend what ruff can
 	$(BIN)/ruff format .

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 import tarfile
 import zipfile
 from importlib.metadata import metadata
@@ -13,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from environment import unmeasured
+from archives import build
 
 from bort_convert import __version__
 
@@ -37,7 +35,6 @@ REPOSITORY = re.findall(r'^Repository = "(.+)"$', PYPROJECT, re.MULTILINE)[0]
 # What .gitignore names: nothing of it belongs into an archive.
 IGNORED = (".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
 MADE_BY_SETUPTOOLS = {"PKG-INFO", "setup.cfg"}
-BUILD = "import sys; from setuptools import build_meta; getattr(build_meta, sys.argv[1])(sys.argv[2])"
 
 
 def pins_of(name: str) -> dict[str, list[str]]:
@@ -85,15 +82,6 @@ def test_the_extra_for_mxnet_asks_for_nothing_where_there_is_no_mxnet() -> None:
     mxnet = [line for line in requirements if 'extra == "mxnet"' in line]
     assert len(mxnet) == 4
     assert all('python_version < "3.13"' in line for line in mxnet)
-
-
-def build(archive: str, project: Path, folder: Path) -> Path:
-    """Build a wheel or an sdist of a project as `python -m build` does, with the setuptools that is here."""
-    command = [sys.executable, "-c", BUILD, f"build_{archive}", str(folder)]
-    process = subprocess.run(command, cwd=project, env=unmeasured(), check=False, capture_output=True, text=True)
-    assert process.returncode == 0, process.stderr
-    (path,) = folder.glob("*.whl" if archive == "wheel" else "*.tar.gz")
-    return path
 
 
 def files_below(folder: Path) -> set[str]:
