@@ -66,8 +66,8 @@ MODULES_OF_VERIFICATION = {
 }
 # Everyone may import the standard library, and NumPy at the top of a module; other packages are imported in one place.
 FOREIGN = {
-    "torch": "verification.torch_run agora.optimizer agora.classifier agora.trial",
-    "transformers": "verification.torch_run agora.classifier",
+    "torch": "verification.torch_run agora.optimizer agora.classifier agora.trial agora.masking agora.encoders",
+    "transformers": "verification.torch_run agora.classifier agora.encoders",
     "mxnet": "verification.mxnet_process",
     "gluonnlp": "verification.mxnet_process",
     "sentencepiece": "verification.mxnet_process",

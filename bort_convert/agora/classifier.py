@@ -10,6 +10,7 @@ Source: alexa/bort 05adebf, bort/bort.py, BortClassifier.
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
@@ -19,7 +20,7 @@ from bort_convert.errors import OptionError
 from bort_convert.verification.torch_run import quiet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bort_convert.agora.values import Text
 
@@ -127,6 +128,20 @@ def truncated_rows(candidate: str, texts: Sequence[Text], length: int) -> list[i
     with quiet():  # it warns of long texts
         rows = tokenizer(*columns(texts))["input_ids"] if texts else []
     return [number for number, row in enumerate(rows) if len(row) > limit]
+
+
+@contextmanager
+def settled(seed: int = 0, device: str = "cpu") -> Iterator[None]:
+    """Random numbers from a seed and one thread on the CPU, and both as they were afterwards."""
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if device == "cpu":
+            torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(threads)
 
 
 def columns(texts: Sequence[Text]) -> tuple[list[str], list[str] | None]:

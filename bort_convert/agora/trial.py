@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import torch
 
-from bort_convert.agora.classifier import Classifier, freeze, fresh_classifier, trained_classifier
+from bort_convert.agora.classifier import Classifier, freeze, fresh_classifier, settled, trained_classifier
 from bort_convert.agora.metrics import score
 from bort_convert.agora.optimizer import BertAdam, clip_gradients, parameter_groups, rate_at, set_rate
 from bort_convert.agora.values import StepTime, TrialResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from bort_convert.agora.values import PredictionSpec, TrialSpec
 
@@ -40,7 +39,7 @@ def run_trial(spec: TrialSpec) -> TrialResult:
         OptionError: the candidate cannot be loaded.
     """
     start = time.perf_counter()
-    with _settled(spec.seed, spec.device):
+    with settled(spec.seed, spec.device):
         try:
             found = _trained(Training(spec))
         except (TrialError, MemoryError, RuntimeError) as error:
@@ -56,7 +55,7 @@ def predict(spec: PredictionSpec) -> list[tuple[float, ...]]:
     Raises:
         OptionError: the model cannot be loaded.
     """
-    with _settled(0, spec.device):
+    with settled(0, spec.device):
         classifier = trained_classifier(spec.model, spec.length)
         classifier.model.to(spec.device)
         rows = classifier.probabilities(classifier.encode(spec.texts), EVALUATION_BATCH)
@@ -70,7 +69,7 @@ def time_steps(spec: TrialSpec) -> StepTime:
         OptionError: the candidate cannot be loaded.
     """
     begin = time.perf_counter()
-    with _settled(spec.seed, spec.device):
+    with settled(spec.seed, spec.device):
         trial = Training(spec)
         started = time.perf_counter() - begin
         trial.train_on(list(range(trial.batch))[: len(spec.train)])  # the first one also allocates
@@ -187,17 +186,3 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "DefaultCPUAllocator" in line:
         return f"out of memory: {line}"
     raise error
-
-
-@contextmanager
-def _settled(seed: int, device: str) -> Iterator[None]:
-    """Random numbers from a seed and one thread on the CPU, and both as they were afterwards."""
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        if device == "cpu":
-            torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)

@@ -121,6 +121,13 @@ def sha256_of_file(path: Path, size: int | None = None) -> str:
         return sha256_of(FileRange(file.fileno(), 0, os.fstat(file.fileno()).st_size if size is None else size))
 
 
+def sha256_of_folder(folder: Path) -> str:
+    """SHA-256 of the names and contents of all files in a folder and those below it, in the order of their names."""
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    lines = [f"{name}\0{sha256_of_file(files[name])}\n" for name in sorted(files)]
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 @dataclass(frozen=True)
 class BitDifference:
     """Number and place of the values by which two tensors differ.

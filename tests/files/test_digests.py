@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from bort_convert.errors import FormatError
 from bort_convert.files import streams
-from bort_convert.files.streams import FileRange, sha256_of
+from bort_convert.files.streams import FileRange, sha256_of, sha256_of_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,3 +47,13 @@ def test_a_file_that_ends_early_has_no_digest(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(BYTES)
     with (tmp_path / "x").open("rb") as file, pytest.raises(FormatError, match="the source ended at byte 1,004"):
         sha256_of(FileRange(file.fileno(), 0, 2000))
+
+
+def test_the_digest_of_a_folder_is_that_of_all_files_and_their_names(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("1")
+    first = sha256_of_folder(tmp_path)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "c").write_text("2")
+    second = sha256_of_folder(tmp_path)
+    (tmp_path / "b" / "c").rename(tmp_path / "b" / "d")
+    assert len({first, second, sha256_of_folder(tmp_path)}) == 3
