@@ -77,6 +77,13 @@ def test_a_text_of_another_set_is_never_made() -> None:
     assert (made.texts, made.skipped) == ((), 2)
 
 
+def test_no_point_is_made_twice() -> None:
+    made = Generator("swap", "", [], copies=30).make([(0, "a b c d"), (1, "A b c d")], "1")
+    texts = [folded(text) for text, _, _ in made.texts]
+    assert len(texts) == len(set(texts)) == 3
+    assert made.skipped == 57
+
+
 def test_too_similar_and_too_different_texts_are_skipped_and_counted() -> None:
     calls: list[str] = []
 
@@ -149,6 +156,9 @@ def test_mask_fills_in_what_the_candidate_expects(little: str) -> None:
     assert max(ranks) <= BEST + len(tokenizer.all_special_ids)
     assert len(set(ranks)) > 4
     assert max(changed) <= 2
+    with torch.no_grad():  # a head that likes special tokens best
+        masking._model.cls.predictions.bias[tokenizer.all_special_ids] = 100.0  # noqa: SLF001
+    assert all(masking(text, random.Random(seed)) == made[seed] for seed in range(5))
     longer = f"{text} " * 60
     assert len(tokenizer(masking(longer, random.Random(1)))["input_ids"]) <= 128
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bort_convert.agora.metrics import score
 from bort_convert.agora.values import FIELDS, Example, PredictionSpec, TrialSpec
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def test_only_judged_rows_score_and_a_model_that_is_not_good_enough_is_not_saved
             spec, dev=turned + spec.dev[10:], judged=tuple(range(10)), epoch="last", save_from=0.6, metric="matthews"
         )
     )
-    assert result.score < 0
+    assert result.score == score("matthews", [example.label for example in turned], result.predictions[:10]) < 0
     assert len(result.predictions) == 20
     assert result.weights == ""
     assert list(tmp_path.iterdir()) == []
@@ -162,7 +163,7 @@ def test_what_diverges_or_has_no_memory_is_a_result_with_a_reason(
         theta = spec.theta | {"lr": 1e3, "decay": decay}
         result = trial.run_trial(dataclasses.replace(spec, theta=theta))
         assert (result.score, result.predictions, result.weights) == (0.0, (), "")
-        assert re.fullmatch(r"the (loss|norm of the gradients) is nan in step \d+", result.failure)
+        assert re.fullmatch(r"the loss is nan in step \d+", result.failure)
     monkeypatch.setattr(trial.Classifier, "logits", lambda *_: torch.empty(10**15))
     result = trial.run_trial(spec)
     assert result.failure.startswith("out of memory: ")
