@@ -208,6 +208,11 @@ docs: .venv-docs/.made ## build the site in build/site: strict, and with nothing
 site-test: docs ## check every link of the site, and what Chromium asks for and shows
 	.venv-docs/bin/python -m pytest -q --noconftest tests/site
 
+.PHONY: images
+images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: from a conversion, figures, and a terminal that is recorded
+	.venv-docs/bin/python docs/_site/images.py
+	.venv-docs/bin/python docs/_site/recording.py $(BIN)
+
 .venv-docs/.made: pyproject.toml constraints-docs.txt
 	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13),3$(comma)11,3$(comma)13)'; \
 	if [ -z "$$p" ]; then echo "no Python 3.11 to 3.13 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \

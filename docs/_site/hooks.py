@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import tomllib
 from mkdocs.structure.files import File
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -37,9 +38,14 @@ CHANGES = {
     "parity.md": parity.with_plots,
     "performance.md": performance.with_plots,
 }
+WIDE = {"parity.md": {"hide": ["toc"]}}
+"""Pages with tables that need the room."""
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["urls"]["Repository"]
+OURS = re.compile(
+    rf"(?:{REPOSITORY}/(?:blob|tree)|{REPOSITORY.replace('//github.com/', '//raw.githubusercontent.com/')})/main/(.+)"
+)
+"""The address of a file in the repository: the README has it, for package pages."""
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-OURS = re.compile(r"^https://github\.com/bort-convert/bort_convert/(?:blob|tree)/main/")
-"""The beginning of the README's links to files of ours, which are absolute for package pages."""
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -53,8 +59,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - mkdocs' signature
-    """Lead links to files that are no page of the site elsewhere, and add plots and pictures."""
+    """Lead links to where they lead on the site, and add plots and pictures."""
     source = page.file.src_uri
+    page.meta |= WIDE.get(source, {})
     if source in OF_THE_PROJECT.values():
         return markdown  # done in on_files, where they still lay in the root
     return with_links(f"docs/{source}", CHANGES.get(source, str)(markdown))
@@ -73,20 +80,18 @@ def with_links(source: str, text: str) -> str:
 
 
 def _link(source: str, mark: str, words: str, target: str) -> str:
-    """A link; to a file that is no page of the site: its words alone."""
-    if OURS.match(target):
-        target = posixpath.relpath(OURS.sub("", target), posixpath.dirname(source))
+    """A link, within the site where it leads to a page or picture of ours, and into the repository for other files."""
     path, hash_, anchor = target.partition("#")
-    if "://" in target or not path:
+    ours = OURS.fullmatch(path)
+    if not path or ("://" in path and not ours):
         return f"{mark}[{words}]({target})"
-    inside = posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
+    inside = ours[1] if ours else posixpath.normpath(posixpath.join(posixpath.dirname(source), path))
     if not (ROOT / inside).exists():
         raise FileNotFoundError(f"{source}: {target} leads nowhere")
-    if (ROOT / inside).is_dir():
-        inside += "/index.md"
-    if inside in OF_THE_PROJECT:
-        inside = f"docs/{OF_THE_PROJECT[inside]}"
-    if not inside.startswith("docs/") or inside.endswith(".json"):
-        return words
+    page = f"docs/{OF_THE_PROJECT[inside]}" if inside in OF_THE_PROJECT else inside
+    page += "/index.md" * (page == "docs/decisions")
+    if not page.startswith("docs/") or Path(page).suffix not in {".md", ".svg"}:
+        kind = "tree" if (ROOT / inside).is_dir() else "blob"
+        return f"{mark}[{words}]({REPOSITORY}/{kind}/main/{inside}{hash_}{anchor})"
     start = posixpath.dirname(f"docs/{OF_THE_PROJECT.get(source, source.removeprefix('docs/'))}")
-    return f"{mark}[{words}]({posixpath.relpath(inside, start)}{hash_}{anchor})"
+    return f"{mark}[{words}]({posixpath.relpath(page, start)}{hash_}{anchor})"

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from plots import BLUE, GREY, ORANGE, TEAL, plot
-from tables import sortable
+from tables import sortable, with_first
 
 DOCS = Path(__file__).parents[1]
 FULL_SIZE = {"float64": "float64, relative", "float32_hidden": "float32, hidden", "float32_heads": "float32, heads"}
 SMALL = {"float64": "float64", "float32, hidden": "float32, hidden", "float32, heads": "float32, heads"}
+FIGURES = ("verdict", "float64, relative", "float32, hidden", "float32, heads", "parameters")
+"""Columns that a reader wants to see first."""
 BARS = {"bar of float64": 1e-12, "bars of float32": 3e-5, "": 1e-4}
 LAST_OF_THE_INTRODUCTION = "\n\n| checkpoint | becomes |"
 SECOND = "\n\n| checkpoint | family |"
@@ -28,7 +30,7 @@ def with_plots(page: str) -> str:
         checkpoints = json.loads((DOCS / file).read_text("utf-8"))
         caption = f"{title}: the largest difference between GluonNLP on MXNet and transformers on torch"
         page = f"{before}\n\n{_dots(checkpoints, name, columns, caption)}{place}{after}"
-    return sortable(page)
+    return sortable(with_first(page, FIGURES))
 
 
 def _dots(checkpoints: list[dict[str, Any]], name: str, columns: dict[str, str], caption: str) -> str:

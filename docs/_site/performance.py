@@ -32,7 +32,7 @@ def _programs(page: str) -> str:
     names, seconds = [row[0].replace("`", "") for row in programs], [number(row[1]) for row in programs]
     with plot("Seconds for a Bort of 510 MB", height=3.2) as drawn:
         colours = [TEAL if name.startswith("bort-convert") else GREY for name in names]
-        drawn.axes.bar_label(drawn.axes.barh(names, seconds, color=colours), fmt=" %.2f s")
+        drawn.axes.bar_label(drawn.axes.barh(names, seconds, color=colours), fmt="%.2f s", padding=4)
         drawn.axes.set_xlim(0, max(seconds) * 1.12)
         drawn.axes.invert_yaxis()
         drawn.axes.set_xlabel("seconds")

@@ -16,6 +16,21 @@ def rows(page: str, heading: str) -> list[list[str]]:
     raise ValueError(f"no table on the page begins with {heading!r}; mend docs/_site where the benchmark has changed")
 
 
+def with_first(page: str, headings: tuple[str, ...]) -> str:
+    """The page with these columns in front, after its first one, in each table that has them all."""
+
+    def moved(match: re.Match[str]) -> str:
+        cells = [line.strip("|\n").split("|") for line in match[0].splitlines()]
+        found = [cell.strip() for cell in cells[0]]
+        if not set(headings) <= set(found):
+            return match[0]
+        first = [0, *(found.index(heading) for heading in headings)]
+        order = [*first, *(column for column in range(len(found)) if column not in first)]
+        return "".join(f"|{'|'.join(row[column] for column in order)}|\n" for row in cells)
+
+    return _TABLE.sub(moved, page)
+
+
 def number(cell: str) -> float:
     """The number that a cell begins with."""
     return float(re.match(r"[\d.,]+", cell)[0].replace(",", ""))  # type: ignore[index] # a cell without one is an error

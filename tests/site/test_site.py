@@ -8,11 +8,13 @@ from __future__ import annotations
 import functools
 import http.server
 import re
+import sys
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree as ET
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -23,7 +25,13 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "docs" / "_site"))
+
+import images  # noqa: E402
+import recording  # noqa: E402
+
 SITE = ROOT / "build" / "site"
+PICTURES = ROOT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
 IN_THE_BROWSER = [page for page in PAGES if not page.startswith(("decisions/0", "inspect/"))]
@@ -173,13 +181,15 @@ def test_the_table_of_checkpoints_is_sorted_by_the_heading_that_is_clicked(brows
     page, _, log = opened(browser, 1280, "light")
     page.goto(f"{address}parity/")
     table = page.locator(".sortable table").first
+    headings = [heading.split()[0] for heading in table.locator("th").all_inner_texts()]
+    assert headings[:6] == ["checkpoint", "verdict", "float64,", "float32,", "float32,", "parameters"]
     table.get_by_role("button", name="parameters").click()
-    cells = table.locator("tbody td:nth-child(4)").all_inner_texts()
+    cells = table.locator("tbody td:nth-child(6)").all_inner_texts()
     numbers = [int(cell.replace(",", "")) for cell in cells]
     assert numbers == sorted(numbers)
     assert numbers[0] < numbers[-1]
     table.get_by_role("button", name="parameters").click()
-    assert [int(cell.replace(",", "")) for cell in table.locator("tbody td:nth-child(4)").all_inner_texts()] == numbers[
+    assert [int(cell.replace(",", "")) for cell in table.locator("tbody td:nth-child(6)").all_inner_texts()] == numbers[
         ::-1
     ]
     assert log == []
@@ -193,3 +203,27 @@ def test_the_search_finds_a_command(browser: Browser, address: str) -> None:
     assert "commands/" in " ".join(link.get_attribute("href") for link in page.locator(".md-search-result__link").all())
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
     assert log == []
+
+
+def test_the_pictures_of_the_readme_are_those_that_make_images_draws() -> None:
+    drawn = images.images()
+    assert len(drawn) > 3
+    assert {name for name, image in drawn.items() if (PICTURES / name).read_text("utf-8") != image} == set(), (
+        "make images"
+    )
+
+
+def test_the_recording_has_the_commands_that_are_recorded_and_ends_with_an_answer() -> None:
+    picture = ET.parse(PICTURES / "recording.svg")  # noqa: S314 - it is our own
+    texts = [element.text or "" for element in picture.iter() if element.tag.endswith("text")]
+    for line in "\n".join(recording.COMMANDS).splitlines():
+        assert line.strip() in " ".join(texts), line
+    assert any("PASS alice is little_bort.params" in text for text in texts)
+    assert any("Rabbit" in text for text in texts)
+
+
+def test_a_line_stands_from_its_first_picture_to_the_next_other_line() -> None:
+    word = ((0, "word", "#fff", False),)
+    empty = [()] * (recording.ROWS - 1)
+    pictures = {0.0: [(), *empty], 1.0: [word, *empty], 1.5: [word, *empty], 2.0: [(), *empty], 3.0: [word, *empty]}
+    assert recording.stretches(pictures, 4.0) == [(0, word, 1.0, 2.0), (0, word, 3.0, 4.0)]
