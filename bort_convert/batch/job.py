@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import tempfile
 import time
 from dataclasses import dataclass, field, replace
@@ -46,6 +47,8 @@ FIT_OPTIONS: Final = (
     "max_arrays",
 )
 CONFIG_OPTIONS: Final = ("dtype", "labels", "problem_type")
+NOT_SHARED: Final = "RootNotShared"
+"""Type of the error on a machine that does not see the root."""
 _MXNET: Final = ReferenceProcess()
 """Of this process: it starts with the first verification that runs MXNet, and takes them all."""
 
@@ -85,10 +88,11 @@ class Task:
     Attributes:
         entry: of the plan.
         root: of the batch.
-        scratch: folder for files that nobody needs later.
+        scratch: folder below the root for files that nobody needs later; this run alone has made it.
         state: see `states.state_of`.
         memory: what the journal tells.
         settings: of the batch.
+        machine: name of the one where the batch was started.
     """
 
     entry: Entry
@@ -97,6 +101,7 @@ class Task:
     state: dict[str, Any]
     memory: Memory = field(default_factory=Memory)
     settings: Settings = field(default_factory=Settings)
+    machine: str = field(default_factory=platform.node)
 
     @property
     def target(self) -> Path:
@@ -108,19 +113,29 @@ def do(task: Task) -> FileResult:
     """Bring one target to what its entry asks for; an error of ours is part of the result."""
     start = time.perf_counter()
     logging.getLogger("bort_convert").setLevel(logging.ERROR)  # a leftover that is cleared is no news in a batch
-    if not task.settings.dry_run:
-        tempfile.tempdir = str(task.scratch)
-    entry = task.entry
+    entry, here = task.entry, platform.node()
     result = FileResult(entry.name, entry.source, entry.place, state=task.state)
     reports: list[Report] = []
+    if not task.settings.dry_run:
+        if not task.scratch.is_dir():
+            return replace(result, status=FAILED, error={"type": NOT_SHARED, "message": _not_shared(task.root, here)})
+        tempfile.tempdir = str(task.scratch)
     try:
         result = _done(task, result, reports)
     except ConvertError as error:
-        failure = {"type": type(error).__name__, "message": str(error)}
+        place = "" if here == task.machine else f" (on {here})"
+        failure = {"type": type(error).__name__, "message": f"{error}{place}"}
         result = replace(result, status=FAILED, error=failure, size=_size_of(entry.source, strict=False))
     if reports:
         result = replace(result, report=_without_old_names(reports[-1].to_dict()))
     return replace(result, seconds=round(time.perf_counter() - start, 3))
+
+
+def _not_shared(root: Path, machine: str) -> str:
+    return (
+        f"{root} on {machine} is not the folder of this batch. On a cluster every machine has to see the root, and all "
+        "sources, under the same path: mount them there, or take that machine out"
+    )
 
 
 def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from bort_convert.batch.job import Settings, Task, do
+from bort_convert.batch.job import NOT_SHARED, Settings, Task, do
 from bort_convert.batch.journal import FILE_NAME, WORKER_DIED, Journal, Memory, read_memories
 from bort_convert.batch.result import FAILED, UP_TO_DATE, BatchResult, FileResult
 from bort_convert.batch.states import digest_of, manifest_digest, state_of
@@ -100,7 +101,13 @@ def convert_batch(
     with ExitStack() as stack:
         journal = None if dry_run else stack.enter_context(_opened(folder, plan))
         memories = read_memories(folder)
-        tasks = [_task(entry, folder, memories.get(entry.name, Memory()), settings) for entry in plan]
+        scratch = folder / SCRATCH / secrets.token_hex(8)
+        if journal:
+            scratch.mkdir()
+        tasks = [
+            Task(entry, folder, scratch, state_of(entry, settings.state), memories.get(entry.name, Memory()), settings)
+            for entry in plan
+        ]
         waiting = [task for task in tasks if not retry_failed or _has_failed(task.memory)]
         outcomes = (workers or LocalWorkers(jobs or usable_cpus())).run(do, _jobs(waiting, journal))
         results = {}
@@ -131,10 +138,6 @@ def _opened(folder: Path, plan: Sequence[Entry]) -> Iterator[Journal]:
             delete(folder / SCRATCH)
 
 
-def _task(entry: Entry, folder: Path, memory: Memory, settings: Settings) -> Task:
-    return Task(entry, folder, folder / SCRATCH, state_of(entry, settings.state), memory, settings)
-
-
 def _names_in(folder: Path) -> list[str]:
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - names alone
 
@@ -144,8 +147,17 @@ def _jobs(tasks: Sequence[Task], journal: Journal | None) -> Iterator[Job[Task]]
     for task in tasks:
         before = manifest_digest(task.target)
         if journal and not (before and task.memory.end and not task.memory.is_open):
-            journal.begin(task.entry.name, task.state, before=before, free=not _names_in(task.target))
-        yield Job(task, _needs(task))
+            free = not _names_in(task.target)
+            journal.begin(task.entry.name, task.state, before=before, free=free)
+            yield Job(replace(task, memory=_begun(task, before, free=free)), _needs(task))
+        else:
+            yield Job(task, _needs(task))
+
+
+def _begun(task: Task, before: str, *, free: bool) -> Memory:
+    """What is known of a target once its conversion began: a cluster may run a job again whose machine it lost."""
+    memory = replace(task.memory, is_open=True, is_ours=task.memory.is_ours or free)
+    return memory if task.memory.is_open else replace(memory, state=task.state, before=before)
 
 
 def _needs(task: Task) -> Needs:
@@ -162,6 +174,8 @@ def _results(outcomes: Generator[Outcome[Task, FileResult]], journal: Journal | 
             task, result = outcome.job.argument, outcome.result
             if isinstance(result, Failure):
                 result = _lost(task, result, outcome.seconds)
+            elif result.error.get("type") == NOT_SHARED:
+                raise OutputError(result.error["message"])
             if journal and (result.status != UP_TO_DATE or task.memory.is_open):
                 journal.end(result.name, result.to_dict())
             yield result

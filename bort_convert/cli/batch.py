@@ -34,6 +34,7 @@ from bort_convert.cli.reports import REPORT, ReportForms, Reports
 from bort_convert.cli.streams import writing_to_stdout
 from bort_convert.errors import ParityError
 from bort_convert.files.places import named_path
+from bort_convert.workers.cluster import RayWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -55,6 +56,12 @@ RESULT = "batch.json"
 @click.option("--fail-fast/--keep-going", default=False, help="End with the first failure, or do all others (default).")
 @click.option("--retry-failed", is_flag=True, help="Do nothing but what failed in an earlier run.")
 @click.option("--jobs", type=click.IntRange(min=1), help="Conversions at a time; by default one for each processor.")
+@click.option(
+    "--ray",
+    "address",
+    metavar="ADDRESS",
+    help="Run on the machines of a Ray cluster, in place of this one: HOST:PORT of its head, or auto.",
+)
 @click.option("--force", is_flag=True, help="Replace directories that hold another conversion and nothing else.")
 @REPORT
 @fit_options
@@ -78,6 +85,7 @@ def batch(
     *,
     root: Path,
     dry_run: bool,
+    address: str | None,
     traces: Path | None,
     report: tuple[Path, ...],
     as_json: bool,
@@ -90,6 +98,10 @@ def batch(
     such as 'models/**/*.params'; or a checkpoint; or several of these. Options given here hold where the plan has
     none. What ROOT holds already is left alone, unless its source, its options or our version changed.
     """
+    if address is not None:
+        if options.pop("jobs") is not None:
+            raise click.UsageError("--jobs is for this machine; on a Ray cluster as many run as it has room for")
+        options["workers"] = RayWorkers(address)
     defaults = {name: options.pop(name) for name in OPTIONS if name in options}
     given = {
         name: value for name, value in defaults.items() if ctx.get_parameter_source(name) != ParameterSource.DEFAULT

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 AUTO: Final = "auto"
+_LOG: Final = logging.getLogger(__name__)
 _ADDRESS: Final = re.compile(r"(?P<host>[\w.-]+|\[[\w:.]+\]):(?P<port>[0-9]{1,5})")
 _CONNECTING: Final = 5.0
 _ANSWERING: Final = 20.0
@@ -208,15 +210,16 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
         return
     _check_that_it_answers(address)
-    try:
-        with _own_signal_handler():
-            ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except (RuntimeError, ConnectionError, ValueError) as error:
-        raise BackendError(f"the Ray cluster at {address} does not take this process: {_line(error)}") from error
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
+    with _notices_to_our_log():
+        try:
+            with _own_signal_handler():
+                ray.init(address=address, log_to_driver=False, configure_logging=False)
+        except (RuntimeError, ConnectionError, ValueError) as error:
+            raise BackendError(f"the Ray cluster at {address} does not take this process: {_line(error)}") from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
 
 
 def _check_that_it_answers(address: str) -> None:
@@ -243,6 +246,23 @@ def _check_that_it_answers(address: str) -> None:
     except subprocess.CalledProcessError as error:
         last = error.stderr.strip().rpartition("\n")[2].partition(": ")[2]
         raise BackendError(f"no Ray cluster at {address} can be used: {last}") from error
+
+
+@contextlib.contextmanager
+def _notices_to_our_log() -> Iterator[None]:
+    """Let Ray log what it tells of its machines, such as the loss of one; it would print that on stdout."""
+    from ray._private import worker  # noqa: PLC0415 - see above
+
+    def log(data: dict[str, Any], ignore_prefix: bool) -> None:  # noqa: FBT001, ARG001 - Ray's own signature
+        for line in data["lines"]:
+            _LOG.warning("Ray: %s", _line(line))
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import sys
 from dataclasses import replace
@@ -270,6 +271,43 @@ def test_a_worker_that_died_is_a_failure_of_its_file(tmp_path: Path, ships: list
     }
     assert result.files[1].error == {"type": "WorkerDied", "message": "the process died of SIGKILL; out of memory?"}
     assert convert(ships, tmp_path).counts == {"converted": 2, "up to date": 2}
+
+
+def test_a_machine_that_does_not_see_the_root_ends_the_batch(tmp_path: Path, ships: list[Ship]) -> None:
+    class Elsewhere(Here):
+        def run(self, function: Callable[[object], object], jobs: Iterable[Job[object]]) -> Generator[object]:
+            away = (replace(job, argument=replace(job.argument, scratch=tmp_path / "gone")) for job in jobs)
+            yield from super().run(function, away)
+
+    with pytest.raises(
+        OutputError, match=r"out on .* is not the folder of this batch\. On a cluster every machine has"
+    ):
+        convert(ships, tmp_path, workers=Elsewhere())
+    assert convert(ships, tmp_path).counts == {"converted": 4}
+
+
+def test_an_error_on_another_machine_names_it(tmp_path: Path, ships: list[Ship]) -> None:
+    class Elsewhere(Here):
+        def run(self, function: Callable[[object], object], jobs: Iterable[Job[object]]) -> Generator[object]:
+            ships[0].source.unlink(missing_ok=True)
+            away = (replace(job, argument=replace(job.argument, machine="head")) for job in jobs)
+            yield from super().run(function, away)
+
+    result = convert(ships, tmp_path, workers=Elsewhere())
+    assert result.counts == {"converted": 3, "failed": 1}
+    assert result.files[0].error["message"].endswith(f"No such file or directory (on {platform.node()})")
+    assert "(on " not in convert(ships, tmp_path).files[0].error["message"]
+
+
+def test_a_job_that_is_run_again_finds_its_own_target(tmp_path: Path, ships: list[Ship]) -> None:
+    class Twice(Here):
+        def run(self, function: Callable[[object], object], jobs: Iterable[Job[object]]) -> Generator[object]:
+            for job in jobs:
+                function(job.argument)  # and then its machine is lost
+                yield Outcome(job, function(job.argument), 0.0)
+
+    assert convert(ships, tmp_path, workers=Twice())
+    assert convert(ships, tmp_path).counts == {"up to date": 4}
 
 
 def test_wrong_places_and_numbers_are_refused(tmp_path: Path, ships: list[Ship]) -> None:

@@ -68,6 +68,17 @@ def test_options_of_the_command_line_hold_where_the_plan_has_none(tmp_path: Path
     assert again.stdout.startswith("PASS 2 files: 2 up to date\n")
 
 
+def test_a_cluster_is_named_right_and_not_beside_jobs_of_this_machine(plan: Path, tmp_path: Path) -> None:
+    both = run("batch", plan, "--out", tmp_path / "out", "--jobs", 2, "--ray", "auto")
+    assert (both.exit_code, "--jobs is for this machine" in both.stderr) == (2, True)
+    wrong = run("batch", plan, "--out", tmp_path / "out", "--ray", "local")
+    assert (wrong.exit_code, wrong.stderr) == (
+        2,
+        "Error: --ray local: expected HOST:PORT of the head of a Ray cluster that runs, or auto\n",
+    )
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_wrong_plan_ends_with_2_and_all_its_mistakes(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("source,heads\na.params,x\n,3\n")
     result = run("batch", tmp_path / "p.csv", "--out", tmp_path / "out", "--json")

@@ -65,6 +65,16 @@ def hold(folder: str) -> None:
         mark.unlink()
 
 
+def first_or_again(marks: tuple[str, str]) -> str:
+    """Leave the first mark and wait for the second; if the first is there, an earlier run of the job did not end."""
+    mine, go_on = map(Path, marks)
+    if mine.exists():
+        return "again"
+    mine.touch()
+    wait_until(go_on.exists, 60)
+    return "first"
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""A Ray cluster on this machine: nodes on free ports, each in a process group of its own, all ended at the end."""
+"""A Ray cluster on this machine: nodes on free ports, each in a session of its own, all ended at the end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 STARTED = re.compile(r"ray start --address='([^']+)'")
-QUIET = ("--disable-usage-stats", "--include-log-monitor=false")
+QUIET = ("--disable-usage-stats", "--include-log-monitor=false", f"--object-store-memory={80 << 20}")
 HEAD = ("--head", "--port=0", "--include-dashboard=false")
 PATIENCE = 60
 SOON = {
@@ -47,48 +47,44 @@ class Cluster:
         self._nodes: list[subprocess.Popen[bytes]] = []
         self.address = ""
 
-    def start_node(self, cpus: int, program: Sequence[str] = ("-m", "ray.scripts.scripts")) -> int:
-        """Start the head, or a further node; give its number.
+    def start(self, count: int) -> None:
+        """Start the head and further nodes, each with one processor, one by one: two would take the same sockets."""
+        self._wait_for(self._launch(*HEAD, f"--temp-dir={self._folder}"))
+        for _ in range(1, count):
+            self._wait_for(self._launch(f"--address={self.address}"))
 
-        Args:
-            cpus: processors that it offers.
-            program: arguments for Python that run Ray's command line.
-        """
-        number = len(self._nodes)
-        role = [f"--address={self.address}"] if self.address else [*HEAD, f"--temp-dir={self._folder}"]
-        words = ["start", "--block", *role, *QUIET, f"--num-cpus={cpus}", f"--object-store-memory={80 << 20}"]
+    def _launch(self, *words: str) -> Path:
+        """Start a node; give the file with what it prints."""
         environment = unmeasured() | {
             "PYTHONPATH": os.pathsep.join(map(str, self._paths)),
             "RAY_USAGE_STATS_ENABLED": "0",
             **SOON,
         }
         environment.pop("OMP_NUM_THREADS", None)
-        log = self._folder / f"node-{number}.log"
+        program = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--num-cpus=1", *QUIET, *words]
+        log = self._folder / f"node-{len(self._nodes)}.log"
         with log.open("wb") as output:
-            node = subprocess.Popen(
-                [sys.executable, *program, *words],
-                cwd=self._folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            self._nodes.append(
+                subprocess.Popen(program, cwd=self._folder, env=environment, **streams, start_new_session=True)
             )
-        self._nodes.append(node)
+        return log
+
+    def _wait_for(self, log: Path) -> None:
         deadline = time.monotonic() + PATIENCE
-        while "Ray runtime started" not in log.read_text():
-            assert node.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+        while "running subprocesses are monitored" not in (said := log.read_text().lower()):
+            assert all(node.poll() is None for node in self._nodes), said
+            assert time.monotonic() < deadline, said
             time.sleep(0.05)
-        while not self.address:
-            if found := STARTED.search(log.read_text()):
-                self.address = found[1]
-        return number
+        if not self.address:
+            self.address = STARTED.findall(log.read_text())[0]
 
     def kill_node(self, number: int) -> None:
         """End every process of a node at once, as a machine that loses its power."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._nodes[number].pid, signal.SIGKILL)
+        while found := processes_in(self._nodes[number].pid):
+            for process in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
         self._nodes[number].wait()
 
     def stop(self) -> None:
@@ -97,9 +93,19 @@ class Cluster:
             self.kill_node(number)
 
 
+def processes_in(session: int) -> list[int]:
+    """Living processes of a session: a node's, and those of its jobs, which have process groups of their own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, _, of = path.read_text().rpartition(")")[2].split()[:4]
+            found += [int(path.parent.name)] if int(of) == session and state != "Z" else []
+    return found
+
+
 @contextlib.contextmanager
 def cluster(paths: Sequence[Path]) -> Iterator[Cluster]:
-    """A cluster without nodes; at the end all that were started are gone, and so is their folder."""
+    """A cluster without nodes yet; at the end all that were started are gone, and so is their folder."""
     with tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True) as folder:
         nodes = Cluster(Path(folder), paths)
         try:
