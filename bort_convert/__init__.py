@@ -8,6 +8,7 @@
 | `check`, `add_tokenizer`, `load_pretrained` | compare a directory with its manifest, complete it, load it |
 | `inspect`, `extract`, `families` | look into checkpoints, take their arrays, list the models |
 | `environment` | describe versions and extras for a bug report |
+| `zoo_entries` | list the files that GluonNLP published |
 | `open_params`, `save_params` | read and write `.params` files |
 
 Importing this package imports neither MXNet nor torch; each name is imported when it is first used.
@@ -35,6 +36,7 @@ _PUBLIC = {
     "models.registry": "families",
     "params": "MAX_ARRAYS ParamsFile TensorInfo open_params save_params",
     "tokenizer": "TokenizerOptions",
+    "zoo": "ZooEntry zoo_entries",
     "verification": "ReferenceOptions Report Trace record verify verify_published",
 }
 _MODULES = {name: module for module, names in _PUBLIC.items() for name in names.split()}

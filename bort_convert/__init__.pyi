@@ -27,6 +27,7 @@ from bort_convert.params import MAX_ARRAYS, ParamsFile, TensorInfo, open_params,
 from bort_convert.tokenizer import TokenizerOptions
 from bort_convert.verification import ReferenceOptions, Report, Trace, record, verify, verify_published
 from bort_convert.version import __version__
+from bort_convert.zoo import ZooEntry, zoo_entries
 
 __all__ = [
     "MAX_ARRAYS",
@@ -51,6 +52,7 @@ __all__ = [
     "TokenizerOptions",
     "Trace",
     "VariantError",
+    "ZooEntry",
     "__version__",
     "add_tokenizer",
     "check",
@@ -68,4 +70,5 @@ __all__ = [
     "save_params",
     "verify",
     "verify_published",
+    "zoo_entries",
 ]

@@ -44,7 +44,7 @@ FIT_OPTIONS: Final = (
         "keep_extra",
         "symbol",
     ),
-    "max_arrays",
+    *("max_arrays", "recognise"),
 )
 CONFIG_OPTIONS: Final = ("dtype", "labels", "problem_type")
 NOT_SHARED: Final = "RootNotShared"

@@ -170,6 +170,7 @@ OPTIONS: Final[dict[str, Read]] = {
     "strict": _truth,
     "max_arrays": _whole_number,
     "checksums": _truth,
+    "recognise": _truth,
     "trace": _file,
 }
 """Options of a conversion; `trace` is a recorded reference for its verification."""

@@ -17,6 +17,7 @@ COMMANDS = {
     "tokenizer": "directories",
     "families": "checkpoints",
     "env": "environment",
+    "zoo": "zoo",
 }
 """Module of each command, beside this one; it is imported when the command is used."""
 

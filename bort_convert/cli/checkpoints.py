@@ -24,6 +24,7 @@ from bort_convert.cli.options import (
     OUT,
     OUTPUT,
     QUIET,
+    RECOGNISE,
     SOURCE,
     STRICT,
     fit_options,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 @STRICT
 @MAX_ARRAYS
 @CHECKSUMS
+@RECOGNISE
 @click.option("--dry-run", is_flag=True, help="Check the file and show what would be written; write nothing.")
 @FORCE
 @JSON
@@ -73,6 +75,7 @@ def convert(
     labels: str | None,
     strict: bool,
     max_arrays: int,
+    recognise: bool,
     verify: bool,
     mxnet_python: str | None,
     gluonnlp: str | None,
@@ -89,7 +92,7 @@ def convert(
     refuse_swapped(source, out)
     fit: dict[str, Any] = {"family": family, "table": table, "variant": variant, "heads": heads, "layers": layers}
     fit |= {"gluonnlp_version": gluonnlp_version, "hyperparameters": hyperparameters, "max_arrays": max_arrays}
-    fit |= {"symbol": symbol, "prefix": prefix, "ignore": ignore, "keep_extra": keep_extra}
+    fit |= {"symbol": symbol, "prefix": prefix, "ignore": ignore, "keep_extra": keep_extra, "recognise": recognise}
     if dry_run:
         inspection = bort_convert.inspect(source, values=strict, **fit)
         if inspection.misfit:
@@ -117,6 +120,7 @@ def convert(
 @SOURCE
 @fit_options
 @LAYERS
+@RECOGNISE
 @click.option("--values", is_flag=True, help="Read every value: range, mean, and how many are NaN or infinite.")
 @click.option("--summary", is_flag=True, help="Show the model alone, without the tables of arrays and steps.")
 @click.option(

@@ -14,7 +14,7 @@ from bort_convert.errors import printable
 _ARGUMENT: Final = re.compile(r"`([a-z_]+)(?:=([^`]+))?`")
 _SOME_VALUE: Final = "..."
 """The library writes it for a value that the user has to fill in."""
-_POSITIONAL: Final = frozenset({"source", "target", "reference"})
+_POSITIONAL: Final = frozenset({"source", "target", "reference", "name"})
 """Arguments that have no flag: the user types the value alone."""
 
 

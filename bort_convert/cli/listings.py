@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bort_convert.mapping.fit import Fit
     from bort_convert.plain_table import TextBlocks
     from bort_convert.weights.statistics import Statistics
+    from bort_convert.zoo import ZooEntry
 
 FORMATS = {"list": "MXNet list file", "zip": "MXNet 2 archive", "npy": "single array of MXNet 2"}
 
@@ -42,6 +43,7 @@ def inspection_text(inspection: Inspection, *, summary: bool = False) -> TextBlo
     lines: list[str | TextTable] = [
         f"{shown(inspection.path)}: {FORMATS[inspection.kind]}, {_bytes(inspection.size)}, {arrays}",
         *filter(None, [inspection.note]),
+        *published_lines(inspection.published),
         *(_fit_lines(inspection.fit) if inspection.fit else [f"{inspection.misfit}"]),
         *_draft_lines(inspection),
     ]
@@ -50,6 +52,18 @@ def inspection_text(inspection: Inspection, *, summary: bool = False) -> TextBlo
     table = _step_table(inspection.fit) if inspection.fit else _array_table(inspection)
     values: list[str | TextTable] = ["", _value_table(inspection.values)] if inspection.values else []
     return [*lines, "", table, *values]
+
+
+def published_lines(published: ZooEntry | None) -> list[str]:
+    """The published file that a file is, with the text that its model reads; no line for another file."""
+    if published is None:
+        return []
+    line = f"this is {published.name}, by its SHA-1: a file that GluonNLP {published.gluonnlp} published"
+    vocabulary = published.vocabulary
+    if vocabulary is None:
+        return [line]
+    reads = "lower-cased text" if vocabulary.lower_case else "text with its capital letters"
+    return [line, f"  vocabulary: {vocabulary.file}, {vocabulary.tokenizer}, {reads}"]
 
 
 def inspection_dict(inspection: Inspection, *, summary: bool = False) -> dict[str, object]:

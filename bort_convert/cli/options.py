@@ -139,6 +139,11 @@ LAYERS = click.option(
 )
 
 
+RECOGNISE = click.option(
+    "--recognise/--no-recognise",
+    default=True,
+    help="Tell by its SHA-1 if SOURCE is a file that GluonNLP published; one of such a size is read whole for that.",
+)
 KEEP_EXTRA = click.option(
     "--keep-extra", is_flag=True, help="Keep tensors that are not the model's, bit for bit, in a file beside it."
 )

@@ -26,6 +26,7 @@ def conversion_text(manifest: Manifest, target: Path) -> list[str]:
     size = size_name(manifest.family, manifest.variant, manifest.dims)
     return [
         f"{shown(target)}: {manifest.architecture} from {manifest.family} ({manifest.table}, {size})",
+        *([f"  the source is {manifest.published}, by its SHA-1"] if manifest.published else []),
         *(
             [f"  stood under {printable(manifest.prefix)} in {printable(manifest.source.name)}"]
             if manifest.prefix

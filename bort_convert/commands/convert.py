@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from bort_convert.arguments import version_argument
 from bort_convert.errors import FormatError, ParityError
@@ -19,6 +19,7 @@ from bort_convert.model_dir.manifest import ids_last
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
 from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_directory
+from bort_convert.model_dir.published import check_convertible, published_file, vocabulary_notes, with_casing
 from bort_convert.model_dir.shards import DEFAULT_SIZE, shard_bytes
 from bort_convert.params import MAX_ARRAYS, open_params
 from bort_convert.tokenizer import KINDS, TokenizerOptions
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from bort_convert.params import ParamsFile
     from bort_convert.tokenizer import Tokenizer
     from bort_convert.verification import Report
+    from bort_convert.zoo import ZooEntry
 
     Verifier = Callable[[str | os.PathLike[str], Path], Report]
 
@@ -72,6 +74,7 @@ def convert(
     strict: bool = False,
     max_arrays: int = MAX_ARRAYS,
     checksums: bool = True,
+    recognise: bool = True,
     verify: Verifier | bool | None = None,
     force: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _total: None,
@@ -122,6 +125,8 @@ def convert(
         strict: refuse NaN and infinite values, before anything is written.
         max_arrays: see `open_params`.
         checksums: hash the source and every tensor for the manifest.
+        recognise: tell by its SHA-1 if the source is a file that GluonNLP published. Then its casing counts, and the
+            model card says what is known of it. A file of such a size is read once more for that.
         verify: True to run `bort_convert.verify` on the finished directory before it takes its place, or a function to
             call with the source and the directory instead. The outcome goes into manifest and model card.
         force: replace a directory at `target` that an earlier conversion wrote, and that holds nothing else.
@@ -163,12 +168,12 @@ def convert(
         symbol=symbol,
     )
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
-        fit, new_tokenizer, notes = _fit(params, family, properties, tokenizer_options, source)
-        config = target_config(fit, dtype=dtype, labels=labels, problem_type=problem_type)
+        found = _fit(params, family, properties, tokenizer_options, source, recognise=recognise)
+        config = target_config(found.fit, dtype=dtype, labels=labels, problem_type=problem_type)
         check_finite(statistics_of_arrays(params) if strict else {})
         options = _specified(
-            **{"family": family, **properties, "symbol": _graph_record(symbol, fit)},
-            labels=list(labels or fit.table.labels) or None,
+            **{"family": family, **properties, "symbol": _graph_record(symbol, found.fit)},
+            labels=list(labels or found.fit.table.labels) or None,
             problem_type=problem_type,
             dtype=dtype,
             license=license,
@@ -179,14 +184,14 @@ def convert(
             manifest = convert_weights(
                 folder,
                 params,
-                fit,
+                found.fit,
                 max_bytes=shard_bytes(max_shard_size),
                 dtype=dtype,
                 allow_overflow=allow_overflow,
                 checksums=checksums,
                 progress=progress,
             )
-            manifest = _complete(folder, _with_fit(manifest, fit, options, notes), config, new_tokenizer)
+            manifest = _complete(folder, _with_fit(manifest, found, options), config, found.tokenizer)
             return _with_parity(verify, params.path, folder, manifest, symbol)
 
 
@@ -205,51 +210,62 @@ class _Properties(TypedDict):
     symbol: str | os.PathLike[str] | None
 
 
+class _Found(NamedTuple):
+    """What a source is: its fit, its tokenizer, remarks on the files of that, and the published file that it is."""
+
+    fit: Fit
+    tokenizer: Tokenizer | None
+    notes: tuple[str, ...]
+    published: ZooEntry | None
+
+
 def _fit(
     params: ParamsFile,
     family: str | None,
     properties: _Properties,
     options: TokenizerOptions,
     source: str | os.PathLike[str],
-) -> tuple[Fit, Tokenizer | None, tuple[str, ...]]:
-    """Fit the source, and make its tokenizer, whose special token ids count for the fit.
-
-    Returns:
-        The fit, the tokenizer, and remarks on the files that it is made from, if they are in the source's directory.
-    """
+    *,
+    recognise: bool,
+) -> _Found:
+    """Fit the source, and make its tokenizer, whose special token ids count for the fit."""
+    published = published_file(params) if recognise else None
+    check_convertible(published)
     fit = fit_file(params.path, params.specs, family=family, **properties)
-    tokenizer, notes = _tokenizer(fit, options, params.path.parent if params.path != Path(source) else None)
+    folder = params.path.parent if params.path != Path(source) else None
+    tokenizer, notes = _tokenizer(fit, with_casing(options, published), folder, published)
     if tokenizer is None:
-        return fit, None, notes
+        return _Found(fit, None, notes, published)
     ids = tokenizer.special_token_ids
-    return (
-        fit_file(params.path, params.specs, family=fit.family.name, special_token_ids=ids, **properties),
-        tokenizer,
-        notes,
-    )
+    fit = fit_file(params.path, params.specs, family=fit.family.name, special_token_ids=ids, **properties)
+    return _Found(fit, tokenizer, notes, published)
 
 
-def _tokenizer(fit: Fit, options: TokenizerOptions, folder: Path | None) -> tuple[Tokenizer | None, tuple[str, ...]]:
+def _tokenizer(
+    fit: Fit, options: TokenizerOptions, folder: Path | None, published: ZooEntry | None
+) -> tuple[Tokenizer | None, tuple[str, ...]]:
     """Make the tokenizer from the user's files, from those in the source's directory, or from GluonNLP's cache."""
     found = options
     notes: tuple[str, ...] = ()
     if folder is not None and fit.family.tokenizer:
         found, notes = options_beside(folder, KINDS[fit.family.tokenizer], options)
     try:
-        return tokenizer_for(fit.family, fit.plan.dims, found), notes
+        return tokenizer_for(fit.family, fit.plan.dims, found), (*notes, *vocabulary_notes(found, published))
     except FormatError as error:
         if found is options:
             raise
         return None, (f"no tokenizer is made from the files in the source's directory: {error}",)
 
 
-def _with_fit(manifest: Manifest, fit: Fit, options: dict[str, object], notes: tuple[str, ...]) -> Manifest:
-    """Put the hyperparameters of a fit, the user's options and remarks into the manifest."""
+def _with_fit(manifest: Manifest, found: _Found, options: dict[str, object]) -> Manifest:
+    """Put what a source is, remarks, and the user's options into the manifest."""
+    fit, published = found.fit, found.published
     beside = fit.original_config
     return replace(
         manifest,
         options=options | ({"original_config": {"name": beside.name, "values": dict(beside.values)}} if beside else {}),
-        notes=notes,
+        published=published.name if published else "",
+        notes=found.notes,
         hyperparameters=ids_last(fit.hyperparameters),
         assumed=fit.assumed,
         stock_differences=stock_differences(fit.architecture, fit.hyperparameters),

@@ -16,6 +16,7 @@ from bort_convert.model_dir.config import target_config
 from bort_convert.model_dir.config_beside import fit_file
 from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_file
+from bort_convert.model_dir.published import check_convertible, published_file
 from bort_convert.models.registry import families, find_family
 from bort_convert.params import MAX_ARRAYS, TensorInfo, open_params
 from bort_convert.weights.statistics import statistics_of_arrays
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Hyperparameter, TensorSpec
     from bort_convert.mapping.fit import Fit
     from bort_convert.weights.statistics import Statistics
+    from bort_convert.zoo import ZooEntry
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Inspection:
         fit: the table that fits, and its plan; None if no table fits or an argument is missing.
         misfit: the error that a conversion would end in: the disagreements with the closest table, or the argument that
             is missing; None if a table fits.
+        published: the file that GluonNLP published and that this is, by its SHA-1; None if it is none of them.
         values: name -> statistics of an array's values; empty unless they were requested.
         draft: path of the table that was drafted, "" for none.
 
@@ -58,6 +61,7 @@ class Inspection:
     arrays: tuple[TensorInfo, ...]
     fit: Fit | None
     misfit: ConvertError | None
+    published: ZooEntry | None = None
     values: Mapping[str, Statistics] = field(default_factory=dict)
     draft: str = ""
 
@@ -88,6 +92,7 @@ class Inspection:
             ],
             "fit": _fit_dict(self.fit) if self.fit else None,
             "misfit": str(self.misfit) if self.misfit else None,
+            "published": self.published.to_dict() if self.published else None,
             "draft": self.draft,
         }
 
@@ -107,6 +112,7 @@ def inspect(
     ignore: Sequence[str] = (),
     keep_extra: bool = False,
     symbol: str | os.PathLike[str] | None = None,
+    recognise: bool = True,
     values: bool = False,
     write_table: str | os.PathLike[str] | None = None,
     max_arrays: int = MAX_ARRAYS,
@@ -127,6 +133,8 @@ def inspect(
         ignore: patterns of names of tensors that are left out; see `convert`.
         keep_extra: accept other tensors than the model's; see `convert`.
         symbol: an exported network that tells hyperparameters; see `convert`.
+        recognise: tell by its SHA-1 if the source is a file that GluonNLP published; a file of such a size is read
+            whole for that.
         values: read every value, and compute statistics of each array.
         write_table: a TOML file to write, for a source that no family takes: the draft of a table for it, which
             `convert` takes as `table`. `family` and `prefix` choose where several come into question.
@@ -147,9 +155,11 @@ def inspect(
     version = version_argument(gluonnlp_version, producer)
     own = open_table(table, family) if table is not None else None
     with open_params(source, max_arrays=max_arrays, mapped=False) as params:
+        published = published_file(params) if recognise else None
         fit: Fit | None = None
         misfit: ConvertError | None = None
         try:
+            check_convertible(published)
             fit = fit_file(
                 params.path,
                 params.specs,
@@ -169,7 +179,9 @@ def inspect(
             misfit = error
         statistics = statistics_of_arrays(params) if values else {}
         arrays = tuple(params.header.values())
-        found = Inspection(str(params.path), params.kind, params.note, params.size, arrays, fit, misfit, statistics)
+        found = Inspection(
+            str(params.path), params.kind, params.note, params.size, arrays, fit, misfit, published, statistics
+        )
         if write_table is None:
             return found
         text = _draft(params.specs, found, write_table, family, prefix)

@@ -16,9 +16,11 @@ from bort_convert.model_dir import manifest, model_card
 from bort_convert.model_dir.assemble import file_digest, finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.config import GENERATION, dtype_notes, generation_config_of, json_text, with_special_tokens
+from bort_convert.model_dir.published import vocabulary_notes, with_casing
 from bort_convert.model_dir.read import read_json, read_manifest
 from bort_convert.models.registry import families
 from bort_convert.tokenizer import FILES, TokenizerOptions
+from bort_convert.zoo import find_entry
 
 if TYPE_CHECKING:
     import os
@@ -120,12 +122,13 @@ def _family(target: str | os.PathLike[str], before: Manifest) -> Family:
 
 def _make_tokenizer(family: Family, before: Manifest, options: TokenizerOptions) -> Tokenizer:
     reasons: list[str] = []
-    new_tokenizer = tokenizer_for(family, before.dims, options, absent=reasons.append)
+    published = find_entry(before.published)
+    new_tokenizer = tokenizer_for(family, before.dims, with_casing(options, published), absent=reasons.append)
     if new_tokenizer is None and not family.tokenizer:
         raise VariantError(f"no tokenizer of {family.title}'s kind can be made yet")
     if new_tokenizer is None:
         raise FormatError(f"no vocabulary was given: {reasons[0]}")
-    return new_tokenizer
+    return replace(new_tokenizer, notes=(*new_tokenizer.notes, *vocabulary_notes(options, published)))
 
 
 def _with_tokenizer(before: Manifest, new_tokenizer: Tokenizer, options: TokenizerOptions) -> Manifest:

@@ -115,6 +115,21 @@ def sha256_of(values: FileRange | Array, *, watch: Callable[[], None] = lambda: 
     return digest.hexdigest()
 
 
+def sha1_of(values: FileRange) -> str:
+    """Hash a range of a file by SHA-1, as GluonNLP does with the files that it publishes.
+
+    Returns:
+        The SHA-1 as hexadecimal digits.
+
+    Raises:
+        FormatError: the file ends early: it was cut while it was being read.
+    """
+    digest = hashlib.sha1(usedforsecurity=False)
+    for piece in read_pieces(values):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
 def sha256_of_file(path: Path, size: int | None = None) -> str:
     """Hash the first `size` bytes of a file, or the whole file."""
     with path.open("rb") as file:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FILE_NAME: Final = "conversion.json"
 IGNORED: Final = "ignored by "
 """The beginning of the reason for a tensor that was left out on request."""
-_TEXTS: Final = ("family", "table", "variant", "architecture", "prefix", "version")
+_TEXTS: Final = ("family", "table", "variant", "architecture", "prefix", "version", "published")
 _OBJECTS: Final = (
     "source", "tensors", "dims", "hyperparameters", "stock_differences", "options", "tied", "left_out", "tokenizer",
     "parity", "files", "extra",
@@ -107,6 +107,7 @@ class Manifest:
         extra: tensors of the source that are not the model's, by their names in it; they are in `extra.safetensors`.
         tokenizer: name of each file that the tokenizer was made from -> its SHA-256.
         parity: summary of the verification that preceded the directory; empty without one.
+        published: name of the source among the files that GluonNLP published; "" if it is none of them.
         notes: remarks for the user, a line each.
         files: name of every other file of the directory -> its SHA-256; of a safetensors file, that of its header.
         version: version of the bort_convert that wrote the manifest.
@@ -136,6 +137,7 @@ class Manifest:
     extra: Mapping[str, TensorEntry] = field(default_factory=dict)
     tokenizer: Mapping[str, str] = field(default_factory=dict)
     parity: Mapping[str, Any] = field(default_factory=dict)
+    published: str = ""
     notes: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     version: str = __version__
@@ -219,7 +221,7 @@ def is_intact(text: str) -> bool:
 def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
     """Bring a document of release 0.1 to the present form; it is read for one release."""
     if "facts" not in document:
-        return {"assumed": [], "stock_differences": {}, "prefix": "", "extra": {}, **document}
+        return {"assumed": [], "stock_differences": {}, "prefix": "", "extra": {}, "published": "", **document}
     family, dims = families().get(document["family"]), current_names(document["dims"])
     # Release 0.1 gave every model the special token ids of its family's published vocabulary, and did not say so.
     ids = {
@@ -246,6 +248,7 @@ def _with_current_keys(document: dict[str, Any]) -> dict[str, Any]:
         "stock_differences": {},
         "prefix": "",
         "extra": {},
+        "published": "",
         "options": options,
         "parity": parity,
         "tensors": tensors,

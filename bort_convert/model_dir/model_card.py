@@ -1,7 +1,7 @@
 """Write the model card: the README.md of a converted directory, for people and for the Hub.
 
-All of its text comes from the manifest and from `models/NAME.md`, the notes on the family; the same conversion gives
-the same card.
+All of its text comes from the manifest, from `models/NAME.md`, the notes on the family, and from the list of published
+files; the same conversion gives the same card.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from bort_convert.model_dir.remarks import assumptions, size_name, stock_class_i
 from bort_convert.model_dir.shards import EXTRA
 from bort_convert.models.registry import families
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME as TOKENIZER
+from bort_convert.zoo import Origin, find_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -124,12 +125,24 @@ def card_text(manifest: Manifest) -> str:
 
 
 def _front_matter(manifest: Manifest) -> str:
-    tags = "".join(f"- {tag}\n" for tag in (manifest.family, "gluonnlp", "mxnet", "bort_convert"))
-    license_ = manifest.options.get("license", "unknown")
+    origin = _known_origin(manifest)
+    license_ = manifest.options.get("license") or origin.license or "unknown"
+    base_model = f"base_model: {origin.base_model}\n" if origin.base_model else ""
     return (
         f"---\nlibrary_name: transformers\npipeline_tag: {_task(manifest)}\nlicense: {json.dumps(license_)}\n"
-        f"tags:\n{tags}---"
+        f"{base_model}{_yaml_list('language', origin.languages)}{_yaml_list('datasets', origin.datasets)}"
+        f"{_yaml_list('tags', (manifest.family, 'gluonnlp', 'mxnet', 'bort_convert'))}---"
     )
+
+
+def _known_origin(manifest: Manifest) -> Origin:
+    """What is known of the source if GluonNLP published it, else nothing."""
+    published = find_entry(manifest.published)
+    return published.origin if published else Origin(languages=())
+
+
+def _yaml_list(key: str, values: Sequence[str]) -> str:
+    return "".join([f"{key}:\n", *(f"- {value}\n" for value in values)]) if values else ""
 
 
 def _task(manifest: Manifest) -> str:
@@ -185,6 +198,7 @@ def _origin(manifest: Manifest) -> str:
     )
     rows = [
         ("file", f"{_code(source.name)}, {source.size:,} bytes"),
+        *_published_rows(manifest),
         *([("stood under", _code(manifest.prefix))] if manifest.prefix else []),
         ("sha256", f"`{source.sha256}`" if source.sha256 else "not computed (`checksums=False`)"),
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
@@ -195,6 +209,22 @@ def _origin(manifest: Manifest) -> str:
     rows += [("note", _cell(note)) for note in (*manifest.notes, *assumptions(manifest))]
     rest = "`conversion.json` lists every tensor with its origin and its sha256; `bort-convert check .` compares them."
     return f"{_table(rows)}\n\n{rest}"
+
+
+def _published_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What is known of a source that GluonNLP published; nothing for another."""
+    published = find_entry(manifest.published)
+    if published is None:
+        return
+    origin, vocabulary = published.origin, published.vocabulary
+    yield "published by GluonNLP as", f"`{published.name}`, sha1 `{published.sha1}`"
+    if vocabulary:
+        casing = "lower-cased" if vocabulary.lower_case else "cased"
+        yield "vocabulary", f"`{vocabulary.file}` ({vocabulary.tokenizer}, {casing}), sha1 `{vocabulary.sha1}`"
+    if origin.paper:
+        yield "cite", origin.paper
+    if origin.license and "license" not in manifest.options:
+        yield "licence", f"{origin.license}, as {origin.license_source} states"
 
 
 def _parity(parity: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.files.identity import Identity
+from bort_convert.files.streams import FileRange, sha1_of
 from bort_convert.files.system_errors import reading
 from bort_convert.params.cursor import counted, quoted
 from bort_convert.params.file import FileBytes
@@ -68,11 +69,11 @@ def open_params(
     with reading(path), contextlib.ExitStack() as stack:
         file = open_regular(stack, path)
         identity = Identity.of(os.fstat(file.fileno()))
-        span, note = whole_span(stack, file, str(path), mapped=mapped), ""
+        span, note, member_name = whole_span(stack, file, str(path), mapped=mapped), "", ""
         read = partial(_contents, allow_trailing=allow_trailing, max_arrays=max_arrays)
         if tar := unwrap_tar(stack, span, max_arrays, mapped=mapped):
-            file, span, name = tar
-            note = f"read from member {quoted(name)} of the archive"
+            file, span, member_name = tar
+            note = f"read from member {quoted(member_name)} of the archive"
             contents = read(span)
         elif sniff(span) != "zip":
             contents = read(span)
@@ -82,14 +83,16 @@ def open_params(
             if member is None:
                 contents = read_npz(members)
             else:
-                note = f"read from member {quoted(member.name)} of the archive"
+                member_name = member.name
+                note = f"read from member {quoted(member_name)} of the archive"
                 file, span = unwrap(stack, file, member, mapped=mapped)
                 contents = read(span)
         records, duplicates = _by_name(span, contents, allow_duplicates=allow_duplicates)
         if isinstance(span.data, FileBytes):
             span.data.headers_read()
         contents = replace(contents, note="; ".join(filter(None, (note, contents.note, duplicates))))
-        return ParamsFile(path, identity, contents, records, file=file, resources=stack.pop_all())
+        content = Content(member_name or path.name, FileRange(file.fileno(), span.start, span.stop - span.start))
+        return ParamsFile(path, identity, contents, records, content=content, file=file, resources=stack.pop_all())
 
 
 def _contents(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
@@ -125,6 +128,37 @@ def _by_name(span: Span, contents: Contents, *, allow_duplicates: bool) -> tuple
     return records, f"{counted(surplus, 'array')} hidden by a later one of the same name"
 
 
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a `.params` file, on their own or in an archive.
+
+    Attributes:
+        path: the file's name, or that of the archive's member with its folders.
+        place: where the bytes stand; those of a deflated member in a temporary file.
+    """
+
+    path: str
+    place: FileRange
+
+    @property
+    def name(self) -> str:
+        """Name of the file without folders."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self.place.size
+
+    def sha1(self) -> str:
+        """Read the whole file, and give its SHA-1 as hexadecimal digits.
+
+        Raises:
+            FormatError: the file became shorter, or the system cannot read it.
+        """
+        return sha1_of(self.place)
+
+
 class ParamsFile(Mapping[str, "Array"]):
     """The arrays of an open file, by name, in file order; made by `open_params`.
 
@@ -140,6 +174,7 @@ class ParamsFile(Mapping[str, "Array"]):
         kind: container of the arrays: "list", "zip" (of `.npy` members) or "npy".
         named: False if the arrays have no names in the file and are called "0", "1", ...
         note: how the file was read, if that needs saying; mostly empty.
+        content: the `.params` file itself, which may be a member of an archive.
         header: name -> TensorInfo, in file order, with the records without a value.
 
     Examples:
@@ -155,6 +190,7 @@ class ParamsFile(Mapping[str, "Array"]):
         contents: Contents,
         records: Mapping[str, Record],
         *,
+        content: Content,
         file: IO[bytes],
         resources: contextlib.ExitStack,
     ) -> None:
@@ -164,6 +200,7 @@ class ParamsFile(Mapping[str, "Array"]):
         self.kind: Container = contents.container
         self.named = contents.named
         self.note = contents.note
+        self.content = content
         self.header: Mapping[str, TensorInfo] = MappingProxyType(
             {name: record.info(name) for name, record in records.items()}
         )

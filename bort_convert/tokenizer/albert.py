@@ -34,7 +34,9 @@ def make(options: TokenizerOptions, limits: ModelLimits) -> Tokenizer:
     vocabulary = make_vocabulary(model.file, [piece.text for piece in model.pieces], roles, roles)
     vocabulary.check_size(limits.vocab_size)
     bert = BertVocabulary(vocabulary, (model.file,), stated_lower_case(model.file))
-    lower_case, note = decide_lower_case(bert, requested=options.lower_case, prefix=SPACE, keeps_accents=True)
+    lower_case, note = decide_lower_case(
+        bert, requested=options.lower_case, published=options.published, prefix=SPACE, keeps_accents=True
+    )
     files = {
         FILE_NAME: whole_texts(
             model,

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import FormatError, VariantError, printable
-from bort_convert.tokenizer.gluon_files import LOWER_CASE_OF_1_0, vocabulary_from_json
+from bort_convert.tokenizer.gluon_files import vocabulary_from_json
 from bort_convert.tokenizer.sources import TokenizerFile, open_directory, read_file
 from bort_convert.tokenizer.tokenizer_json import CONFIG, FILE_NAME, check_values, section, token_ids
 from bort_convert.tokenizer.vocabulary import Vocabulary, make_vocabulary, tokens_by_id
+from bort_convert.zoo.vocabularies import OF_1_0
 
 if TYPE_CHECKING:
     import os
@@ -75,8 +76,8 @@ def read_vocabulary(file: TokenizerFile, *, of_1_0: bool = False) -> BertVocabul
 
 def stated_lower_case(file: TokenizerFile) -> dict[str, bool]:
     """What GluonNLP 1.0 says of a vocabulary that it publishes: its name -> True if text is lower-cased for it."""
-    lower_case = LOWER_CASE_OF_1_0.get(file.sha1)
-    return {} if lower_case is None else {file.path.name: lower_case}
+    published = next((known for known in OF_1_0 if known.sha1 == file.sha1), None)
+    return {} if published is None else {file.path.name: published.lower_case}
 
 
 def read_tokenizer(tokenizer: str | os.PathLike[str]) -> BertVocabulary:
@@ -100,7 +101,12 @@ def read_tokenizer(tokenizer: str | os.PathLike[str]) -> BertVocabulary:
 
 
 def decide_lower_case(
-    bert: BertVocabulary, *, requested: bool | None, prefix: str = PREFIX, keeps_accents: bool = False
+    bert: BertVocabulary,
+    *,
+    requested: bool | None,
+    published: tuple[str, bool] | None = None,
+    prefix: str = PREFIX,
+    keeps_accents: bool = False,
 ) -> tuple[bool, str]:
     """Decide whether text is lower-cased, and loses its accents with that, as GluonNLP's `lower` of 0.x does both.
 
@@ -109,6 +115,7 @@ def decide_lower_case(
     Args:
         bert: the vocabulary and the statements.
         requested: the user's `lower_case`.
+        published: see `TokenizerOptions`.
         prefix: a mark at the beginning of tokens that belongs to no word.
         keeps_accents: True where lower-cased text keeps its accents, as in 1.0.
 
@@ -116,9 +123,13 @@ def decide_lower_case(
         The decision, and a note that gives the reason.
 
     Raises:
-        VariantError: two files disagree, or no token tells.
+        VariantError: two statements disagree, or no token tells.
+        FormatError: the vocabulary has capital letters, and the published checkpoint is for lower-cased text.
     """
-    stated = bert.lower_case
+    stated = dict(bert.lower_case)
+    if published:
+        _check_casing(bert.vocabulary, *published, prefix)
+        stated[published[0]] = published[1]
     if requested is not None:
         lower_case, reason = requested, "as requested"
     elif len(set(stated.values())) > 1:
@@ -138,8 +149,7 @@ def _infer_lower_case(vocabulary: Vocabulary, prefix: str) -> tuple[bool, str]:
 
     Special tokens do not count, nor do other tokens that are no words, such as `[unused1]`: no text becomes them.
     """
-    name, special = printable(vocabulary.file.path.name), set(vocabulary.roles.values())
-    words = [token for token in vocabulary.tokens if token not in special and token.removeprefix(prefix).isalnum()]
+    name, words = printable(vocabulary.file.path.name), _words(vocabulary, prefix)
     capitalized = next((word for word in words if word != word.lower()), None)
     if capitalized is not None:
         return False, f"{printable(repr(capitalized))} in {name} has a capital letter"
@@ -150,6 +160,29 @@ def _infer_lower_case(vocabulary: Vocabulary, prefix: str) -> tuple[bool, str]:
         f"{LOWER_CASE_ADVICE}",
         missing=("lower_case",),
     )
+
+
+def _words(vocabulary: Vocabulary, prefix: str) -> list[str]:
+    special = set(vocabulary.roles.values())
+    return [token for token in vocabulary.tokens if token not in special and token.removeprefix(prefix).isalnum()]
+
+
+def _check_casing(vocabulary: Vocabulary, published: str, lower_case: bool, prefix: str) -> None:  # noqa: FBT001
+    """Refuse a vocabulary of words with capital letters for a checkpoint that reads lower-cased text.
+
+    A few such words are no proof: in some writing systems a letter has no other form.
+
+    Raises:
+        FormatError: more than one word in a hundred has a capital letter.
+    """
+    words = _words(vocabulary, prefix)
+    capitalized = [word for word in words if word != word.lower()]
+    if lower_case and len(capitalized) * 100 > len(words):
+        raise FormatError(
+            f"{vocabulary.file.path}: {len(capitalized):,} words have a capital letter, such as "
+            f"{printable(repr(capitalized[0]))}, but {published} reads lower-cased text: this is the vocabulary of "
+            "another model"
+        )
 
 
 def _read_vocab_txt(file: TokenizerFile) -> Vocabulary:

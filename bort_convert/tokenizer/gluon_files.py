@@ -1,7 +1,7 @@
 """GluonNLP's own files: the JSON of a `Vocab`, and the published files in its model cache.
 
 Source: gluonnlp 0.8.3, vocab/vocab.py (Vocab.to_json, from_json), vocab/bert.py (BERTVocab.from_json), data/utils.py
-(_vocab_sha1), base.py (get_home_dir); dmlc/gluon-nlp master at 14553a0c, data/vocab.py (Vocab.to_json), and the tables
+base.py (get_home_dir); dmlc/gluon-nlp master at 14553a0c, data/vocab.py (Vocab.to_json), and the tables
 of published models in models/ with their model_zoo_checksums
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.errors import FormatError, printable
 from bort_convert.tokenizer.sources import TokenizerFile, json_type, read_file
 from bort_convert.tokenizer.vocabulary import Vocabulary, make_vocabulary
+from bort_convert.zoo.vocabularies import OF_0_X
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,14 +23,6 @@ if TYPE_CHECKING:
 # Before 0.7 these roles stood beside the tokens, not in an object of their own.
 # Roles that have another name in 1.0 -> their name in 0.x.
 _ROLES_OF_1_0: Final = {"unk_token": "unknown_token", "pad_token": "padding_token"}
-LOWER_CASE_OF_1_0: Final = {
-    "c1defaaa483849fee9780586b66070d275ce8892": False,  # BERT, English, cased
-    "e6d2b21d910ccb356aa18f27a1c7d70660edc058": True,  # BERT, ELECTRA and MobileBERT, English, lower case
-    "711c13e452ec0c6775155dd32be53caf800ecf6c": False,  # BERT, Chinese
-    "016e11698c9f198c728b4c2200f099d6be24289c": False,  # BERT, many languages, cased
-    "65999e5d811d9dc77a93bd712c8cb28e3addd852": True,  # ALBERT's SentencePiece model
-}
-"""SHA-1 of each published vocabulary of 1.0 -> True if its models get lower-cased text."""
 _OLD_ROLES: Final = ("padding_token", "bos_token", "eos_token", "mask_token", "sep_token", "cls_token")
 
 
@@ -48,9 +41,8 @@ class PublishedFile:
     option: str
 
 
-VOCABULARY: Final = PublishedFile(
-    "openwebtext_ccnews_stories_books_cased-2b804f8f.vocab", "2b804f8f90f9f93c07994b703ce508725061cf43", "vocab"
-)
+_ROBERTA: Final = OF_0_X["openwebtext_ccnews_stories_books_cased"]
+VOCABULARY: Final = PublishedFile(_ROBERTA.file, _ROBERTA.sha1, "vocab")
 RANKS: Final = PublishedFile(
     "openai_webtext_bpe_ranks-396d4d8e.json", "396d4d8ec90cb02f4d56e049e0e4add868bcd943", "bpe_ranks"
 )

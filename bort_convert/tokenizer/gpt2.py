@@ -19,11 +19,12 @@ from bort_convert.tokenizer.kind import Tokenizer
 from bort_convert.tokenizer.sentencepiece_model import is_model
 from bort_convert.tokenizer.sources import read_file
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME, companion_files, tokenizer_text
+from bort_convert.zoo.vocabularies import OF_0_X
 
 if TYPE_CHECKING:
     from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
 
-VOCABULARY: Final = PublishedFile("openai_webtext-f917dc78.vocab", "f917dc7887ce996068b0a248c8d89a7ec27b95a1", "vocab")
+VOCABULARY: Final = PublishedFile(OF_0_X["openai_webtext"].file, OF_0_X["openai_webtext"].sha1, "vocab")
 SPECIAL_TOKENS: Final = {"eos_token": "<|endoftext|>"}
 # transformers' name of a role -> GluonNLP's name of the role whose token fills it.
 ROLES: Final = dict.fromkeys(("bos_token", "eos_token", "unk_token"), "eos_token")

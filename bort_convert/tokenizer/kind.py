@@ -24,6 +24,8 @@ class TokenizerOptions:
         tokenizer: in place of these files, a directory with a transformers tokenizer, or its name on the Hub.
         roberta_pairs: put two `</s>` between the texts of a pair, as RoBERTa does, for a Bort too, which has one.
         lower_case: True if a BERT's tokenizer lower-cases text and strips its accents; None to decide by the files.
+        published: name of the published checkpoint that the tokenizer is for, and True if text is lower-cased for it: a
+            statement beside those of the files. None if it is for another one.
 
     Examples:
         >>> options = bort_convert.TokenizerOptions(
@@ -41,6 +43,7 @@ class TokenizerOptions:
     tokenizer: str | os.PathLike[str] | None = None
     roberta_pairs: bool = False
     lower_case: bool | None = None
+    published: tuple[str, bool] | None = None
 
     @property
     def has_files(self) -> bool:
@@ -53,8 +56,12 @@ class TokenizerOptions:
         return {name: getattr(self, name) for name in ("roberta_pairs", "lower_case") if name in self.specified()}
 
     def specified(self) -> tuple[str, ...]:
-        """Names of the options that differ from their defaults."""
-        return tuple(option.name for option in fields(self) if getattr(self, option.name) != option.default)
+        """Names of the options that differ from their defaults; `published` is a fact and no option."""
+        return tuple(
+            option.name
+            for option in fields(self)
+            if option.name != "published" and getattr(self, option.name) != option.default
+        )
 
     def joined(self, other: TokenizerOptions) -> TokenizerOptions:
         """Add the specified options of `other`.

@@ -37,7 +37,7 @@ from bort_convert.tokenizer.vocabulary import make_vocabulary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bort_convert.tokenizer.kind import ModelLimits
+    from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
     from bort_convert.tokenizer.sentencepiece_model import SentencePieceModel
     from bort_convert.tokenizer.sources import TokenizerFile
     from bort_convert.tokenizer.vocabulary import Vocabulary
@@ -50,13 +50,13 @@ SPACES: Final = rf"(?: |(?<!{SPACE}){SPACE}++(?= |$))+"
 _ASCII_MARK: Final = re.compile(f"[{ASCII}]")
 
 
-def make(file: TokenizerFile, limits: ModelLimits, *, requested: bool | None) -> Tokenizer:
+def make(file: TokenizerFile, limits: ModelLimits, options: TokenizerOptions) -> Tokenizer:
     """Make a tokenizer of a SentencePiece model, with BERT's special tokens around a text.
 
     Args:
         file: the SentencePiece model.
         limits: those of the BERT.
-        requested: the user's `lower_case`.
+        options: the settings; the file is one of theirs.
 
     Raises:
         FormatError: the file cannot be read, does not fit, or normalizes text in a way that tokenizer.json cannot hold.
@@ -66,13 +66,14 @@ def make(file: TokenizerFile, limits: ModelLimits, *, requested: bool | None) ->
     vocabulary = _vocabulary(model)
     vocabulary.check_size(limits.vocab_size)
     file.raise_for(list(_ambiguous_pieces(model)))
-    if requested is None and model.normalizer.endswith(CASE_FOLDING):
+    if options.lower_case is None and not options.published and model.normalizer.endswith(CASE_FOLDING):
         raise VariantError(
             f"{file.path}: the model itself folds capital letters ({model.normalizer}), so it does not tell whether "
             f"accents are stripped before. {LOWER_CASE_ADVICE}",
             missing=("lower_case",),
         )
-    lower_case, note = decide_lower_case(BertVocabulary(vocabulary, (file,)), requested=requested, prefix=SPACE)
+    bert = BertVocabulary(vocabulary, (file,))
+    lower_case, note = decide_lower_case(bert, requested=options.lower_case, published=options.published, prefix=SPACE)
     files = {
         FILE_NAME: _tokenizer_json(model, vocabulary, limits, lower_case=lower_case),
         **bert_companion_files(vocabulary, limits, lower_case=lower_case),

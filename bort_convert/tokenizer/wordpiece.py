@@ -61,15 +61,15 @@ def make(options: TokenizerOptions, limits: ModelLimits, *, keeps_accents: bool 
     """
     _check_options(options)
     if options.tokenizer is not None:
-        return _make(read_tokenizer(options.tokenizer), limits, requested=options.lower_case)
+        return _make(read_tokenizer(options.tokenizer), limits, options)
     assert options.vocab is not None
     file = read_file(options.vocab)
     if not is_model(file):
         bert = read_vocabulary(file, of_1_0=keeps_accents)
-        return _make(bert, limits, requested=options.lower_case, keeps_accents=keeps_accents)
+        return _make(bert, limits, options, keeps_accents=keeps_accents)
     if keeps_accents:
         raise FormatError(f"{file.path}: a SentencePiece model; a WordPiece tokenizer cannot be made of one")
-    return sentencepiece.make(file, limits, requested=options.lower_case)
+    return sentencepiece.make(file, limits, options)
 
 
 def _check_options(options: TokenizerOptions) -> None:
@@ -86,12 +86,14 @@ def _check_options(options: TokenizerOptions) -> None:
 
 
 def _make(
-    bert: BertVocabulary, limits: ModelLimits, *, requested: bool | None, keeps_accents: bool = False
+    bert: BertVocabulary, limits: ModelLimits, options: TokenizerOptions, *, keeps_accents: bool = False
 ) -> Tokenizer:
     vocabulary = bert.vocabulary
     vocabulary.check_size(limits.vocab_size)
     vocabulary.file.raise_for(list(_problems(vocabulary.tokens)))
-    lower_case, note = decide_lower_case(bert, requested=requested, keeps_accents=keeps_accents)
+    lower_case, note = decide_lower_case(
+        bert, requested=options.lower_case, published=options.published, keeps_accents=keeps_accents
+    )
     files = {
         FILE_NAME: _tokenizer_json(vocabulary, limits, lower_case=lower_case, keeps_accents=keeps_accents),
         **bert_companion_files(vocabulary, limits, lower_case=lower_case, keeps_accents=keeps_accents),

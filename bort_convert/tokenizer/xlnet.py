@@ -23,6 +23,7 @@ from bort_convert.tokenizer.sentencepiece_model import NORMAL
 from bort_convert.tokenizer.sentencepiece_texts import read_option, whole_texts
 from bort_convert.tokenizer.tokenizer_json import FILE_NAME, companion_files, special_token, template, text
 from bort_convert.tokenizer.vocabulary import make_vocabulary
+from bort_convert.zoo.vocabularies import OF_0_X
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from bort_convert.tokenizer.kind import ModelLimits, TokenizerOptions
     from bort_convert.tokenizer.vocabulary import Vocabulary
 
-PUBLISHED: Final = PublishedFile("xlnet_126gb-871f0b3c.spiece", "871f0b3c13b92fc5aea8fba054a214c420e302fd", "vocab")
+PUBLISHED: Final = PublishedFile(OF_0_X["126gb"].file, OF_0_X["126gb"].sha1, "vocab")
 SPECIAL_TOKENS: Final = {
     "unknown_token": "<unk>",
     "bos_token": "<s>",

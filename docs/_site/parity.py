@@ -1,4 +1,4 @@
-"""Plots of docs/parity.json and docs/parity_gluonnlp1.json, and tables that can be sorted."""
+"""Plots of the figures in bort_convert/zoo, and tables that can be sorted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from plots import BLUE, GREY, ORANGE, TEAL, plot
 from tables import sortable, with_first
 
-DOCS = Path(__file__).parents[1]
+FIGURES = Path(__file__).parents[2] / "bort_convert" / "zoo"
 FULL_SIZE = {"float64": "float64, relative", "float32_hidden": "float32, hidden", "float32_heads": "float32, heads"}
 SMALL = {"float64": "float64", "float32, hidden": "float32, hidden", "float32, heads": "float32, heads"}
 FIGURES = ("verdict", "float64, relative", "float32, hidden", "float32, heads", "parameters")
@@ -27,7 +27,7 @@ def with_plots(page: str) -> str:
     )
     for place, file, name, columns, title in plots:
         before, after = page.split(place)
-        checkpoints = json.loads((DOCS / file).read_text("utf-8"))
+        checkpoints = json.loads((FIGURES / file).read_text("utf-8"))
         caption = f"{title}: the largest difference between GluonNLP on MXNet and transformers on torch"
         page = f"{before}\n\n{_dots(checkpoints, name, columns, caption)}{place}{after}"
     return sortable(with_first(page, FIGURES))

@@ -2,8 +2,8 @@
 
     python tests/support/parity_gluonnlp1.py PYTHON
 
-verifies each checkpoint of fixtures/gluonnlp1 and keeps its figures in docs/parity_gluonnlp1.json. PYTHON is the
-interpreter of `make gluonnlp1`.
+verifies each checkpoint of fixtures/gluonnlp1 and keeps its figures in bort_convert/zoo/parity_gluonnlp1.json.
+PYTHON is the interpreter of `make gluonnlp1`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bort_convert.verification.trace import HEADS
 if TYPE_CHECKING:
     from bort_convert.verification.report import Report
 
-RESULTS = Path(__file__).parents[2] / "docs" / "parity_gluonnlp1.json"
+RESULTS = Path(__file__).parents[2] / "bort_convert" / "zoo" / "parity_gluonnlp1.json"
 COLUMNS = ("checkpoint", "family", "reference", "outputs", "float64", "float32, hidden", "float32, heads", "verdict")
 INTRODUCTION = """\
 The models of GluonNLP 1.0, small ones with random values (`fixtures/gluonnlp1`). *live*: GluonNLP ran when these

@@ -4,9 +4,9 @@
 
 NAME is a checkpoint that fixtures/make_full_size.py can write, a pattern of such names ('bert_24*'), a family in all
 its published sizes, or `small` for a small model of every family, which takes seconds each. The default is every
-published size, which takes half an hour or more. Each row is printed when it is known; docs/parity.json keeps those of
-published sizes, and docs/parity.md is written from it; --page does that without a run. The exit status is 1 if a bar is
-missed.
+published size, which takes half an hour or more. Each row is printed when it is known; bort_convert/zoo/parity.json
+keeps those of published sizes, and docs/parity.md is written from it; --page does that without a run. The exit status
+is 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "fixtures"))  # as in pytest's path
-RESULTS: Final = ROOT / "docs" / "parity.json"
-PAGE: Final = RESULTS.with_suffix(".md")
+RESULTS: Final = ROOT / "bort_convert" / "zoo" / "parity.json"
+PAGE: Final = ROOT / "docs" / "parity.md"
 BUILD: Final = ROOT / "build"
 MAKER: Final = ROOT / "fixtures" / "make_full_size.py"
 SMALL: Final = "small"
@@ -61,10 +61,11 @@ TITLES: Final = (
 INTRODUCTION: Final = """\
 # Parity at full size
 
-Written by `make zoo` (`tests/support/zoo.py`) from its figures in `parity.json`. For each row real GluonNLP
-wrote a checkpoint of a published size, every parameter random, biases and LayerNorms too; `bort-convert` converted it
-without an option; `bort-convert verify` ran GluonNLP on MXNet and transformers on torch, in float64 and in float32, and
-compared the embeddings, every layer and every head.
+Written by `make zoo` (`tests/support/zoo.py`) from its figures in `bort_convert/zoo/parity.json`, which
+`bort-convert zoo` shows for each published file. For each row real GluonNLP wrote a checkpoint of a published size,
+every parameter random, biases and LayerNorms too; `bort-convert` converted it without an option; `bort-convert verify`
+ran GluonNLP on MXNet and transformers on torch, in float64 and in float32, and compared the embeddings, every layer and
+every head.
 
 GPT-2 and XLNet are among GluonNLP's scripts and not in its package: their networks here are rebuilt from the scripts
 with layers of MXNet and GluonNLP."""

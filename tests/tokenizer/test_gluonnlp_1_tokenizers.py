@@ -22,6 +22,7 @@ from bort_convert.models.registry import families
 from bort_convert.tokenizer import ModelLimits, TokenizerOptions, bert_vocabulary, find_tokenizer
 from bort_convert.tokenizer.sources import read_file
 from bort_convert.tokenizer.t5 import SENTINELS
+from bort_convert.zoo import Vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -157,8 +158,8 @@ def test_a_wordpiece_keeps_accents_and_long_words_are_unknown(tmp_path: Path) ->
 
 def test_a_published_vocabulary_tells_its_lower_case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files = write_vocabulary(tmp_path, "WordPiece-1.0")
-    known = {read_file(files["vocab"]).sha1: False}
-    monkeypatch.setattr(bert_vocabulary, "LOWER_CASE_OF_1_0", known)
+    known = [Vocabulary("vocab.json", read_file(files["vocab"]).sha1, 6, "WordPiece")]
+    monkeypatch.setattr(bert_vocabulary, "OF_1_0", known)
     tokenizer = make("WordPiece-1.0", **files)
     assert tokenizer.notes == ("tokenizer: text keeps its capital letters and accents; by vocab.json",)
     assert json_of(tokenizer)["normalizer"]["lowercase"] is False
