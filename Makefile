@@ -89,10 +89,11 @@ quick: .venv/.made ## the tests without MXNet, torch, large files and long runs:
 	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or ray or shared or slow or long)"
 
 .PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults batch-kills
-test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
+test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest; the site
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not (mxnet or ray)" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
+	$(MAKE) --no-print-directory site-test
 
 coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
