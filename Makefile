@@ -217,7 +217,7 @@ images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: fr
 .venv-docs/.made: pyproject.toml constraints-docs.txt
 	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13),3$(comma)11,3$(comma)13)'; \
 	if [ -z "$$p" ]; then echo "no Python 3.11 to 3.13 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
-	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r constraints-docs.txt -e . && touch $@
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r constraints-docs.txt -e . && touch $@
 
 .PHONY: fixtures little-bort full-size real-weights
 fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again
