@@ -30,7 +30,7 @@ venv: .venv/.made ## .venv: the exact versions of constraints.txt, MXNet and tor
 venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 
 .venv/.made: pyproject.toml constraints.txt
-	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)ray$(comma)dev)
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)ray$(comma)remote$(comma)dev)
 
 .venv-numpy2/.made: pyproject.toml constraints-numpy2.txt
 	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.14 3.10),3$(comma)10,3$(comma)14),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
@@ -80,26 +80,36 @@ gluonnlp1: .venv-gluonnlp1/.made ## .venv-gluonnlp1: models of GluonNLP 1.0 on M
 	if [ -z "$$p" ]; then echo "no Python 3.9 to 3.11 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
 	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
 
+# Their botocore is another one than that of the clients in .venv.
+.PHONY: servers
+servers: .venv-servers/.made ## .venv-servers, and nginx: what tests of remote sources and targets start on loopback
+	@command -v nginx >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq nginx-light >/dev/null; } || \
+	{ echo "nginx is not installed, and only root can: apt-get install nginx-light" >&2; exit 1; }
+
+.venv-servers/.made: constraints-servers.txt
+	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10 3.13),3$(comma)10,3$(comma)13)'; \
+	if [ -z "$$p" ]; then echo "no Python 3.10 to 3.13 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r $< && touch $@
+
 # They are about bytes and processes, and take long; another NumPy changes nothing in them.
 BYTES := test_cuts test_fuzz test_faults cli/test_interrupted batch/test_killed test_workflows test_packaging
 CORPUS := verification/test_gluonnlp1_corpus
 
 .PHONY: quick
 quick: .venv/.made ## the tests without MXNet, torch, large files and long runs: for every change, less than a minute
-	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or ray or shared or slow or long)"
+	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or ray or remote or shared or slow or long)"
 
 .PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults batch-kills
-test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest; the site
+test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
 	$(BIN)/python $(PYTEST) -m shared
-	.venv-numpy2/bin/python $(PYTEST) -m "not (mxnet or ray)" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
+	.venv-numpy2/bin/python $(PYTEST) -m "not (mxnet or ray or remote)" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
-	$(MAKE) --no-print-directory site-test
 
-coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 ## the tests that need no ../shared, which reach 95 % of the lines
+coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 servers ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 oldest: .venv-oldest/.made ## the tests of loading and of the command line, with the oldest packages that the README promises
-	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or ray or shared or slow or report)" tests/cli --ignore=tests/cli/test_interrupted.py
+	.venv-oldest/bin/python $(PYTEST) -m "not (mxnet or torch or ray or remote or shared or slow or report)" tests/cli --ignore=tests/cli/test_interrupted.py
 	.venv-oldest/bin/python $(PYTEST) -m "torch and not mxnet" tests/commands/test_load.py tests/model_dir/test_model_card.py tests/models/test_fill_mask.py
 
 pythons: ## the tests without torch and MXNet, on every Python from 3.10 to 3.14 that runs here
@@ -131,7 +141,10 @@ faults: .venv/.made ## let every call that touches files fail once, with each er
 batch-kills: .venv/.made ## kill batches of 64 checkpoints at 50 random moments, parents and workers, and let them go on
 	$(BIN)/python tests/support/batch_kills.py $(KILLS)
 
-.PHONY: damage
+fleet: .venv/.made servers ## 200 checkpoints from nginx and S3, with servers that stop and connections that break (5 minutes)
+	$(BIN)/python -W ignore tests/support/remote_fleet.py
+
+.PHONY: fleet damage
 damage: .venv/.made ## every fixture cut and flipped in every place that a reader looks at: minutes
 	BORT_CONVERT_EVERY_PLACE=1 $(BIN)/python $(PYTEST) tests/test_cuts.py
 
@@ -217,7 +230,7 @@ images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: fr
 .venv-docs/.made: pyproject.toml constraints-docs.txt
 	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13),3$(comma)11,3$(comma)13)'; \
 	if [ -z "$$p" ]; then echo "no Python 3.11 to 3.13 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
-	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r constraints-docs.txt -e . && touch $@
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r constraints-docs.txt -e . && touch $@
 
 .PHONY: fixtures little-bort full-size real-weights
 fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again
@@ -243,5 +256,5 @@ $(REAL): tests/support/real_weights.txt | .venv/.made
 
 .PHONY: clean
 clean: ## remove what these verbs made
-	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-gluonnlp1 .venv-docs .venv-python3.* build dist *.egg-info
+	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-gluonnlp1 .venv-docs .venv-servers .venv-python3.* build dist *.egg-info
 	rm -rf .coverage* .*_cache .hypothesis

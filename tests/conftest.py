@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from servers import S3, Nginx, missing_servers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parents[1]
 NEEDS = {
@@ -19,6 +20,7 @@ NEEDS = {
     "torch": ("torch", "transformers"),
     "report": ("matplotlib", "jinja2"),
     "ray": ("ray",),
+    "remote": ("fsspec", "s3fs", "aiohttp"),
 }
 """Modules that the tests with a marker need; the extra that installs them is called like the marker."""
 FULL_SIZE = ROOT / "build" / "full-size" / "bort_4_8_768_1024.params"
@@ -115,6 +117,38 @@ def full_size() -> Path:
         script = ROOT / "fixtures" / "make_full_size.py"
         subprocess.run([sys.executable, "-W", "ignore", script, FULL_SIZE], check=True)
     return FULL_SIZE
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """An S3 server of this session."""
+    if missing := missing_servers():
+        unavailable(missing)
+    with S3() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URL of an empty bucket, for this process and those that it starts."""
+    import s3fs  # noqa: PLC0415 - few environments have it
+
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    s3fs.S3FileSystem.clear_instance_cache()
+    bucket = f"bucket-{os.urandom(8).hex()}"
+    s3fs.S3FileSystem().mkdir(bucket)
+    yield f"s3://{bucket}"
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """A web server of an empty folder."""
+    if missing := missing_servers():
+        unavailable(missing)
+    with Nginx(tmp_path_factory.mktemp("web"), tmp_path_factory.mktemp("nginx")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

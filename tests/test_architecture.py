@@ -75,6 +75,7 @@ FOREIGN = {
     "matplotlib": "verification.render batch.render",
     "jinja2": "verification.render",
     "huggingface_hub": "tokenizer.sources",
+    "fsspec": "files.remote",
     "ml_dtypes": "dtypes",
     "ray": "workers.cluster",
     "tomli": "mapping.table_file batch.plan_file",

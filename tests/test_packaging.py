@@ -28,7 +28,23 @@ RAY = {
     "referencing",
     "rpds-py",
 }
-NUMPY_1_ALONE = RAY | {"charset-normalizer", "gluonnlp", "graphviz", "mxnet", "requests", "urllib3"}
+REMOTE = {
+    "aiobotocore",
+    "aiohappyeyeballs",
+    "aiohttp",
+    "aioitertools",
+    "aiosignal",
+    "async-timeout",
+    "botocore",
+    "frozenlist",
+    "jmespath",
+    "multidict",
+    "propcache",
+    "s3fs",
+    "wrapt",
+    "yarl",
+}
+NUMPY_1_ALONE = RAY | REMOTE | {"charset-normalizer", "gluonnlp", "graphviz", "mxnet", "requests", "urllib3"}
 
 
 REPOSITORY = re.findall(r'^Repository = "(.+)"$', PYPROJECT, re.MULTILINE)[0]

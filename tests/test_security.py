@@ -27,11 +27,14 @@ SOURCES = {
     path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted((ROOT / "bort_convert").rglob("*.py"))
 }
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "code", "codeop", "runpy", "pty", "xml"}
-NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "smtplib", "requests", "httpx", "huggingface_hub"}
+NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "smtplib", "requests", "httpx", "huggingface_hub", "fsspec"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_METHODS = {"system", "popen", "spawnl", "spawnv", "execv", "execve", "getoutput", "getstatusoutput", "unpickle"}
 STARTS_A_PROGRAM = {"bort_convert/verification/reference_process.py"}
-FETCHES = {"bort_convert/tokenizer/sources.py": {"huggingface_hub"}}  # for a tokenizer of a repository on the Hub
+FETCHES = {
+    "bort_convert/tokenizer/sources.py": {"huggingface_hub"},  # for a tokenizer of a repository on the Hub
+    "bort_convert/files/remote.py": {"fsspec"},  # for a URL that somebody gives
+}
 
 
 def faults(path: str, source: str) -> Iterator[str]:

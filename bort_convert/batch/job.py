@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.batch.journal import Memory
 from bort_convert.batch.result import CONVERTED, FAILED, FITS, UP_TO_DATE, FileResult
-from bort_convert.batch.states import manifest_digest, reason_to_convert, was_finished
+from bort_convert.batch.states import Source, manifest_digest, reason_to_convert, was_finished
 from bort_convert.commands.check import check
 from bort_convert.commands.convert import convert
 from bort_convert.commands.inspect import inspect
-from bort_convert.errors import ConvertError, FormatError
+from bort_convert.errors import ConvertError
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.config import target_config
 from bort_convert.model_dir.read import read_manifest
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bort_convert.batch.plan import Entry
+    from bort_convert.files.remote import Place
+    from bort_convert.model_dir.manifest import Manifest
 
 FIT_OPTIONS: Final = (
     *(
@@ -96,7 +98,7 @@ class Task:
     """
 
     entry: Entry
-    root: Path
+    root: Place
     scratch: Path
     state: dict[str, Any]
     memory: Memory = field(default_factory=Memory)
@@ -104,7 +106,7 @@ class Task:
     machine: str = field(default_factory=platform.node)
 
     @property
-    def target(self) -> Path:
+    def target(self) -> Place:
         """The directory to write."""
         return self.root / self.entry.name
 
@@ -114,7 +116,7 @@ def do(task: Task) -> FileResult:
     start = time.perf_counter()
     logging.getLogger("bort_convert").setLevel(logging.ERROR)  # a leftover that is cleared is no news in a batch
     entry, here = task.entry, platform.node()
-    result = FileResult(entry.name, entry.source, entry.place, state=task.state)
+    result = FileResult(entry.name, entry.shown_source, entry.place, state=task.state)
     reports: list[Report] = []
     if not task.settings.dry_run:
         if not task.scratch.is_dir():
@@ -125,13 +127,13 @@ def do(task: Task) -> FileResult:
     except ConvertError as error:
         place = "" if here == task.machine else f" (on {here})"
         failure = {"type": type(error).__name__, "message": f"{error}{place}"}
-        result = replace(result, status=FAILED, error=failure, size=_size_of(entry.source, strict=False))
+        result = replace(result, status=FAILED, error=failure, size=_size_of(entry.source))
     if reports:
         result = replace(result, report=_without_old_names(reports[-1].to_dict()))
     return replace(result, seconds=round(time.perf_counter() - start, 3))
 
 
-def _not_shared(root: Path, machine: str) -> str:
+def _not_shared(root: Place, machine: str) -> str:
     return (
         f"{root} on {machine} is not the folder of this batch. On a cluster every machine has to see the root, and all "
         "sources, under the same path: mount them there, or take that machine out"
@@ -139,28 +141,37 @@ def _not_shared(root: Path, machine: str) -> str:
 
 
 def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
-    source, target = task.entry.source, task.target
-    size = _size_of(source)
-    reason = "" if was_finished(target, task.state, task.memory, Path(source)) else _reason(task, size)
+    target, source = task.target, Source.at(task.entry.source)
+    is_done = was_finished(target, task.state, task.memory, source)
+    reason = "" if is_done else reason_to_convert(target, task.state, task.memory, source)
+    result = replace(result, size=source.size, marks=source.marks)
     if not reason:
         kept = FileResult.from_dict(task.memory.end) if task.memory.end and not task.memory.is_open else result
-        result = replace(kept, name=result.name, source=source, place=result.place, status=UP_TO_DATE, reason="")
-        result = replace(result, state=task.state, manifest=manifest_digest(target), size=size)
-        if not result.sha256:
-            result = replace(result, sha256=sha256_of_file(Path(source)), model=_model_in(target))
+        now: dict[str, Any] = {
+            "name": result.name,
+            "source": result.source,
+            "place": result.place,
+            "status": UP_TO_DATE,
+            "reason": "",
+        }
+        now |= {"state": task.state, "manifest": manifest_digest(target), "size": source.size, "marks": source.marks}
+        result = replace(kept, **now)
+        if not result.model:
+            manifest = read_manifest(target)
+            result = replace(result, sha256=_digest(source, manifest), model=_model_in(manifest))
     elif task.settings.dry_run:
-        return replace(result, status=FITS, reason=reason, model=_fitted(source, task.entry.options), size=size)
+        return replace(result, status=FITS, reason=reason, model=_fitted(task.entry.source, task.entry.options))
     else:
-        result = _converted(task, replace(result, reason=reason, size=size), reports)
+        result = _converted(task, source, replace(result, reason=reason), reports)
     return _checked(task, result) if task.settings.check and not task.settings.dry_run else result
 
 
-def _reason(task: Task, size: int) -> str:
-    hashed = partial(sha256_of_file, Path(task.entry.source))
-    return reason_to_convert(task.target, task.state, task.memory, size, hashed)
+def _digest(source: Source, manifest: Manifest) -> str:
+    """SHA-256 of a source; "" for one elsewhere that was not fetched whole."""
+    return manifest.source.sha256 or (sha256_of_file(source.place) if isinstance(source.place, Path) else "")
 
 
-def _converted(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
+def _converted(task: Task, source: Source, result: FileResult, reports: list[Report]) -> FileResult:
     options = {name: value for name, value in task.entry.options.items() if name != "trace"}
     verifier = partial(_verify, task, reports) if task.settings.verify else None
     manifest = convert(
@@ -169,8 +180,8 @@ def _converted(task: Task, result: FileResult, reports: list[Report]) -> FileRes
     return replace(
         result,
         status=CONVERTED,
-        model=_model(manifest.architecture, manifest.variant or manifest.family),
-        sha256=manifest.source.sha256 or sha256_of_file(Path(task.entry.source)),
+        model=_model_in(manifest),
+        sha256=_digest(source, manifest),
         manifest=manifest_digest(task.target),
     )
 
@@ -211,8 +222,7 @@ def _fitted(source: str, options: Mapping[str, Any]) -> str:
     return _model(fit.architecture, fit.variant or fit.family.name)
 
 
-def _model_in(target: Path) -> str:
-    manifest = read_manifest(target)
+def _model_in(manifest: Manifest) -> str:
     return _model(manifest.architecture, manifest.variant or manifest.family)
 
 
@@ -220,13 +230,9 @@ def _model(architecture: str, size_or_family: str) -> str:
     return f"{architecture} ({size_or_family})"
 
 
-def _size_of(source: str, *, strict: bool = True) -> int:
-    try:
-        return os.stat(source).st_size  # noqa: PTH116 - a source is a text
-    except OSError as error:
-        if strict:
-            raise FormatError(f"{source}: cannot be read: {error.strerror or error}") from error
-        return 0
+def _size_of(source: str) -> int:
+    """Bytes of a source whose conversion failed; 0 if it is elsewhere, where its size costs a question, or is gone."""
+    return os.path.getsize(source) if os.path.lexists(source) else 0  # noqa: PTH202 - a source is a text
 
 
 def _without_old_names(report: dict[str, Any]) -> dict[str, Any]:

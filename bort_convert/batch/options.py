@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from bort_convert.arguments import FamilyName, FloatDtype, ProblemType
 from bort_convert.errors import printable
+from bort_convert.files.remote import beside
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from bort_convert.dtypes import Hyperparameter
+    from bort_convert.files.remote import Place
 
-    Read = Callable[[object, Path], object]
+    Read = Callable[[object, Place], object]
 
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]+")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
@@ -34,7 +36,7 @@ def typed_value(text: str) -> Hyperparameter:
     return float(text) if _NUMBER.fullmatch(text) else text
 
 
-def read_options(values: Mapping[str, object], folder: Path) -> tuple[dict[str, Any], list[str]]:
+def read_options(values: Mapping[str, object], folder: Place) -> tuple[dict[str, Any], list[str]]:
     """Read options: arguments of `convert` and `trace`, and a line for each that is wrong.
 
     Args:
@@ -60,13 +62,13 @@ def shown(value: object) -> str:
     return printable(repr(value))
 
 
-def _text(value: object, _folder: Path) -> str:
+def _text(value: object, _folder: Place) -> str:
     if not isinstance(value, str):
         raise WrongValueError("text")
     return value.strip()
 
 
-def _whole_number(value: object, _folder: Path) -> int:
+def _whole_number(value: object, _folder: Place) -> int:
     if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
@@ -74,7 +76,7 @@ def _whole_number(value: object, _folder: Path) -> int:
     return value
 
 
-def _truth(value: object, _folder: Path) -> bool:
+def _truth(value: object, _folder: Place) -> bool:
     if isinstance(value, str):
         value = {"true": True, "false": False}.get(value.strip().lower())
     if not isinstance(value, bool):
@@ -83,7 +85,7 @@ def _truth(value: object, _folder: Path) -> bool:
 
 
 def _one_of(names: tuple[str, ...]) -> Read:
-    def read(value: object, _folder: Path) -> str:
+    def read(value: object, _folder: Place) -> str:
         if not isinstance(value, str) or value.strip() not in names:
             raise WrongValueError(f"one of {', '.join(names)}")
         return value.strip()
@@ -91,25 +93,28 @@ def _one_of(names: tuple[str, ...]) -> Read:
     return read
 
 
-def _family(value: object, folder: Path) -> object:
+def _family(value: object, folder: Place) -> object:
     """A family of this package, or else of an installed one."""
     known = get_args(FamilyName)
     return _one_of(known if value in known else tuple(families()))(value, folder)
 
 
-def _file(value: object, folder: Path) -> str:
+def _file(value: object, folder: Place) -> str:
     if not isinstance(value, str):
         raise WrongValueError("the name of a file")
-    return str(folder / value)
+    place = beside(folder, value)
+    if not isinstance(place, Path):
+        raise WrongValueError("a file of this machine, in a plan elsewhere with its whole path")
+    return str(place)
 
 
-def _file_or_text(value: object, folder: Path) -> str:
+def _file_or_text(value: object, folder: Place) -> str:
     """A file or folder where there is one of this name, else the text: a tokenizer may be a name on the Hub."""
     text = _text(value, folder)
-    return str(folder / text) if (folder / text).exists() else text
+    return str(folder / text) if isinstance(folder, Path) and (folder / text).exists() else text
 
 
-def _labels(value: object, folder: Path) -> list[str]:
+def _labels(value: object, folder: Place) -> list[str]:
     """A list; in a text the parts between commas, or else the lines of the file of this name."""
     if isinstance(value, list) and all(isinstance(label, str) for label in value):
         return value
@@ -118,12 +123,13 @@ def _labels(value: object, folder: Path) -> list[str]:
     if "," in value:
         return [label.strip() for label in value.split(",")]
     try:
-        return [line.strip(" \t\r") for line in (folder / value).read_text("utf-8-sig").rstrip().split("\n")]
+        text = beside(folder, value).read_bytes().decode("utf-8-sig")
+        return [line.strip(" \t\r") for line in text.rstrip().split("\n")]
     except (OSError, UnicodeDecodeError) as error:
         raise WrongValueError(f"names with commas between, or a text file with one on each line ({error})") from error
 
 
-def _texts(value: object, _folder: Path) -> list[str]:
+def _texts(value: object, _folder: Place) -> list[str]:
     """A list; in a text the parts between semicolons."""
     if isinstance(value, str):
         value = [part.strip() for part in value.split(";")]
@@ -132,7 +138,7 @@ def _texts(value: object, _folder: Path) -> list[str]:
     return value
 
 
-def _pairs(value: object, _folder: Path) -> dict[str, Hyperparameter]:
+def _pairs(value: object, _folder: Place) -> dict[str, Hyperparameter]:
     """A table; in a text `NAME=VALUE` with semicolons between."""
     if isinstance(value, str):
         pairs = [[part.strip() for part in pair.partition("=")] for pair in value.split(";") if pair.strip()]

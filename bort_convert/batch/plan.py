@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.batch.options import read_options, shown
 from bort_convert.batch.plan_file import is_plan, read_rows
 from bort_convert.errors import PlanError, printable
+from bort_convert.files.remote import beside, place_of, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bort_convert.files.remote import Place, RemotePath
 
 RESERVED: Final = frozenset({"batch.json", "batch.journal"})
 """Names in the root of a batch that are its own."""
@@ -25,7 +28,7 @@ class Entry:
     """One conversion.
 
     Attributes:
-        source: the checkpoint.
+        source: the checkpoint, or its URL.
         name: name of the target below the root, with `/` between its parts.
         options: arguments of `convert`, and `trace`, a recorded reference.
         place: place in the plan, such as `plan.csv:3`.
@@ -35,6 +38,11 @@ class Entry:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     place: str = ""
+
+    @property
+    def shown_source(self) -> str:
+        """The source without what may be a credential."""
+        return redacted(self.source)
 
 
 def read_plan(
@@ -47,7 +55,8 @@ def read_plan(
 
     Args:
         plan: one or several of: a plan (.csv, .jsonl, .toml), a folder (every .params file in it, at any depth), a
-            pattern such as `models/**/*.params`, a checkpoint. In a plan, relative paths start from its folder.
+            pattern such as `models/**/*.params`, a checkpoint; or a URL of any of them. In a plan, relative paths
+            start from its folder.
         defaults: options of every checkpoint for which the plan gives none; relative paths start from here.
         traces: folder with recorded references, `NAME.safetensors` for the target NAME, for all that have one there.
 
@@ -78,11 +87,15 @@ def read_plan(
 
 
 def _entries(part: str, common: Mapping[str, Any], mistakes: list[str]) -> Iterator[Entry]:
+    place = place_of(part)
     if is_plan(part):
-        rows, wrong = read_rows(Path(part))
+        rows, wrong = read_rows(place)
         mistakes += wrong
         for line, values in rows:
-            yield from _entry_of_row(values, Path(part).parent, common, f"{part}:{line}", mistakes)
+            yield from _entry_of_row(values, place.parent, common, f"{place}:{line}", mistakes)
+        return
+    if not isinstance(place, Path):
+        yield from _remote_entries(place, common, mistakes)
         return
     if os.path.isdir(part):  # noqa: PTH112 - Path.is_dir raises an error for a long name
         folder, found = Path(part), sorted(path for path in Path(part).rglob(_CHECKPOINTS) if path.is_file())
@@ -98,8 +111,27 @@ def _entries(part: str, common: Mapping[str, Any], mistakes: list[str]) -> Itera
         yield Entry(str(path), path.relative_to(folder).with_suffix("").as_posix(), common, part)
 
 
+def _remote_entries(place: RemotePath, common: Mapping[str, Any], mistakes: list[str]) -> Iterator[Entry]:
+    """Entries of a folder, a pattern or a checkpoint elsewhere."""
+    is_pattern = "*" in place.url or "[" in place.url
+    if not is_pattern and (place.suffix == ".params" or not place.is_dir()):
+        yield Entry(place.url, place.stem, common, str(place))
+        return
+    try:
+        found = sorted(place.expanded() if is_pattern else place.rglob(_CHECKPOINTS))
+    except OSError as error:
+        raise PlanError(f"{place}: cannot be listed: {error.strerror or error}") from error
+    folder = place
+    while "*" in folder.url or "[" in folder.url:
+        folder = folder.parent
+    if not found:
+        mistakes.append(f"{place}: holds no checkpoint ({_CHECKPOINTS})")
+    for path in found:
+        yield Entry(path.url, str(path.relative_to(folder).with_suffix("")), common, str(place))
+
+
 def _entry_of_row(
-    values: Mapping[str, object], folder: Path, common: Mapping[str, Any], place: str, mistakes: list[str]
+    values: Mapping[str, object], folder: Place, common: Mapping[str, Any], place: str, mistakes: list[str]
 ) -> Iterator[Entry]:
     own = {name.strip(): value for name, value in values.items()}
     source, name = own.pop("source", None), own.pop("name", None)
@@ -109,11 +141,9 @@ def _entry_of_row(
         mistakes.append(f"{place}: source is {shown(source)}; expected the name of a checkpoint")
     elif name not in (None, "") and not isinstance(name, str):
         mistakes.append(f"{place}: name is {shown(name)}; expected the name of a directory")
-    elif "://" in source:
-        mistakes.append(f"{place}: source is {shown(source)}; expected a file of this machine")
     else:
-        path = folder / source.strip()
-        yield Entry(str(path), str(name).strip() if name else path.stem, {**common, **options}, place)
+        path = beside(folder, source.strip())
+        yield Entry(os.fspath(path), str(name).strip() if name else path.stem, {**common, **options}, place)
 
 
 def _fixed_part(pattern: str) -> Path:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import PlanError
+from bort_convert.files.remote import place_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -17,7 +18,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from bort_convert.files.remote import Place
 
     Row = tuple[int, dict[str, Any]]
 
@@ -27,17 +29,17 @@ _HEADING: Final = re.compile(r"\s*\[\[\s*(file|\"file\"|'file')\s*\]\]")
 
 def is_plan(path: str) -> bool:
     """True if a file's name is that of a plan."""
-    return path.lower().endswith(tuple(_READERS))
+    return place_of(path).suffix.lower() in _READERS
 
 
-def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+def read_rows(path: Place) -> tuple[list[Row], list[str]]:
     """Read a plan: the number of its line and the values of each checkpoint, and a line for each mistake.
 
     Raises:
         PlanError: the file cannot be read.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise PlanError(f"{path}: the plan cannot be read: {getattr(error, 'strerror', None) or error}") from error
     rows, mistakes = _READERS[path.suffix.lower()](text)

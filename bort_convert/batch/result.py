@@ -36,6 +36,7 @@ class FileResult:
         problems: of a check of the directory, a line each; None without a check.
         size: bytes of the source.
         sha256: of the source; "" if it was not hashed.
+        marks: of a source elsewhere, what tells its content from others, such as its `etag`.
         manifest: SHA-256 of the target's conversion.json; "" without a target.
         state: everything beside the source that decides about the target; see `states`.
         seconds: wall time.
@@ -52,6 +53,7 @@ class FileResult:
     problems: tuple[str, ...] | None = None
     size: int = 0
     sha256: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
     manifest: str = ""
     state: Mapping[str, Any] = field(default_factory=dict)
     seconds: float = 0.0

@@ -8,6 +8,7 @@ import secrets
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.batch.job import NOT_SHARED, Settings, Task, do
@@ -16,16 +17,17 @@ from bort_convert.batch.result import FAILED, UP_TO_DATE, BatchResult, FileResul
 from bort_convert.batch.states import digest_of, manifest_digest, state_of
 from bort_convert.errors import OptionError, OutputError
 from bort_convert.files.leftovers import clear_leftovers, delete
-from bort_convert.files.places import named_path
+from bort_convert.files.places import named_path, named_place
+from bort_convert.files.remote import is_remote
 from bort_convert.model_dir.ownership import converted_directory_around
 from bort_convert.workers.jobs import Failure, Job, Needs
 from bort_convert.workers.processes import LocalWorkers, usable_cpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
-    from pathlib import Path
 
     from bort_convert.batch.plan import Entry
+    from bort_convert.files.remote import Place
     from bort_convert.workers.jobs import Outcome, Workers
 
 SCRATCH: Final = ".batch-scratch"
@@ -41,6 +43,7 @@ def convert_batch(
     plan: Sequence[Entry],
     root: str | os.PathLike[str],
     *,
+    journal: str | os.PathLike[str] | None = None,
     verify: bool = False,
     check: bool = False,
     dry_run: bool = False,
@@ -58,13 +61,15 @@ def convert_batch(
 
     A target is converted again if it is missing or failed, or if its source (size and SHA-256), its options, a file
     that they name, or the version of this package is another one. `batch.journal` in the root remembers what was done.
+    Of a source elsewhere, size and marks (ETag, version) count in place of its SHA-256.
 
     Workers are fresh interpreters that import the script they were started from. So a script calls this below
     `if __name__ == "__main__":`, as with `multiprocessing`.
 
     Args:
         plan: from `read_plan`.
-        root: the folder of all targets.
+        root: the folder of all targets, or its URL.
+        journal: folder of this machine for the journal, by default the root; needed for a root elsewhere.
         verify: prove each conversion before its target appears: by the recorded trace of its entry, or live.
         check: compare each target with its manifest and its source, those that are left alone too.
         dry_run: read headers and say what would be done; write nothing.
@@ -82,7 +87,7 @@ def convert_batch(
         A result for each entry, true if every target is right.
 
     Raises:
-        OptionError: `jobs` is less than 1.
+        OptionError: `jobs` is less than 1, or a root elsewhere has no `journal`.
         OutputError: another batch writes to the root, or it cannot be written to.
 
     Examples:
@@ -95,23 +100,23 @@ def convert_batch(
     """
     if jobs is not None and jobs < 1:
         raise OptionError("jobs", jobs, "expected at least 1")
-    start, folder = time.perf_counter(), named_path(root)
+    start, folder, home = time.perf_counter(), named_place(root), journal_folder(root, journal)
     settings = Settings(verify, check, dry_run, force, mxnet_python, gluonnlp, timeout)
     digest_of.cache_clear()
     with ExitStack() as stack:
-        journal = None if dry_run else stack.enter_context(_opened(folder, plan))
-        memories = read_memories(folder)
-        scratch = folder / SCRATCH / secrets.token_hex(8)
-        if journal:
+        book = None if dry_run else stack.enter_context(_opened(home, folder, plan))
+        memories = read_memories(home)
+        scratch = home / SCRATCH / secrets.token_hex(8)
+        if book:
             scratch.mkdir()
         tasks = [
             Task(entry, folder, scratch, state_of(entry, settings.state), memories.get(entry.name, Memory()), settings)
             for entry in plan
         ]
         waiting = [task for task in tasks if not retry_failed or _has_failed(task.memory)]
-        outcomes = (workers or LocalWorkers(jobs or usable_cpus())).run(do, _jobs(waiting, journal))
+        outcomes = (workers or LocalWorkers(jobs or usable_cpus())).run(do, _jobs(waiting, book))
         results = {}
-        for result in stack.enter_context(closing(_results(outcomes, journal))):
+        for result in stack.enter_context(closing(_results(outcomes, book))):
             results[result.name] = result
             progress(result)
             if fail_fast and not result:
@@ -120,25 +125,41 @@ def convert_batch(
     return BatchResult(tuple(files.values()), time.perf_counter() - start)
 
 
+def journal_folder(root: str | os.PathLike[str], journal: str | os.PathLike[str] | None) -> Path:
+    """The folder of the journal.
+
+    Raises:
+        OptionError: none is given, and the root is elsewhere.
+    """
+    if journal is None and is_remote(root):
+        problem = "the root is elsewhere, and a journal is not: name a folder of this machine, the same for each run"
+        raise OptionError("journal", journal, problem)
+    return named_path(root if journal is None else journal)
+
+
 @contextmanager
-def _opened(folder: Path, plan: Sequence[Entry]) -> Iterator[Journal]:
+def _opened(home: Path, folder: Place, plan: Sequence[Entry]) -> Iterator[Journal]:
     """Open the journal of a root, without what killed runs left there; at the end its scratch folder is gone too."""
-    if around := converted_directory_around(folder / FILE_NAME):
-        raise OutputError(f"{folder} is inside {around}, a converted directory. Choose a place outside of it")
-    with Journal(folder) as journal:
-        delete(folder / SCRATCH)
-        for parent in sorted({(folder / entry.name).parent for entry in plan}):
+    for place in (home, folder):
+        if around := converted_directory_around(place / FILE_NAME):
+            raise OutputError(f"{place} is inside {around}, a converted directory. Choose a place outside of it")
+    with Journal(home) as journal:
+        delete(home / SCRATCH)
+        parents = {(folder / entry.name).parent for entry in plan} if isinstance(folder, Path) else set()
+        for parent in sorted(parents):
             names = (found[1] for name in _names_in(parent) if (found := _LEFTOVER.fullmatch(name)))
             for name in sorted(set(names)):
                 clear_leftovers(parent / name)
-        (folder / SCRATCH).mkdir()
+        (home / SCRATCH).mkdir()
         try:
             yield journal
         finally:
-            delete(folder / SCRATCH)
+            delete(home / SCRATCH)
 
 
-def _names_in(folder: Path) -> list[str]:
+def _names_in(folder: Place) -> list[str]:
+    if not isinstance(folder, Path):
+        return sorted(folder.names())
     return os.listdir(folder) if folder.is_dir() else []  # noqa: PTH208 - names alone
 
 
@@ -195,7 +216,9 @@ def _has_failed(memory: Memory) -> bool:
 def _left_alone(task: Task) -> FileResult:
     """The result of an entry that was not done in this run: what the journal says of an earlier one."""
     entry, end = task.entry, task.memory.end
-    result = FileResult(entry.name, entry.source, entry.place, state=task.state)
+    result = FileResult(entry.name, entry.shown_source, entry.place, state=task.state)
     if end is None or end["status"] == FAILED or task.memory.is_open:
         return result
-    return replace(FileResult.from_dict(end), source=entry.source, place=entry.place, status=UP_TO_DATE, reason="")
+    return replace(
+        FileResult.from_dict(end), source=entry.shown_source, place=entry.place, status=UP_TO_DATE, reason=""
+    )

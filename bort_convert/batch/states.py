@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 from bort_convert.batch.options import FILES
 from bort_convert.batch.result import FAILED
 from bort_convert.errors import FormatError
+from bort_convert.files.remote import place_of, redacted
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.manifest import FILE_NAME, is_intact
-from bort_convert.model_dir.read import read_manifest
+from bort_convert.model_dir.read import read_manifest, read_manifest_text
+from bort_convert.params import source_file
 from bort_convert.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from bort_convert.batch.journal import Memory
     from bort_convert.batch.plan import Entry
+    from bort_convert.files.remote import Place
+    from bort_convert.model_dir.manifest import Manifest
 
 
 def state_of(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:
@@ -47,21 +52,68 @@ def digest_of(path: str) -> str:
     return sha256_of_file(place) if place.is_file() else path
 
 
-def manifest_digest(target: Path) -> str:
+def manifest_digest(target: Place) -> str:
     """SHA-256 of a target's manifest; "" if there is none."""
     manifest = target / FILE_NAME
     return sha256_of_file(manifest) if manifest.is_file() else ""
 
 
-def reason_to_convert(target: Path, state: dict[str, Any], memory: Memory, size: int, sha256: Callable[[], str]) -> str:
+@dataclass(frozen=True)
+class Source:
+    """A source as it is now.
+
+    Attributes:
+        place: the file.
+        size: its bytes.
+        marks: of one elsewhere, what tells its content from others; see `RemoteIdentity.lasting`.
+    """
+
+    place: Place
+    size: int
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, source: str) -> Source:
+        """Look at a path or a URL.
+
+        Raises:
+            FormatError: nothing is there, or it may not be read.
+        """
+        place = place_of(source)
+        try:
+            if isinstance(place, Path):
+                return cls(place, place.stat().st_size)
+            place = source_file(place)
+            assert not isinstance(place, Path)
+            identity = place.identity(anew=True)
+            return cls(place, identity.size or 0, identity.lasting)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else None
+            raise FormatError(f"{redacted(source)}: cannot be read: {reason or error}") from error
+
+    def was(self, end: Mapping[str, Any]) -> bool:
+        """True if a result was made from this content; one elsewhere is not fetched for that."""
+        if end["size"] != self.size:
+            return False
+        if not isinstance(self.place, Path):
+            return bool(end.get("marks") == self.marks)
+        return bool(end["sha256"] == sha256_of_file(self.place))
+
+    def made(self, manifest: Manifest) -> bool:
+        """True if a manifest names this content; one elsewhere, a small one then, is fetched if nothing else tells."""
+        if manifest.source.marks:
+            return manifest.source.marks == self.marks
+        return manifest.source.size == self.size and manifest.source.sha256 == sha256_of_file(self.place)
+
+
+def reason_to_convert(target: Place, state: dict[str, Any], memory: Memory, source: Source) -> str:
     """Say why a target is not what its entry asks for; "" if it is.
 
     Args:
         target: the directory.
         state: of the entry now.
         memory: of the journal.
-        size: of the source, bytes.
-        sha256: gives the digest of the source; called where nothing else tells.
+        source: as it is now.
     """
     end = memory.end
     if end is None or end["status"] == FAILED:
@@ -70,12 +122,12 @@ def reason_to_convert(target: Path, state: dict[str, Any], memory: Memory, size:
         return "the target is gone"
     if reason := _other_state(end["state"], state):
         return reason
-    if end["size"] != size or end["sha256"] != sha256():
+    if not source.was(end):
         return "another source"
     return _reason_in_directory(target, end["manifest"])
 
 
-def was_finished(target: Path, state: dict[str, Any], memory: Memory, source: Path) -> bool:
+def was_finished(target: Place, state: dict[str, Any], memory: Memory, source: Source) -> bool:
     """True if a killed run wrote a target whole, from this source by the present state, and had no time to say so.
 
     A verification's report is lost then, and is worth another run. So is a manifest without the source's digest.
@@ -83,7 +135,7 @@ def was_finished(target: Path, state: dict[str, Any], memory: Memory, source: Pa
     digest = manifest_digest(target)
     if not (memory.is_open and memory.state == state and digest not in {"", memory.before}) or state["verify"]:
         return False
-    return not _reason_in_directory(target, digest) and read_manifest(target).source.sha256 == sha256_of_file(source)
+    return not _reason_in_directory(target, digest) and source.made(read_manifest(target))
 
 
 def _other_state(old: dict[str, Any], state: dict[str, Any]) -> str:
@@ -98,14 +150,15 @@ def _other_state(old: dict[str, Any], state: dict[str, Any]) -> str:
     return f"another {' and '.join(changed)}" if changed else ""
 
 
-def _reason_in_directory(target: Path, digest: str) -> str:
+def _reason_in_directory(target: Place, digest: str) -> str:
     """Say what is wrong with a directory, as far as names and the manifest tell; "" if nothing is."""
     try:
-        text = (target / FILE_NAME).read_text("utf-8")
+        text = read_manifest_text(target)
         manifest = read_manifest(target)
-    except (OSError, UnicodeDecodeError, FormatError):
+    except FormatError:
         return "the target's manifest cannot be read"
     if manifest_digest(target) != digest or not is_intact(text):
         return "the target's manifest was changed"
-    missing = sorted(name for name in manifest.files if not (target / name).is_file())
+    there = {path.name for path in target.iterdir() if path.is_file()} if isinstance(target, Path) else target.names()
+    missing = sorted(manifest.files.keys() - there)
     return f"the target lacks {missing[0]}" if missing else ""

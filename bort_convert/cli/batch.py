@@ -14,6 +14,7 @@ from click.core import ParameterSource
 import bort_convert
 from bort_convert.batch.options import OPTIONS
 from bort_convert.batch.render import FORMS, failures, text_blocks
+from bort_convert.batch.run import journal_folder
 from bort_convert.cli.command import Command
 from bort_convert.cli.options import (
     CHECKSUMS,
@@ -33,7 +34,6 @@ from bort_convert.cli.output import complain, progress_lines, show_verdict
 from bort_convert.cli.reports import REPORT, ReportForms, Reports
 from bort_convert.cli.streams import writing_to_stdout
 from bort_convert.errors import ParityError
-from bort_convert.files.places import named_path
 from bort_convert.workers.cluster import RayWorkers
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ RESULT = "batch.json"
 @click.command(cls=Command, short_help="Convert many checkpoints by a plan; go on after an interruption.")
 @click.argument("plan", metavar="PLAN", nargs=-1, required=True, type=click.Path())
 @click.option("--out", "root", metavar="ROOT", required=True, type=OUTPUT, help="Directory of all targets.")
+@click.option("--journal", metavar="DIR", type=FILE, help="Directory of the journal; needed where ROOT is a URL.")
 @click.option("--dry-run", is_flag=True, help="Fit every header and show what would be done; write nothing.")
 @click.option("--verify", is_flag=True, help="Prove each conversion as `verify` does, before its target appears.")
 @click.option("--traces", type=FILE, help="Directory with recorded traces, NAME.safetensors; others are run live.")
@@ -84,6 +85,7 @@ def batch(
     plan: tuple[str, ...],
     *,
     root: Path,
+    journal: Path | None,
     dry_run: bool,
     address: str | None,
     traces: Path | None,
@@ -95,8 +97,8 @@ def batch(
     """Convert every checkpoint of PLAN to a directory below ROOT.
 
     PLAN is a .csv, .jsonl or .toml file with a source, a name and options for each checkpoint; a directory; a pattern
-    such as 'models/**/*.params'; or a checkpoint; or several of these. Options given here hold where the plan has
-    none. What ROOT holds already is left alone, unless its source, its options or our version changed.
+    such as 'models/**/*.params'; or a checkpoint; or a URL of one; or several of these. Options given here hold where
+    the plan has none. What ROOT holds already is left alone, unless its source, its options or our version changed.
     """
     if address is not None:
         if options.pop("jobs") is not None:
@@ -109,10 +111,10 @@ def batch(
     entries = bort_convert.read_plan(
         plan, defaults={name: _plain(value) for name, value in given.items()}, traces=traces
     )
-    places = report if dry_run else (*report, named_path(root) / RESULT)
+    places = report if dry_run else (*report, journal_folder(root, journal) / RESULT)
     kept: Reports[BatchResult] = Reports(places, ReportForms(FORMS, failures))
     with _told(entries, as_json=as_json, quiet=quiet) as tell:
-        result = bort_convert.convert_batch(entries, root, dry_run=dry_run, progress=tell, **options)
+        result = bort_convert.convert_batch(entries, root, journal=journal, dry_run=dry_run, progress=tell, **options)
     if as_json:
         code = 0 if result else ParityError.exit_code
         if code:

@@ -10,6 +10,7 @@ import click
 from bort_convert import params
 from bort_convert.arguments import FamilyName, ProblemType
 from bort_convert.batch.options import typed_value
+from bort_convert.files.remote import is_remote, place_of
 from bort_convert.mapping.family import SYNONYMS
 from bort_convert.model_dir.shards import DEFAULT_SIZE
 from bort_convert.models.registry import families
@@ -22,8 +23,16 @@ if TYPE_CHECKING:
     Function = TypeVar("Function", bound=Callable[..., object])
 
 
-class OutputPath(click.Path):
-    """Path of an output; an empty text stays one, for the library to refuse: `Path("")` is the current directory."""
+class InputPath(click.Path):
+    """Path or URL of an input."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
+        """Convert a word of the command line to a path."""
+        return place_of(value) if is_remote(value) else super().convert(value, param, ctx)
+
+
+class OutputPath(InputPath):
+    """Path or URL of an output; an empty text stays one, for the library to refuse: `Path("")` is this directory."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401 - click's own signature
         """Convert a word of the command line to a path."""
@@ -74,7 +83,7 @@ def _symbol_inputs(_ctx: click.Context, _option: click.Parameter, words: Sequenc
     return values or None
 
 
-FILE = click.Path(path_type=Path)
+FILE = InputPath(path_type=Path)
 OUTPUT = OutputPath(path_type=Path)
 
 SOURCE = click.argument("source", type=FILE)

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
+from bort_convert.files.remote import is_remote
 from bort_convert.plain_table import TextTable
 
 if TYPE_CHECKING:
@@ -58,10 +59,11 @@ def batch_bar(sources: Sequence[str]) -> Iterator[Callable[..., None]]:
         A function to call for each file that is done, with its size and `failed`.
     """
     sizes = [os.path.getsize(source) for source in sources if os.path.isfile(source)]  # noqa: PTH113, PTH202
+    total = None if any(map(is_remote, sources)) else sum(sizes)  # nobody is asked how much there is elsewhere
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     done = {True: 0, False: 0}
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"0 of {len(sources):,}", total=sum(sizes))
+        task = bar.add_task(f"0 of {len(sources):,}", total=total)
 
         def move(size: int, *, failed: bool) -> None:
             done[failed] += 1

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, printable
+from bort_convert.files.fetched import on_this_machine
 from bort_convert.files.streams import FileRange, sha256_of
 from bort_convert.files.system_errors import reading
 from bort_convert.model_dir.assemble import WEIGHTS_SUFFIX, file_digest
@@ -49,6 +50,7 @@ class Check:
         return not self.problems
 
 
+@on_this_machine(target=FILE_NAME, source="")
 def check(
     target: str | os.PathLike[str],
     *,
@@ -58,9 +60,9 @@ def check(
     """Compare every file and every tensor of a converted directory with conversion.json.
 
     Args:
-        target: a directory that `convert` wrote.
-        source: the checkpoint; tensors are compared with it too, bit for bit. Needed if the conversion computed no
-            digests.
+        target: a directory that `convert` wrote, or its URL.
+        source: the checkpoint, or its URL; tensors are compared with it too, bit for bit. Needed if the conversion
+            computed no digests.
         progress: called from time to time with the bytes read so far and the bytes in all.
 
     Raises:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from bort_convert.arguments import version_argument
-from bort_convert.errors import FormatError, ParityError
+from bort_convert.errors import FormatError, ParityError, printable
 from bort_convert.files.atomic import new_directory, write_text
-from bort_convert.files.streams import sha256_of_file
+from bort_convert.files.fetched import fetched, small_files
+from bort_convert.files.remote import place_of
+from bort_convert.files.streams import is_cheap, sha256_of_file
 from bort_convert.mapping.family import stock_differences
 from bort_convert.model_dir.assemble import finish, tokenizer_for, write_tokenizer
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
 from bort_convert.model_dir.config import GENERATION, dtype_notes, generation_config_of, json_text, target_config
 from bort_convert.model_dir.config_beside import fit_file
+from bort_convert.model_dir.manifest import FILE_NAME as MANIFEST
 from bort_convert.model_dir.manifest import ids_last
 from bort_convert.model_dir.model_card import FILE_NAME as CARD
 from bort_convert.model_dir.own_table import open_table
@@ -30,6 +35,7 @@ from bort_convert.weights.statistics import check_finite, statistics_of_arrays
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from bort_convert.arguments import FamilyName, FloatDtype, ProblemType
     from bort_convert.dtypes import Hyperparameter
@@ -86,8 +92,9 @@ def convert(
 
     Args:
         source: a `.params` file; or an archive that holds one, as a model zoo or SageMaker writes it; or a directory
-            with one, where a tokenizer's files count too if none are given and their names leave no doubt.
-        target: the directory to write; absent or empty, unless `force` is true.
+            with one, where a tokenizer's files count too if none are given and their names leave no doubt; or the URL
+            of any of these.
+        target: the directory to write, or its URL; absent or empty, unless `force` is true.
         family: name of the model family, for a file that fits two.
         table: a TOML file with a table of your own, which extends a family by a head; see docs/your-own-head.md.
         variant: name of the published size that the file must have.
@@ -167,8 +174,8 @@ def convert(
         keep_extra=keep_extra,
         symbol=symbol,
     )
-    with open_params(source, max_arrays=max_arrays, mapped=False) as params:
-        found = _fit(params, family, properties, tokenizer_options, source, recognise=recognise)
+    with _wanted(source, verify) as given, open_params(given, max_arrays=max_arrays, mapped=False) as params:
+        found = _fit(params, family, properties, tokenizer_options, given, recognise=recognise)
         config = target_config(found.fit, dtype=dtype, labels=labels, problem_type=problem_type)
         check_finite(statistics_of_arrays(params) if strict else {})
         options = _specified(
@@ -180,7 +187,7 @@ def convert(
             max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
             **tokenizer_options.settings,
         )
-        with new_directory(target, source=params.path, force=force, reason_to_keep=reason_to_keep_directory) as folder:
+        with _new_model_dir(target, source=params.path, force=force) as folder:
             manifest = convert_weights(
                 folder,
                 params,
@@ -193,6 +200,17 @@ def convert(
             )
             manifest = _complete(folder, _with_fit(manifest, found, options), config, found.tokenizer)
             return _with_parity(verify, params.path, folder, manifest, symbol)
+
+
+_new_model_dir = partial(new_directory, reason_to_keep=reason_to_keep_directory, marker=MANIFEST)
+
+
+def _wanted(
+    source: str | os.PathLike[str],
+    verify: Verifier | bool | None,  # noqa: FBT001 - the argument of `convert`
+) -> AbstractContextManager[str | os.PathLike[str]]:
+    """The source; fetched whole if it is elsewhere and a proof will read every byte."""
+    return fetched(source) if verify else nullcontext(source)
 
 
 class _Properties(TypedDict):
@@ -232,13 +250,26 @@ def _fit(
     published = published_file(params) if recognise else None
     check_convertible(published)
     fit = fit_file(params.path, params.specs, family=family, **properties)
-    folder = params.path.parent if params.path != Path(source) else None
-    tokenizer, notes = _tokenizer(fit, with_casing(options, published), folder, published)
+    options = with_casing(options, published)
+    if params.path == place_of(source):
+        tokenizer, notes = _tokenizer(fit, options, None, published)
+    else:
+        with small_files(params.path.parent) as folder:
+            tokenizer, notes = _tokenizer(fit, options, folder, published)
+    notes += _transfer_notes(params, fit)
     if tokenizer is None:
         return _Found(fit, None, notes, published)
     ids = tokenizer.special_token_ids
     fit = fit_file(params.path, params.specs, family=fit.family.name, special_token_ids=ids, **properties)
     return _Found(fit, tokenizer, notes, published)
+
+
+def _transfer_notes(params: ParamsFile, fit: Fit) -> tuple[str, ...]:
+    """A remark on tied tensors of a source elsewhere, of which one copy is fetched."""
+    copies = [] if is_cheap(params.file) else [fit.names[name] for name, _ in fit.plan.aliases]
+    listed = printable(", ".join(copies))
+    remark = f"{listed}: not fetched, and not compared with the tensor that it is tied to; `check` with the source does"
+    return (remark,) if copies else ()
 
 
 def _tokenizer(
@@ -302,7 +333,7 @@ def _complete(folder: Path, manifest: Manifest, config: dict[str, object], new_t
 
 def _with_parity(
     verify: Verifier | bool | None,  # noqa: FBT001 - the argument of `convert`
-    source: Path,
+    source: str | os.PathLike[str],
     folder: Path,
     manifest: Manifest,
     symbol: str | os.PathLike[str] | None,

@@ -11,7 +11,8 @@ from bort_convert.arguments import NameStyle
 from bort_convert.dtypes import BFLOAT16
 from bort_convert.errors import FormatError, OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
-from bort_convert.files.places import named_path
+from bort_convert.files.fetched import on_this_machine
+from bort_convert.files.places import named_place
 from bort_convert.mapping.fit_directory import FittedDirectory, fit_directory
 from bort_convert.mapping.selection import shown_names
 from bort_convert.model_dir.file_names import has_own_attribute, names_in_file
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bort_convert.weights.to_checkpoint import ExportDigests
 
 
+@on_this_machine(source=FILE_NAME)
 def export(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str],
@@ -45,8 +47,8 @@ def export(
     the config.json that a conversion of some GluonNLP model would write. Every tensor keeps its dtype and its bits.
 
     Args:
-        source: the directory, with its weights in safetensors.
-        target: the `.params` file to write, outside of the directory.
+        source: the directory, with its weights in safetensors, or its URL.
+        target: the `.params` file to write, or its URL, outside of the directory.
         family: name of the model family, for a directory that fits two.
         names: "structural" for the names of `save_parameters`, "prefix" for those of `collect_params().save`, "source"
             for those of the file that was converted. By default "source" where the model stood inside of another
@@ -76,7 +78,8 @@ def export(
     folder = Path(source)
     if names not in {None, *get_args(NameStyle)}:
         raise OptionError("names", names, f"expected {' or '.join(map(repr, get_args(NameStyle)))}")
-    if Path(os.path.realpath(named_path(target))).is_relative_to(os.path.realpath(folder)):
+    place = named_place(target)
+    if isinstance(place, Path) and Path(os.path.realpath(place)).is_relative_to(os.path.realpath(folder)):
         raise OutputError(f"{target} is inside {folder}, which is exported; expected a place beside it")
     directory = read_model_dir(folder)
     manifest = directory.manifest

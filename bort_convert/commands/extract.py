@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.dtypes import BFLOAT16, TensorSpec
 from bort_convert.errors import OptionError, OutputError, printable
 from bort_convert.files.atomic import new_file
-from bort_convert.files.places import named_path
+from bort_convert.files.places import named_place
 from bort_convert.files.streams import sha256_of
 from bort_convert.lazy_numpy import np
 from bort_convert.mapping.selection import Selection
@@ -42,8 +42,8 @@ def extract(
     Sparse arrays are written dense. Records without a value are left out and named in the manifest.
 
     Args:
-        source: a `.params` file, or an archive or a directory that holds one.
-        target: the file to write; its name ends in `.safetensors` or `.npz`.
+        source: a `.params` file, or an archive or a directory that holds one; or a URL.
+        target: the file to write, or its URL; its name ends in `.safetensors` or `.npz`.
         prefix: copy only arrays whose names begin so; names stay as they are.
         ignore: patterns of names of arrays to leave out; see `convert`.
         force: replace a file at `target`, unless a converted directory holds it.
@@ -64,7 +64,7 @@ def extract(
         6
     """
     writers = {".safetensors": _write_safetensors, ".npz": _write_npz}
-    suffix = named_path(target).suffix
+    suffix = named_place(target).suffix
     if suffix not in writers:
         raise OptionError("target", target, f"expected a name that ends in {' or '.join(writers)}")
     with (

@@ -120,7 +120,8 @@ def inspect(
     """Inspect any `.params` file; values are read, and a table is drafted, only on request.
 
     Args:
-        source: a `.params` file, or an archive or a directory that holds one.
+        source: a `.params` file, or an archive or a directory that holds one; or a URL, of which headers alone are
+            fetched.
         family: name of the one model family to try.
         table: a TOML file with a table of your own, to try no other; see `convert`.
         variant: name of the published size that the file must have.

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bort_convert.files.fetched import on_this_machine
+from bort_convert.model_dir.manifest import FILE_NAME
 from bort_convert.model_dir.read import read_model_dir
 
 if TYPE_CHECKING:
     import os
 
 
+@on_this_machine(target=FILE_NAME)
 def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Any:  # noqa: ANN401 - transformers has no types
     """Load the transformers model of a converted directory, of the class that its config.json names.
 
@@ -18,7 +21,7 @@ def load_pretrained(target: str | os.PathLike[str], **kwargs: Any) -> Any:  # no
     checkpoint had one.
 
     Args:
-        target: a directory that `convert` wrote.
+        target: a directory that `convert` wrote, or its URL.
         **kwargs: arguments for `from_pretrained`.
 
     Raises:

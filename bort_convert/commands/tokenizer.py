@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import FormatError, OutputError, VariantError, printable
 from bort_convert.files.atomic import new_directory, write_text
+from bort_convert.files.fetched import fetched
 from bort_convert.files.places import check_place
 from bort_convert.files.system_errors import reading
 from bort_convert.mapping.family import SPECIAL_TOKEN_IDS, SYNONYMS
@@ -24,7 +24,9 @@ from bort_convert.zoo import find_entry
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
+    from bort_convert.files.remote import Place
     from bort_convert.mapping.family import Family
     from bort_convert.model_dir.manifest import Manifest
     from bort_convert.tokenizer import Tokenizer
@@ -47,7 +49,7 @@ def add_tokenizer(
     and so does every digest: `check` still finds earlier changes.
 
     Args:
-        target: a converted directory, but not the current directory or one above it.
+        target: a converted directory or its URL, but not the current directory or one above it.
         tokenizer_options: see `convert`.
         vocab: see `convert`.
         bpe_ranks: see `convert`.
@@ -74,15 +76,21 @@ def add_tokenizer(
         ['tiny.vocab', 'tiny_ranks.txt']
     """
     check_place(target)
-    before = read_manifest(target)
     keywords = TokenizerOptions(vocab, bpe_ranks, tokenizer, roberta_pairs, lower_case)
     options = tokenizer_options.joined(keywords) if tokenizer_options else keywords
+    with fetched(target, marker=manifest.FILE_NAME) as here:
+        return _replaced(target, here, options)
+
+
+def _replaced(target: str | os.PathLike[str], here: Path, options: TokenizerOptions) -> Manifest:
+    """Replace a directory by one with another tokenizer; `here` is the directory itself, or a copy of one elsewhere."""
+    before = read_manifest(here)
     family = _family(target, before)
     new_tokenizer = _make_tokenizer(family, before, options)
     after = _with_tokenizer(before, new_tokenizer, options)
     with reading(target):
-        configs = _changed_configs(Path(target), family, before, after)
-        entries = list(Path(target).iterdir())
+        configs = _changed_configs(here, family, before, after)
+        entries = list(here.iterdir())
         folders = [path.name for path in entries if path.is_dir()]
     if folders:
         raise OutputError(
@@ -90,9 +98,10 @@ def add_tokenizer(
         )
     if foreign := sorted({path.name for path in entries} & {*new_tokenizer.files, *configs} - before.files.keys()):
         raise OutputError(f"{target} holds {foreign[0]}, which no conversion wrote. Move it away first")
-    with new_directory(target, force=True, reason_to_keep=partial(_reason_to_keep, before=set(entries))) as folder:
+    keep = partial(_reason_to_keep, before={path.name for path in entries})
+    with new_directory(target, force=True, reason_to_keep=keep, marker=manifest.FILE_NAME) as folder:
         replaced = {manifest.FILE_NAME, *new_tokenizer.files, *configs, *(FILES & before.files.keys())}
-        card = Path(target) / model_card.FILE_NAME
+        card = here / model_card.FILE_NAME
         if card.exists() and file_digest(card) == before.files.get(model_card.FILE_NAME):
             replaced.add(model_card.FILE_NAME)
         for path in entries:
@@ -104,9 +113,9 @@ def add_tokenizer(
         return finish(folder, after, [*new_tokenizer.files, *configs])
 
 
-def _reason_to_keep(folder: Path, *, before: set[Path]) -> str:
+def _reason_to_keep(folder: Place, *, before: set[str]) -> str:
     """Say why a directory may not be replaced: a file appeared in it, which would not be in the new one."""
-    added = sorted(path.name for path in set(folder.iterdir()) - before)
+    added = sorted({path.name for path in folder.iterdir()} - before)
     return f"holds {printable(added[0])}, which was not there before. Try again" if added else ""
 
 

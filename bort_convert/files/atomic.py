@@ -22,18 +22,21 @@ from bort_convert.files.leftovers import (
     name_beside,
     partial_directory,
 )
-from bort_convert.files.places import check_place, check_source, named_path
+from bort_convert.files.places import check_place, check_source, named_place
+from bort_convert.files.remote_target import remote_directory, remote_file
 from bort_convert.files.system_errors import writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from bort_convert.files.remote import Place
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
 _NO_SUCH_SYNC: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
-def _never(_path: Path) -> str:
+def _never(_path: Place) -> str:
     return "is not empty, and nothing tells who wrote it. Empty it by hand, or choose another name"
 
 
@@ -43,21 +46,27 @@ def new_directory(
     *,
     source: str | os.PathLike[str] | None = None,
     force: bool = False,
-    reason_to_keep: Callable[[Path], str] = _never,
+    reason_to_keep: Callable[[Place], str] = _never,
+    marker: str = "",
 ) -> Iterator[Path]:
     """Give an empty directory to fill; when the block ends without an error, it stands at `target`.
 
     Args:
-        target: absent or an empty directory, unless `force` is true.
+        target: absent or an empty directory, unless `force` is true; or a URL.
         source: file or directory that the output is made from, which the output must not replace.
         force: replace the directory at `target`, unless `check_place` or `reason_to_keep` speaks against it.
         reason_to_keep: says why a directory that is not empty may not be replaced; "" if it may be.
+        marker: name of the file that is uploaded last, and without which a directory elsewhere is not whole.
 
     Raises:
         OutputError: something else stands at `target`, or the system refuses to write.
     """
-    path = named_path(target)
+    path = named_place(target)
     with writing(path):
+        if not isinstance(path, Path):
+            with remote_directory(path, marker=marker, force=force, reason_to_keep=reason_to_keep) as folder:
+                yield folder
+            return
         if force:
             check_place(target)
         check_source(path, source)
@@ -81,12 +90,12 @@ def new_file(
     *,
     source: str | os.PathLike[str] | None = None,
     force: bool = False,
-    reason_to_keep: Callable[[Path], str] = lambda _path: "",
+    reason_to_keep: Callable[[Place], str] = lambda _path: "",
 ) -> Iterator[Path]:
     """Give the name of a file to write; when the block ends without an error, the file stands at `target`.
 
     Args:
-        target: absent, unless `force` is true.
+        target: absent, unless `force` is true; or a URL.
         source: file or directory that the output is made from, which the output must not replace.
         force: replace the file at `target`, unless `reason_to_keep` speaks against it.
         reason_to_keep: says why a file may not be replaced; "" if it may be.
@@ -95,8 +104,12 @@ def new_file(
         OutputError: something stands at `target` and `force` is false, it is no file or may not be replaced, or the
             system refuses to write.
     """
-    path = named_path(target)
+    path = named_place(target)
     with writing(path):
+        if not isinstance(path, Path):
+            with remote_file(path, force=force, reason_to_keep=reason_to_keep) as file:
+                yield file
+            return
         check_source(path, source)
         clear_leftovers(path)
         _check_file(path, force=force, reason_to_keep=reason_to_keep)
@@ -114,7 +127,7 @@ def write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _check_directory(path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
+def _check_directory(path: Path, *, force: bool, reason_to_keep: Callable[[Place], str]) -> None:
     if path.is_symlink():
         raise OutputError(f"{path} is a link; expected a directory, or nothing. Give the name that it points to")
     if path.exists() and not path.is_dir():
@@ -131,7 +144,7 @@ def _check_directory(path: Path, *, force: bool, reason_to_keep: Callable[[Path]
         raise OutputError(f"{path} {reason}")
 
 
-def _check_file(path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
+def _check_file(path: Path, *, force: bool, reason_to_keep: Callable[[Place], str]) -> None:
     if path.is_dir():
         raise OutputError(f"{path} is a directory; expected a file, or nothing. Choose another name")
     if not os.path.lexists(path):
@@ -144,7 +157,7 @@ def _check_file(path: Path, *, force: bool, reason_to_keep: Callable[[Path], str
         raise OutputError(f"{path} {reason}")
 
 
-def _put_directory(partial: Path, path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
+def _put_directory(partial: Path, path: Path, *, force: bool, reason_to_keep: Callable[[Place], str]) -> None:
     """Rename into place; with `force`, an old directory takes the name of the partial one."""
     if os.name == "nt":  # Windows renames onto an empty directory no more than onto a full one
         with contextlib.suppress(OSError):
@@ -185,7 +198,7 @@ def _replace(partial: Path, path: Path) -> None:
         aside.rename(partial)
 
 
-def _put_file(partial: Path, path: Path, *, force: bool, reason_to_keep: Callable[[Path], str]) -> None:
+def _put_file(partial: Path, path: Path, *, force: bool, reason_to_keep: Callable[[Place], str]) -> None:
     """Give a file its name; without `force`, never take the name from another file."""
     if force:
         _check_file(path, force=True, reason_to_keep=reason_to_keep)

@@ -17,6 +17,7 @@ import errno
 import logging
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 try:
@@ -28,7 +29,6 @@ except ImportError:  # Windows, a browser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 PARTIAL: Final = "partial"
 REPLACED: Final = "replaced"
@@ -54,6 +54,18 @@ def partial_directory(path: Path) -> Iterator[Path]:
                     return
         finally:
             delete(folder)
+
+
+@contextlib.contextmanager
+def staging() -> Iterator[Path]:
+    """Make an empty folder for temporary files, and delete it after the block; one of a killed run goes first."""
+    import tempfile  # noqa: PLC0415 - only for what is elsewhere
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    base = Path(tempfile.gettempdir(), f"bort_convert-{user}")
+    clear_leftovers(base)
+    with partial_directory(base) as folder:
+        yield folder
 
 
 def delete(folder: Path) -> None:

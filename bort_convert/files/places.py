@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import OutputError
+from bort_convert.files.remote import RemotePath, is_remote
 
 try:
     import pwd
@@ -19,7 +20,14 @@ except ImportError:  # Windows, a browser
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bort_convert.files.remote import Place
+
     PathLike = str | os.PathLike[str]
+
+
+def named_place(target: PathLike) -> Place:
+    """Give a target as `named_path` does, or elsewhere for a URL."""
+    return RemotePath(target) if is_remote(target) else named_path(target)
 
 
 def named_path(target: PathLike) -> Path:
@@ -46,6 +54,8 @@ def check_place(target: PathLike) -> None:
     Raises:
         OutputError: the target is one of these.
     """
+    if is_remote(target):
+        return
     path = named_path(target)
     if not path.name:
         raise OutputError(f"{path} is the root of a file system, and is never replaced. Give a name inside it")

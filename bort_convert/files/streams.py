@@ -1,4 +1,4 @@
-"""Byte ranges of open files: read, copy in the kernel, compare and hash them.
+"""Byte ranges of open files, here or elsewhere: read, copy in the kernel, compare and hash them.
 
 Nothing here maps a file: mapped pages count as resident memory, and a conversion should need little of it.
 """
@@ -10,7 +10,8 @@ import hashlib
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bort_convert.dtypes import ITEMSIZES, numpy_dtype
 from bort_convert.errors import FormatError
@@ -18,9 +19,10 @@ from bort_convert.lazy_numpy import np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
+    from typing import TypeAlias
 
     from bort_convert.dtypes import Array, Shape, TensorSpec
+    from bort_convert.files.remote import Place
 
     Payload = Callable[[str], "FileRange | bytes | Iterable[Array]"]
     """Give the values of a tensor by its name: as bytes to write unchanged, or as consecutive arrays."""
@@ -38,17 +40,41 @@ _NO_KERNEL_COPY: Final = frozenset(
 )
 
 
+class RangeReader(Protocol):
+    """An open file that is no file of this machine."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True if to read a byte again costs nothing."""
+
+    def read_at(self, buffer: memoryview, offset: int, *, end: int | None = None) -> int:
+        """Fill a buffer from byte `offset` on; the rest up to byte `end` will be asked for soon."""
+
+    def headers_read(self) -> None:
+        """Tell that whole tensors are read from here on."""
+
+
+if TYPE_CHECKING:
+    OpenBytes: TypeAlias = int | RangeReader
+    """A descriptor, or what reads a file elsewhere."""
+
+
+def is_cheap(file: OpenBytes) -> bool:
+    """True if bytes of an open file may be read twice without a second transfer."""
+    return isinstance(file, int) or file.is_whole
+
+
 @dataclass(frozen=True)
 class FileRange:
     """A range of an open file.
 
     Attributes:
-        descriptor: the file.
+        file: the file.
         offset: byte at which the range begins.
         size: bytes of the range.
     """
 
-    descriptor: int
+    file: OpenBytes
     offset: int
     size: int
 
@@ -62,7 +88,7 @@ def read_pieces(source: FileRange) -> Iterator[memoryview]:
     buffer = memoryview(bytearray(min(PIECE, source.size)))
     for start in range(0, source.size, PIECE):
         piece = buffer[: source.size - start]
-        count = read_into(piece, source.descriptor, source.offset + start)
+        count = read_into(piece, source.file, source.offset + start, end=source.offset + source.size)
         if count != len(piece):
             raise _ended_early(source, start + count)
         yield piece
@@ -130,8 +156,10 @@ def sha1_of(values: FileRange) -> str:
     return digest.hexdigest()
 
 
-def sha256_of_file(path: Path, size: int | None = None) -> str:
-    """Hash the first `size` bytes of a file, or the whole file."""
+def sha256_of_file(path: Place, size: int | None = None) -> str:
+    """Hash the first `size` bytes of a file, or the whole file; one elsewhere must be small."""
+    if not isinstance(path, Path):
+        return hashlib.sha256(path.read_bytes()[:size]).hexdigest()
     with path.open("rb") as file:
         return sha256_of(FileRange(file.fileno(), 0, os.fstat(file.fileno()).st_size if size is None else size))
 
@@ -215,7 +243,7 @@ def copy_range(source: FileRange, target: int) -> None:
     Elsewhere the range is read and written in pieces.
     """
     done = _copy_in_kernel(source, target)
-    for piece in read_pieces(FileRange(source.descriptor, source.offset + done, source.size - done)):
+    for piece in read_pieces(FileRange(source.file, source.offset + done, source.size - done)):
         write_all(target, piece)
 
 
@@ -226,8 +254,14 @@ def write_all(target: int, data: bytes | memoryview) -> None:
         view = view[os.write(target, view[:PIECE]) :]
 
 
-def read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
+def read_into(buffer: memoryview, file: OpenBytes, offset: int, *, end: int | None = None) -> int:
     """Fill a buffer of bytes from byte `offset` of an open file.
+
+    Args:
+        buffer: to fill.
+        file: the file.
+        offset: of the first byte.
+        end: byte up to which the rest will be asked for soon.
 
     Returns:
         The number of bytes read: less than the size of the buffer only where the file ends.
@@ -235,9 +269,11 @@ def read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
     Raises:
         FormatError: the system cannot read the file.
     """
+    if not isinstance(file, int):
+        return file.read_at(buffer, offset, end=end)
     done = 0
     try:
-        while done < len(buffer) and (count := _read_some(buffer[done:], descriptor, offset + done)):
+        while done < len(buffer) and (count := _read_some(buffer[done:], file, offset + done)):
             done += count
     except OSError as error:
         raise FormatError(
@@ -247,16 +283,19 @@ def read_into(buffer: memoryview, descriptor: int, offset: int) -> int:
 
 
 def _copy_in_kernel(source: FileRange, target: int) -> int:
-    """Have the kernel copy as many bytes as it will, and return their number."""
-    done = _copy_by(_copy_file_range, source, 0, target)
-    return _copy_by(_sendfile, source, done, target)
+    """Have the kernel copy as many bytes as it will, and return their number; of a file elsewhere, none."""
+    done = 0
+    for call in (_copy_file_range, _sendfile) if isinstance(source.file, int) else ():
+        done = _copy_by(call, source, done, target)
+    return done
 
 
-def _copy_by(call: Callable[[FileRange, int, int], int], source: FileRange, done: int, target: int) -> int:
+def _copy_by(call: Callable[[int, int, int, int], int], source: FileRange, done: int, target: int) -> int:
     """Copy from byte `done` of the range for as long as a system call will; return the byte reached."""
+    assert isinstance(source.file, int)
     try:
         # Some file systems return 0 where they cannot copy; at the true end of a source, the next read fails.
-        while done < source.size and (copied := call(source, done, target)):
+        while done < source.size and (copied := call(source.file, source.offset + done, source.size - done, target)):
             done += copied
     except OSError as error:
         if error.errno not in _NO_KERNEL_COPY:
@@ -264,16 +303,12 @@ def _copy_by(call: Callable[[FileRange, int, int], int], source: FileRange, done
     return done
 
 
-def _copy_file_range(source: FileRange, done: int, target: int) -> int:
-    if not hasattr(os, "copy_file_range"):
-        return 0
-    return os.copy_file_range(source.descriptor, target, source.size - done, source.offset + done)
+def _copy_file_range(source: int, offset: int, size: int, target: int) -> int:
+    return os.copy_file_range(source, target, size, offset) if hasattr(os, "copy_file_range") else 0
 
 
-def _sendfile(source: FileRange, done: int, target: int) -> int:
-    if not hasattr(os, "sendfile"):
-        return 0
-    return os.sendfile(target, source.descriptor, source.offset + done, source.size - done)
+def _sendfile(source: int, offset: int, size: int, target: int) -> int:
+    return os.sendfile(target, source, offset, size) if hasattr(os, "sendfile") else 0
 
 
 def _read_some(buffer: memoryview, descriptor: int, offset: int) -> int:

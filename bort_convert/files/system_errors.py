@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bort_convert.files.remote import Place
+
 _HINTS: Final = {
     errno.ENOSPC: ". Free some space there, or choose another place",
     errno.EDQUOT: ". Your quota there is used up; choose another place",
@@ -35,7 +37,7 @@ def reading(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
+def writing(path: Place) -> Iterator[None]:
     """Turn an error of the system into an OutputError that names the output."""
     try:
         yield

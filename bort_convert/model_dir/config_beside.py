@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bort_convert.errors import FormatError, MappingError, OptionError, VariantError
+from bort_convert.files.remote import read_start
 from bort_convert.mapping.candidates import known_tables
 from bort_convert.mapping.family import GLUONNLP_1, UNSEEN_SIZES
 from bort_convert.mapping.given import Given
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bort_convert.dtypes import TensorSpec
+    from bort_convert.files.remote import Place, RemotePath
     from bort_convert.mapping.fit import Fit
 
     Specs = Mapping[str, TensorSpec | None]
 
 
-def fit_file(path: Path, specs: Specs, *, recorded: OriginalConfig | None = None, **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_source
+def fit_file(path: Place, specs: Specs, *, recorded: OriginalConfig | None = None, **choices: Any) -> Fit:  # noqa: ANN401 - those of fit_source
     """Fit a checkpoint; one of GluonNLP 1.0 with the config beside it.
 
     Args:
@@ -83,20 +85,20 @@ def _fit_with(config: OriginalConfig, specs: Specs, choices: dict[str, Any]) -> 
     return replace(fit, original_config=config)
 
 
-def config_beside(checkpoint: Path) -> OriginalConfig | None:
+def config_beside(checkpoint: Place) -> OriginalConfig | None:
     """Read the config beside a checkpoint: that of its own name, or else the only `model*.yml` in its folder.
 
     Raises:
         FormatError: the file cannot be read, or is no such config.
     """
     own = checkpoint.with_suffix(".yml")
-    candidates = [own] if own.is_file() else sorted(checkpoint.parent.glob("model*.yml"))
+    beside = checkpoint.parent.glob("model*.yml")
+    candidates: list[Path | RemotePath] = [own] if own.is_file() else sorted(beside, key=str)
     if len(candidates) != 1:
         return None
     (path,) = candidates
     try:
-        with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+        content = read_start(path, MOST_BYTES + 1)
         text = content.decode("ascii")
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: cannot be read: {error}") from error

@@ -54,11 +54,17 @@ class SourceFile:
         name: its name without its directory.
         size: bytes of the file; of a directory, bytes of its weights.
         sha256: digest of the whole file; "" if nothing was hashed, and for a directory.
+        marks: of a file elsewhere that was not fetched whole, what its server tells of its content, such as `etag`.
     """
 
     name: str
     size: int
     sha256: str = ""
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, object]:
+        """The file as JSON data, without marks where there are none."""
+        return {name: value for name, value in vars(self).items() if name != "marks" or value}
 
 
 @dataclass(frozen=True)
@@ -171,7 +177,7 @@ class Manifest:
 
     def to_dict(self) -> dict[str, object]:
         """The manifest as JSON data, in a fixed order; entries of a tensor that are empty or 0 are left out."""
-        known = {**vars(self), "source": vars(self.source), "parameters": self.parameters}
+        known = {**vars(self), "source": self.source.to_dict(), "parameters": self.parameters}
         known |= {"tensors": _entries(self.tensors), "extra": _entries(self.extra)}
         document = {"bort_convert": known.pop("version"), **known}
         return {**document, "sha256": _digest(document)}
@@ -278,8 +284,9 @@ def _check_types(known: Mapping[str, Any]) -> None:
     if not wrong:
         options = known["options"]
         wrong += [name for name, kind in _OPTIONS.items() if not isinstance(options.get(name, kind()), kind)]
-    if wrong or not isinstance(known["source"]["name"], str):
-        raise TypeError(f"{(*wrong, 'the name of the source')[0]} is of another type")
+    source = known["source"]
+    if wrong or not (isinstance(source["name"], str) and isinstance(source.get("marks", {}), dict)):
+        raise TypeError(f"{(*wrong, 'the name or the marks of the source')[0]} is of another type")
     if "table" in known["options"]:
         own_table(known["options"]["table"].encode(), FILE_NAME, known["family"])
 

@@ -20,7 +20,7 @@ from bort_convert.zoo import Origin, find_entry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bort_convert.model_dir.manifest import Manifest
+    from bort_convert.model_dir.manifest import Manifest, SourceFile
 
 FILE_NAME: Final = "README.md"
 _ENCODER: Final = "feature-extraction"
@@ -200,7 +200,7 @@ def _origin(manifest: Manifest) -> str:
         ("file", f"{_code(source.name)}, {source.size:,} bytes"),
         *_published_rows(manifest),
         *([("stood under", _code(manifest.prefix))] if manifest.prefix else []),
-        ("sha256", f"`{source.sha256}`" if source.sha256 else "not computed (`checksums=False`)"),
+        ("sha256", f"`{source.sha256}`" if source.sha256 else _no_digest(source)),
         ("converted by", f"bort_convert {manifest.version}" + (f" with {_cell(options)}" if options else "")),
     ]
     rows += [("tokenizer from", f"{_code(name)}, sha256 `{digest}`") for name, digest in manifest.tokenizer.items()]
@@ -225,6 +225,11 @@ def _published_rows(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "cite", origin.paper
     if origin.license and "license" not in manifest.options:
         yield "licence", f"{origin.license}, as {origin.license_source} states"
+
+
+def _no_digest(source: SourceFile) -> str:
+    marks = ", ".join(f"{name} {_code(value)}" for name, value in source.marks.items())
+    return f"not computed, the file was not fetched whole: {marks}" if marks else "not computed (`checksums=False`)"
 
 
 def _parity(parity: Mapping[str, Any]) -> str:

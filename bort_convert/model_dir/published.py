@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bort_convert.errors import MappingError, OptionError, printable
+from bort_convert.files.streams import is_cheap
 from bort_convert.tokenizer.sources import read_file
 from bort_convert.zoo import recognise
 
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 def published_file(params: ParamsFile) -> ZooEntry | None:
     """Tell which published file an open one is; it is read whole if its size or name is that of one.
 
+    A large file elsewhere is not read whole for that, and is none.
+
     Raises:
         FormatError: the file became shorter, or the system cannot read it.
     """
     content = params.content
+    if not is_cheap(content.place.file):
+        return None
     return recognise(content.name, content.size, content.sha1)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError, printable
 from bort_convert.files.identity import Identity
+from bort_convert.files.remote import place_of
 from bort_convert.files.system_errors import reading
 from bort_convert.mapping.family import module_overrides
 from bort_convert.model_dir.config import FILE_NAME as CONFIG
@@ -217,7 +218,7 @@ def read_manifest_text(target: str | os.PathLike[str]) -> str:
     Raises:
         FormatError: there is none, or it is no text.
     """
-    path = Path(target) / MANIFEST
+    path = place_of(target) / MANIFEST
     try:
         return path.read_bytes().decode("utf-8")  # every byte counts; read_text would change line ends
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""The bytes of an open file: headers are read, arrays are mapped or read.
+"""The bytes of an open file: headers are read, arrays are mapped or read; of a file elsewhere always read.
 
 A page that is touched through a map is resident, and so is the whole block of up to megabytes in which the page cache
 holds it: a walk over the headers of a large checkpoint through the map would take more memory than copying the file.
@@ -24,6 +24,8 @@ from bort_convert.lazy_numpy import np
 if TYPE_CHECKING:
     from mmap import mmap
 
+    from bort_convert.files.streams import OpenBytes
+
 BLOCK: Final = 4096
 """Bytes read at once: a header is shorter, and the next one is mostly far away."""
 
@@ -36,10 +38,10 @@ class FileBytes:
         mapped: True if `view` maps the file, False if it reads.
     """
 
-    def __init__(self, descriptor: int, size: int, label: str, *, mapped: bool = True) -> None:
+    def __init__(self, file: OpenBytes, size: int, label: str, *, mapped: bool = True) -> None:
         self.label = label
         self.mapped = mapped
-        self._descriptor = descriptor
+        self._file = file
         self._size = size
         self._block_start, self._block = 0, b""
         self._map: mmap | None = None
@@ -71,13 +73,15 @@ class FileBytes:
         if self.mapped and (whole := self._whole()) is not None:
             return memoryview(whole)[start : start + count]
         buffer = np.empty(count, np.uint8).data
-        if (size := read_into(buffer, self._descriptor, start)) < count:
+        if (size := read_into(buffer, self._file, start)) < count:
             raise self._ended_early(start + size)
         return buffer
 
     def headers_read(self) -> None:
         """Tell the system that whole tensors are read from here on, so that reading ahead pays."""
         self._advise("POSIX_FADV_NORMAL")
+        if not isinstance(self._file, int):
+            self._file.headers_read()
 
     def close(self) -> None:
         """Let go of the map, which lives on while arrays are views of it."""
@@ -87,14 +91,14 @@ class FileBytes:
 
     def _whole(self) -> mmap | None:
         """Map the file when this is first called; None where the system cannot map it."""
-        if self._map is None:
+        if self._map is None and isinstance(self._file, int):
             with contextlib.suppress(ImportError, OSError, ValueError):
-                self._map = _map(self._descriptor)
+                self._map = _map(self._file)
         return self._map
 
     def _read(self, count: int, start: int) -> bytes:
         buffer = bytearray(min(count, self._size - start))
-        return bytes(buffer[: read_into(memoryview(buffer), self._descriptor, start)])
+        return bytes(buffer[: read_into(memoryview(buffer), self._file, start)])
 
     def _ended_early(self, byte: int) -> FormatError:
         return FormatError(
@@ -104,9 +108,9 @@ class FileBytes:
 
     def _advise(self, advice: str) -> None:
         """Tell the system how the file will be read, if it has a call for that."""
-        if hasattr(os, "posix_fadvise"):
+        if hasattr(os, "posix_fadvise") and isinstance(self._file, int):
             with contextlib.suppress(OSError):
-                os.posix_fadvise(self._descriptor, 0, 0, getattr(os, advice))
+                os.posix_fadvise(self._file, 0, 0, getattr(os, advice))
 
 
 def _map(descriptor: int) -> mmap:

@@ -1,12 +1,16 @@
-"""Open a regular file, or the one `.params` file that an archive wraps."""
+"""Open a regular file, here or elsewhere, or the one `.params` file that an archive wraps."""
 
 from __future__ import annotations
 
 import os
 import stat
-from typing import IO, TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
 
 from bort_convert.errors import FormatError
+from bort_convert.files.identity import Identity
 from bort_convert.files.system_errors import close_input
 from bort_convert.params.cursor import Span, clipped, quoted
 from bort_convert.params.file import FileBytes
@@ -15,8 +19,10 @@ from bort_convert.params.sniff import GZIP_MAGIC, TAR_BYTE, TAR_MAGIC
 
 if TYPE_CHECKING:
     import contextlib
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
+    from bort_convert.files.remote import Place, RemotePath
+    from bort_convert.files.streams import OpenBytes
     from bort_convert.params.member import Member
 
 TAR_HEAD = 4096
@@ -29,13 +35,34 @@ SPECIAL_FILES = (
 )
 
 
-def source_file(path: Path) -> Path:
+@dataclass(frozen=True)
+class OpenFile:
+    """An open file.
+
+    Attributes:
+        bytes: what to read.
+        size: its bytes.
+        check_unchanged: raises FormatError if the file is no longer the one that was opened.
+        marks: of a file elsewhere, what tells its content from others: see `RemoteIdentity.lasting`.
+    """
+
+    bytes: OpenBytes
+    size: int
+    check_unchanged: Callable[[], None]
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+
+@overload
+def source_file(path: Path) -> Path: ...
+@overload
+def source_file(path: Place) -> Place: ...
+def source_file(path: Place) -> Place:
     """The file itself, or the one `.params` file in a directory, which is not searched deeper.
 
     Raises:
         FormatError: the directory holds none, or several.
     """
-    if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises an error for a long name
+    if not _is_directory(path):
         return path
     try:
         names = sorted(entry.name for entry in path.iterdir() if is_params_name(entry.name) and entry.is_file())
@@ -47,12 +74,22 @@ def source_file(path: Path) -> Path:
     raise FormatError(f"{path}: this is a directory with {found}. Expected one .params file; give the file itself")
 
 
-def open_regular(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
+def _is_directory(path: Place) -> bool:
+    """True for a directory; a name elsewhere that is a checkpoint's is not looked at."""
+    if isinstance(path, Path):
+        return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises an error for a long name
+    return not is_params_name(path.name) and path.is_dir()
+
+
+def open_regular(stack: contextlib.ExitStack, path: Place) -> OpenFile:
     """Open a regular file until the stack is closed.
 
     Raises:
+        BackendError: fsspec, or the package that knows the protocol of a URL, is missing.
         FormatError: there is none, it may not be read, or it is a directory, a pipe or a device (which could block).
     """
+    if not isinstance(path, Path):
+        return _open_remote(stack, path)
     try:
         mode = path.stat().st_mode
         for applies, description in SPECIAL_FILES:
@@ -64,24 +101,37 @@ def open_regular(stack: contextlib.ExitStack, path: Path) -> IO[bytes]:
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
     stack.callback(close_input, file)
-    return file
+    status = os.fstat(file.fileno())
+    return OpenFile(file.fileno(), status.st_size, partial(Identity.of(status).check, path))
 
 
-def whole_span(stack: contextlib.ExitStack, file: IO[bytes], label: str, *, mapped: bool) -> Span:
+def _open_remote(stack: contextlib.ExitStack, path: RemotePath) -> OpenFile:
+    from bort_convert.files.remote_file import RemoteFile  # noqa: PLC0415 - most files are of this machine
+
+    try:
+        file = RemoteFile(path)
+    except FileNotFoundError as error:
+        raise FormatError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be opened ({_reason(error)})") from error
+    stack.callback(file.close)
+    return OpenFile(file, file.size, partial(file.identity.check, path), file.identity.lasting)
+
+
+def whole_span(stack: contextlib.ExitStack, file: OpenBytes, size: int, label: str, *, mapped: bool) -> Span:
     """Give all bytes of an open file as a span, until the stack is closed.
 
     Raises:
         FormatError: the file is empty.
     """
-    size = file.seek(0, 2)
     if not size:
         raise FormatError(f"{label}: an empty file (0 bytes). Expected an MXNet .params file; fetch it again")
-    data = FileBytes(file.fileno(), size, label, mapped=mapped)
+    data = FileBytes(file, size, label, mapped=mapped)
     stack.callback(data.close)
     return Span(data, 0, size, label)
 
 
-def unwrap(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, mapped: bool) -> tuple[IO[bytes], Span]:
+def unwrap(stack: contextlib.ExitStack, file: OpenBytes, member: Member, *, mapped: bool) -> tuple[OpenBytes, Span]:
     """Verify the checksum of the `.params` file in an archive, and unpack it to a temporary file if it is deflated.
 
     Returns:
@@ -102,12 +152,13 @@ def unwrap(stack: contextlib.ExitStack, file: IO[bytes], member: Member, *, mapp
         unpacked.flush()
     except OSError as error:
         raise FormatError(f"{member.span.label}: cannot be unpacked ({_reason(error)})") from error
-    return unpacked, whole_span(stack, unpacked, member.span.label, mapped=mapped)
+    descriptor = unpacked.fileno()
+    return descriptor, whole_span(stack, descriptor, unpacked.tell(), member.span.label, mapped=mapped)
 
 
 def unwrap_tar(
     stack: contextlib.ExitStack, span: Span, max_arrays: int, *, mapped: bool
-) -> tuple[IO[bytes], Span, str] | None:
+) -> tuple[OpenBytes, Span, str] | None:
     """Unpack the `.params` file in a tar archive to a temporary file; None where the file is no such archive.
 
     Returns:
@@ -131,7 +182,8 @@ def unwrap_tar(
         unpacked.flush()
     except OSError as error:
         raise FormatError(f"{span.label}: cannot be unpacked ({_reason(error)})") from error
-    return unpacked, whole_span(stack, unpacked, f"{span.label}: member {quoted(name)}", mapped=mapped), name
+    descriptor, label = unpacked.fileno(), f"{span.label}: member {quoted(name)}"
+    return descriptor, whole_span(stack, descriptor, unpacked.seek(0, os.SEEK_END), label, mapped=mapped), name
 
 
 def _reason(error: Exception) -> str:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from bort_convert.dtypes import TensorSpec
-from bort_convert.files.identity import Identity
+from bort_convert.files.remote import place_of
 from bort_convert.files.streams import FileRange, sha1_of
 from bort_convert.files.system_errors import reading
 from bort_convert.params.cursor import counted, quoted
@@ -25,15 +23,19 @@ from bort_convert.params.sniff import sniff
 from bort_convert.params.sparse import check_indices, densify
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
 
     from bort_convert.dtypes import Array
+    from bort_convert.files.remote import Place
+    from bort_convert.files.streams import OpenBytes
     from bort_convert.params.cursor import Span
     from bort_convert.params.info import Container, Contents, Record, TensorInfo
     from bort_convert.params.member import Member
+    from bort_convert.params.open_file import OpenFile
 
 
 def open_params(
@@ -47,8 +49,8 @@ def open_params(
     """Open a `.params` file; only headers are read until an array is asked for.
 
     Args:
-        path: a list file of any MXNet, an archive of `.npy` members or a bare `.npy` file of MXNet 2, or an archive
-            (a zip, a tar or a `.tar.gz`) or a directory with one such `.params` file in it.
+        path: a path or a URL: of a list file of any MXNet, an archive of `.npy` members or a bare `.npy` file of
+            MXNet 2, or an archive (a zip, a tar or a `.tar.gz`) or a directory with one such `.params` file in it.
         allow_trailing: ignore bytes behind the end, as MXNet does.
         allow_duplicates: keep the last of several arrays of one name, as MXNet does.
         max_arrays: refuse a file of more arrays, or an archive of more members: a million tiny ones take gigabytes of
@@ -65,11 +67,12 @@ def open_params(
         ...     params["arg:cnn_conv0_weight"].shape
         (4, 2, 3, 3)
     """
-    path = source_file(Path(path))
-    with reading(path), contextlib.ExitStack() as stack:
-        file = open_regular(stack, path)
-        identity = Identity.of(os.fstat(file.fileno()))
-        span, note, member_name = whole_span(stack, file, str(path), mapped=mapped), "", ""
+    place = place_of(path)
+    with reading(place), contextlib.ExitStack() as stack:
+        place = source_file(place)
+        opened = open_regular(stack, place)
+        file = opened.bytes
+        span, note, member_name = whole_span(stack, file, opened.size, str(place), mapped=mapped), "", ""
         read = partial(_contents, allow_trailing=allow_trailing, max_arrays=max_arrays)
         if tar := unwrap_tar(stack, span, max_arrays, mapped=mapped):
             file, span, member_name = tar
@@ -91,8 +94,8 @@ def open_params(
         if isinstance(span.data, FileBytes):
             span.data.headers_read()
         contents = replace(contents, note="; ".join(filter(None, (note, contents.note, duplicates))))
-        content = Content(member_name or path.name, FileRange(file.fileno(), span.start, span.stop - span.start))
-        return ParamsFile(path, identity, contents, records, content=content, file=file, resources=stack.pop_all())
+        content = Content(member_name or place.name, FileRange(file, span.start, span.stop - span.start))
+        return ParamsFile(place, opened, contents, records, content=content, file=file, resources=stack.pop_all())
 
 
 def _contents(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
@@ -169,7 +172,8 @@ class ParamsFile(Mapping[str, "Array"]):
     record without a value is in `header` only.
 
     Attributes:
-        path: the argument of `open_params`.
+        path: the file that was opened; elsewhere, with the methods of a path that this package calls.
+        marks: what tells the content of a file elsewhere from others, such as its `etag`; else empty.
         size: bytes of the file.
         kind: container of the arrays: "list", "zip" (of `.npy` members) or "npy".
         named: False if the arrays have no names in the file and are called "0", "1", ...
@@ -185,18 +189,19 @@ class ParamsFile(Mapping[str, "Array"]):
 
     def __init__(
         self,
-        path: Path,
-        identity: Identity,
+        path: Place,
+        opened: OpenFile,
         contents: Contents,
         records: Mapping[str, Record],
         *,
         content: Content,
-        file: IO[bytes],
+        file: OpenBytes,
         resources: contextlib.ExitStack,
     ) -> None:
         self.path = path
-        self.size = identity.size
-        self._identity = identity
+        self.size = opened.size
+        self.marks: Mapping[str, str] = opened.marks
+        self._opened = opened
         self.kind: Container = contents.container
         self.named = contents.named
         self.note = contents.note
@@ -206,6 +211,7 @@ class ParamsFile(Mapping[str, "Array"]):
         )
         self._records = records
         self._file = file
+        self._closed = False
         self._resources = resources
 
     def __getitem__(self, name: str) -> Array:
@@ -233,7 +239,7 @@ class ParamsFile(Mapping[str, "Array"]):
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
             ValueError: the file is closed.
         """
-        self.fileno()
+        self.check_open()
         for array in self._records[name].stored.values():
             array.check(tensor_label(str(self.path), name))
 
@@ -251,7 +257,7 @@ class ParamsFile(Mapping[str, "Array"]):
         Raises:
             FormatError: it was written to, replaced or removed: the values read may be of two files.
         """
-        self._identity.check(self.path)
+        self._opened.check_unchanged()
 
     def pieces(self, name: str) -> dict[str, Array]:
         """Give the arrays that the file stores for an array, by name.
@@ -267,7 +273,7 @@ class ParamsFile(Mapping[str, "Array"]):
             ValueError: the file is closed.
         """
         record = self._records[name]
-        self.fileno()
+        self.check_open()
         label = tensor_label(str(self.path), name)
         arrays = {role: stored.load(label) for role, stored in record.stored.items()}
         if record.storage in ("row_sparse", "csr"):
@@ -291,11 +297,35 @@ class ParamsFile(Mapping[str, "Array"]):
         return f"<ParamsFile {str(self.path)!r}: {self.kind}, {len(self):,} arrays>"
 
     def fileno(self) -> int:
-        """Give the descriptor of the open file in which `TensorInfo.offset` counts; ValueError if it is closed."""
-        return self._file.fileno()
+        """Give the descriptor of the open file in which `TensorInfo.offset` counts.
+
+        Raises:
+            ValueError: the file is closed, or is none of this machine.
+        """
+        file = self.file
+        if not isinstance(file, int):
+            raise ValueError(f"{self.path}: is no file of this machine")  # noqa: TRY004 - as io has it
+        return file
+
+    @property
+    def file(self) -> OpenBytes:
+        """The open file in which `TensorInfo.offset` counts; ValueError if it is closed."""
+        self.check_open()
+        return self._file
+
+    @property
+    def source(self) -> OpenBytes:
+        """The open file at `path`: that of `file`, or the archive around it."""
+        return self._opened.bytes
+
+    def check_open(self) -> None:
+        """Raise ValueError if the file is closed."""
+        if self._closed:
+            raise ValueError("I/O operation on closed file")
 
     def close(self) -> None:
         """Close the file. Arrays stay valid: the map lives on with them."""
+        self._closed = True
         self._resources.close()
 
     def __enter__(self) -> Self:

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bort_convert.files.fetched import place_behind
 from bort_convert.files.streams import sha256_of_file
 from bort_convert.model_dir.manifest import FILE_NAME
 
@@ -51,7 +52,7 @@ def call_text(function: Callable[..., object], arguments: Mapping[str, object]) 
     shown = []
     for name, parameter in inspect.signature(function).parameters.items():
         value = arguments[name]
-        text = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
+        text = repr(place_behind(value) if isinstance(value, os.PathLike) else value)
         if parameter.default is parameter.empty:
             shown.append(text)
         elif value != parameter.default and not callable(value):

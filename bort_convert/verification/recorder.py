@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bort_convert.arguments import version_argument
 from bort_convert.errors import OptionError, VariantError
 from bort_convert.files.atomic import new_file
+from bort_convert.files.fetched import on_this_machine
 from bort_convert.model_dir.own_table import open_table
 from bort_convert.model_dir.ownership import reason_to_keep_file
 from bort_convert.params import source_file
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     PathLike = str | os.PathLike[str]
 
 
+@on_this_machine(source="")
 def record(
     source: PathLike,
     target: PathLike,

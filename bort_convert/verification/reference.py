@@ -220,9 +220,10 @@ def _swap_attention_axes(name: str, array: Array) -> Array:
 
 def _readable_by_mxnet(folder: Path, params: ParamsFile, cast: str | None) -> Path:
     """The file itself, or a copy in MXNet 1's format: of an archive, of MXNet 2's format, or of rounded values."""
-    with params.path.open("rb") as file:
+    path = Path(params.path)
+    with path.open("rb") as file:
         if file.read(8) == _LIST_MAGIC and cast is None:
-            return _named_in_utf8(folder, params.path)
+            return _named_in_utf8(folder, path)
     copy = folder / "copy.params"
     if cast is None:
         save_params(copy, params)

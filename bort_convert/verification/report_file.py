@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import OutputError
 from bort_convert.files.atomic import new_file
+from bort_convert.files.remote import read_start
 from bort_convert.model_dir.ownership import reason_to_keep_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from bort_convert.files.remote import Place
 
 _BEGINNINGS: Final = {
     ".html": r"<!DOCTYPE html>.{,400}<title>(PASS|FAIL) ",
@@ -60,19 +62,19 @@ class _TakenBackError(Exception):
     """Ends the block in which a file was tried."""
 
 
-def reason_to_keep(path: Path) -> str:
+def reason_to_keep(path: Place) -> str:
     """Say why a report may not stand at a path; "" for a new file, an empty one and an older report."""
     if reason := reason_to_keep_file(path):
         return reason
-    if not os.path.lexists(path) or (path.is_file() and _is_report(path)):
+    is_there = os.path.lexists(path) if isinstance(path, Path) else path.exists()
+    if not is_there or (path.is_file() and _is_report(path)):
         return ""
     return "is there already and is no report of a verification. Delete it, or choose another name"
 
 
-def _is_report(path: Path) -> bool:
+def _is_report(path: Place) -> bool:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            beginning = file.read(_BEGINNING_LENGTH)
+        beginning = read_start(path, _BEGINNING_LENGTH).decode("utf-8", "replace")
     except OSError:
         return False
     pattern = _BEGINNINGS.get(path.suffix.lower())

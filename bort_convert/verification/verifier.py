@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final, get_args
 
 from bort_convert.arguments import Device
 from bort_convert.errors import BackendError, FormatError, InputError, OptionError
+from bort_convert.files.fetched import on_this_machine
 from bort_convert.files.streams import sha256_of_file
+from bort_convert.model_dir.manifest import FILE_NAME
 from bort_convert.model_dir.read import ModelDir, read_model_dir
 from bort_convert.params import source_file
 from bort_convert.verification import static_checks
@@ -73,6 +75,7 @@ class Reference:
     live: LiveReference | None = None
 
 
+@on_this_machine(reference="", target=FILE_NAME)
 def verify(
     reference: PathLike,
     target: PathLike,
@@ -101,8 +104,8 @@ def verify(
 
     Args:
         reference: the `.params` file, or an archive or a directory that holds one, which GluonNLP then runs on MXNet;
-            or a trace from `record`.
-        target: the directory.
+            or a trace from `record`; or a URL, which is fetched whole.
+        target: the directory, or its URL.
         dtype: "float32", "float64" or "both".
         atol: absolute tolerance, in place of the default limits.
         rtol: tolerance relative to the largest value of each output, likewise.

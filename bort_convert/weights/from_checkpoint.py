@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bort_convert.errors import MappingError, printable
 from bort_convert.files.atomic import write_text
-from bort_convert.files.streams import FileRange
+from bort_convert.files.streams import FileRange, is_cheap
 from bort_convert.model_dir.manifest import IGNORED, Manifest, TensorEntry
 from bort_convert.model_dir.shards import EXTRA, INDEX, WEIGHTS, cut, index_text
 from bort_convert.weights.casts import Caster
@@ -62,7 +62,8 @@ def convert_weights(
         {folder / name: specs for name, specs in files.items()},
         params,
         _payload(params, fit, caster),
-        tied=[(fit.names[name], fit.names[original]) for name, original in plan.aliases],
+        # Of a source elsewhere the second copy is not fetched.
+        tied=[(fit.names[name], fit.names[original]) for name, original in plan.aliases if is_cheap(params.file)],
         checksums=checksums,
         progress=progress,
     )
@@ -117,7 +118,7 @@ def _values_of(step: Step, number: int, params: ParamsFile, sources: Sequence[st
     """Give a target of a step as the range of the file that holds its values, or as an array if no range does."""
     if step.op.copies and isinstance(whole := values_of(params, sources[0]), FileRange):
         start = whole.offset + sum(spec.nbytes for spec in step.targets[:number])
-        return FileRange(whole.descriptor, start, step.targets[number].nbytes)
+        return FileRange(whole.file, start, step.targets[number].nbytes)
     return step.op.forward(*(params[source] for source in sources))[number]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import IO, TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError
 from bort_convert.files.atomic import sync
-from bort_convert.files.streams import FileRange, bit_difference, sha256_of
+from bort_convert.files.streams import FileRange, bit_difference, is_cheap, sha256_of
 from bort_convert.files.system_errors import close_input, reading_back
 from bort_convert.model_dir.manifest import SourceFile
 from bort_convert.safetensors import write_tensors
@@ -18,10 +19,9 @@ from bort_convert.weights.background import background
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from concurrent.futures import Future
-    from pathlib import Path
 
     from bort_convert.dtypes import Array
-    from bort_convert.files.streams import BitDifference, Payload
+    from bort_convert.files.streams import BitDifference, OpenBytes, Payload
     from bort_convert.params import ParamsFile
 
 HASHING: Final = 2
@@ -48,7 +48,7 @@ def values_of(params: ParamsFile, name: str) -> FileRange | Array:
     info = params.header[name]
     if info.storage == "dense" and info.offset is not None:
         params.check(name)
-        return FileRange(params.fileno(), info.offset, info.nbytes)
+        return FileRange(params.file, info.offset, info.nbytes)
     return params[name]
 
 
@@ -80,7 +80,7 @@ def write_weights(
 
     def payload_noting_copies(name: str) -> FileRange | bytes | Iterable[Array]:
         values = payload(name)
-        if isinstance(values, FileRange):
+        if isinstance(values, FileRange) and is_cheap(values.file):
             copied[name] = values
         return values
 
@@ -110,14 +110,19 @@ def write_weights(
         for file in synced:
             file.result()
         return WrittenWeights(
-            source.result() if source else SourceFile(params.path.name, params.size),
+            source.result() if source else named_source(params),
             {name: digest.result() for name, digest in digests.items()},
             {pair: different for pair, future in differences.items() if (different := future.result())},
         )
 
 
+def named_source(params: ParamsFile) -> SourceFile:
+    """Give name and size of an open file; of one elsewhere, what the server tells of its content."""
+    return SourceFile(params.path.name, params.size, marks=params.marks)
+
+
 def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: None) -> SourceFile:
-    """Give name, size and SHA-256 of an open file.
+    """Give name, size and SHA-256 of an open file; of one elsewhere the digest only where all bytes are here.
 
     Args:
         params: the file.
@@ -126,22 +131,27 @@ def describe_source(params: ParamsFile, *, watch: Callable[[], None] = lambda: N
     Raises:
         FormatError: the file has become shorter, or is gone.
     """
+    if not is_cheap(params.source):
+        return named_source(params)
     # By its path: the arrays of a checkpoint that was unpacked from an archive are in another open file.
-    with _reopened(params.path) as file:
-        sha256 = sha256_of(FileRange(file.fileno(), 0, params.size), watch=watch)
+    with _reopened(params) as file:
+        sha256 = sha256_of(FileRange(file, 0, params.size), watch=watch)
     return SourceFile(params.path.name, params.size, sha256)
 
 
 @contextmanager
-def _reopened(path: Path) -> Iterator[IO[bytes]]:
+def _reopened(params: ParamsFile) -> Iterator[OpenBytes]:
+    if not isinstance(params.path, Path):
+        yield params.source
+        return
     try:
-        file = path.open("rb")
+        file = params.path.open("rb")
     except OSError as error:
         raise FormatError(
-            f"{path}: cannot be opened a second time ({error.strerror or error}). Was it moved?"
+            f"{params.path}: cannot be opened a second time ({error.strerror or error}). Was it moved?"
         ) from error
     try:
-        yield file
+        yield file.fileno()
     finally:
         close_input(file)
 

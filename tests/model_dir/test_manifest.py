@@ -42,5 +42,5 @@ def test_an_entry_of_another_type_is_refused(entry: str, value: object) -> None:
 
 def test_a_source_without_a_name_is_refused() -> None:
     document = Manifest(SourceFile("m.params", 9), {}).to_dict() | {"source": {"name": 7, "size": 9}}
-    with pytest.raises(FormatError, match="the name of the source is of another type"):
+    with pytest.raises(FormatError, match="the name or the marks of the source is of another type"):
         Manifest.from_json(json.dumps(document))

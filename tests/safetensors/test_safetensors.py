@@ -43,7 +43,7 @@ def test_a_golden_file_reads_as_its_bytes_say(tmp_path: Path) -> None:
         assert "narrow" in tensors
         assert "other" not in tensors
         part = tensors.part("narrow")
-        assert os.pread(part.descriptor, part.size, part.offset) == b"\x07\x08\x09"
+        assert os.pread(part.file, part.size, part.offset) == b"\x07\x08\x09"
         kept = tensors["wide"]
     assert kept.tolist() == [1, 2]
     with pytest.raises(ValueError, match="wide: the file is closed"):

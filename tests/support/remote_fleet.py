@@ -1,0 +1,192 @@
+"""A fleet elsewhere: what `make fleet` measures, and the parts of it that tests run on a few files.
+
+The checkpoints of `fleet` are put on nginx and on an S3 server, and a batch converts them from there; then the same
+with servers that stop, connections that break, and a target in the store.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fleet import Ship, content, launch, write_plan
+from servers import S3, Nginx, Proxy, missing_servers
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+CUTS = [300, 600, 1_000, *(2_000 * 2**step for step in range(8)), *range(30_000, 120_000, 10_000)]
+"""Bytes after which each connection is cut, one batch each: some too few for any answer, some enough for most."""
+
+
+def put_on_web(ships: Sequence[Ship], server: Nginx, url: str) -> list[Ship]:
+    """Put the files of a fleet into the folder of a web server, and give the fleet with URLs."""
+    for ship in ships:
+        shutil.copy(ship.source, server.root)
+    return [replace(ship, source=f"{url}/{Path(ship.source).name}") for ship in ships]
+
+
+def put_in_store(ships: Sequence[Ship], bucket: str) -> list[Ship]:
+    """Put the files of a fleet into a new bucket, and give the fleet with URLs; the environment names the store."""
+    import s3fs  # noqa: PLC0415 - few environments have it
+
+    s3fs.S3FileSystem.clear_instance_cache()
+    store = s3fs.S3FileSystem()
+    store.mkdir(bucket)
+    for ship in ships:
+        store.put_file(str(ship.source), f"{bucket}/in/{Path(ship.source).name}")
+    return [replace(ship, source=f"s3://{bucket}/in/{Path(ship.source).name}") for ship in ships]
+
+
+def batch(ships: Sequence[Ship], folder: Path, out: str | Path, *words: str) -> tuple[int, float, str]:
+    """Run `bort-convert batch` as users do: exit code, seconds, and what it prints on stderr."""
+    plan = write_plan(folder / "plan.jsonl", list(ships))
+    command = [sys.executable, "-m", "bort_convert", "batch", plan, "--out", out, "--json", *words]
+    start = time.perf_counter()
+    process = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, env=os.environ)
+    return process.returncode, time.perf_counter() - start, process.stderr
+
+
+def targets(out: Path) -> dict[str, bytes]:
+    """Every file of every target, and what else stands there but the journal and the result."""
+    return {name: data for name, data in content(out).items() if not name.startswith("batch.")}
+
+
+def conversions(out: Path) -> dict[str, int]:
+    """How often each target was converted to its end, by the journal."""
+    from bort_convert.batch.journal import FILE_NAME, _records  # noqa: PLC0415 - a private reader of a private file
+
+    counts: dict[str, int] = {}
+    for record in _records(out / FILE_NAME):
+        if record["event"] == "end" and record["result"]["status"] == "converted":
+            counts[record["name"]] = counts.get(record["name"], 0) + 1
+    return counts
+
+
+def transfer(ships: Sequence[Ship], folder: Path) -> float:
+    """Seconds to fetch all files, as a client of these protocols does that."""
+    from fsspec.core import url_to_fs  # noqa: PLC0415 - few environments have it
+
+    start = time.perf_counter()
+    for number, ship in enumerate(ships):
+        system, path = url_to_fs(str(ship.source))
+        system.get_file(path, str(folder / f"{number}"))
+    return time.perf_counter() - start
+
+
+def check(name: str, *, passed: bool, detail: str) -> bool:
+    """Print a line of the table."""
+    print(f"{'PASS' if passed else 'FAIL'}  {name}: {detail}", flush=True)  # noqa: T201 - a script
+    return passed
+
+
+def main() -> int:
+    """Run everything with 180 good and 20 broken checkpoints."""
+    if missing := missing_servers():
+        raise SystemExit(missing)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for part in ("in", "web", "nginx", "fetched"):
+            (folder / part).mkdir()
+        ships = launch(folder / "in", 180, 20)
+        good = len([ship for ship in ships if not ship.refusal])
+        with Nginx(folder / "web", folder / "nginx") as web, S3() as store:
+            os.environ |= store.environment
+            batch(ships, folder, folder / "warm")
+            code, local_seconds, _ = batch(ships, folder, folder / "local")
+            expected = targets(folder / "local")
+            passed = check("from files of this machine", passed=code == 1, detail=f"{local_seconds:.1f} s")
+            for kind, there in (
+                ("nginx", put_on_web(ships, web, web.url)),
+                ("S3", put_in_store(ships, "fleet")),
+            ):
+                shutil.rmtree(folder / "fetched")
+                (folder / "fetched").mkdir()
+                fetching = transfer(there, folder / "fetched")
+                code, seconds, _ = batch(there, folder, folder / kind)
+                same = targets(folder / kind) == expected
+                ratio = seconds / (local_seconds + fetching)
+                detail = f"{seconds:.1f} s, transfer alone {fetching:.1f} s: {ratio:.2f} x; exit code {code}"
+                detail += f", {good} equal: {same}"
+                passed &= check(f"from {kind}", passed=same and code == 1 and ratio <= 1.5, detail=detail)
+            passed &= interrupted(ships, folder, web, expected)
+            passed &= stopped(ships, folder, web, expected)
+            passed &= into_store(ships, folder, expected)
+    return 0 if passed else 1
+
+
+def interrupted(ships: Sequence[Ship], folder: Path, web: Nginx, expected: dict[str, bytes]) -> bool:
+    """Batches in one root through connections that are cut after N bytes, for each N; then one that is not."""
+    out = folder / "cut"
+    with Proxy(web) as proxy:
+        there = put_on_web(ships, web, proxy.url)
+        for number in CUTS:
+            proxy.cut_after = number
+            batch(there[:: max(1, len(there) // 20)], folder, out)
+        proxy.cut_after = None
+        batch(there, folder, out)
+    return whole_in_the_end(f"connections cut after {len(CUTS)} numbers of bytes", out, expected)
+
+
+def stopped(ships: Sequence[Ship], folder: Path, web: Nginx, expected: dict[str, bytes]) -> bool:
+    """A batch whose server stops in the middle; then one with the server."""
+    out = folder / "stopped"
+    there = put_on_web(ships, web, web.url)
+    web.forget()
+    plan = write_plan(folder / "plan.jsonl", list(there))
+    command = [sys.executable, "-m", "bort_convert", "batch", str(plan), "--out", str(out), "--json", "--fail-fast"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(web, len(ships))
+    web.stop()
+    process.wait()
+    web.start()
+    batch(there, folder, out)
+    return whole_in_the_end("server stopped and started", out, expected)
+
+
+def wait_for(web: Nginx, requests: int) -> None:
+    """Wait until a server has answered so many requests."""
+    end = time.monotonic() + 120
+    while len(web.requests()) < requests and time.monotonic() < end:
+        time.sleep(0.01)
+
+
+def into_store(ships: Sequence[Ship], folder: Path, expected: dict[str, bytes]) -> bool:
+    """A batch into the store, killed in the middle, and run again."""
+    import s3fs  # noqa: PLC0415 - few environments have it
+
+    words = ["--journal", str(folder / "journal")]
+    plan = write_plan(folder / "plan.jsonl", list(ships))
+    command = [sys.executable, "-m", "bort_convert", "batch", str(plan), "--out", "s3://fleet/out", "--json", *words]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
+    for _ in range(len(ships) // 3):
+        process.stdout.readline()
+    os.killpg(process.pid, 9)
+    process.wait()
+    code, seconds, _ = batch(ships, folder, "s3://fleet/out", *words)
+    s3fs.S3FileSystem.clear_instance_cache()
+    store = s3fs.S3FileSystem()
+    there = {path.removeprefix("fleet/out/"): store.cat_file(path) for path in store.find("fleet/out")}
+    twice = {name: count for name, count in conversions(folder / "journal").items() if count > 1}
+    detail = f"{seconds:.1f} s, exit code {code}, {len(there)} objects equal: {there == expected}; twice: {len(twice)}"
+    return check("into S3, killed in between", passed=there == expected and code == 1 and not twice, detail=detail)
+
+
+def whole_in_the_end(name: str, out: Path, expected: dict[str, bytes]) -> bool:
+    """Look at a root after the last run: every target right, none converted twice, nothing left over."""
+    found, counts = targets(out), conversions(out)
+    twice = [target for target, count in counts.items() if count > 1]
+    detail = f"{len(counts)} converted, equal: {found == expected}, twice: {len(twice)}"
+    return check(name, passed=found == expected and not twice, detail=detail)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
