@@ -34,6 +34,19 @@ def docstring_of(name: str) -> str:
     return ""
 
 
+def names_on_the_site() -> list[str]:
+    """Public names in the groups of docs/_site/api.py."""
+    body = ast.parse((ROOT / "docs" / "_site" / "api.py").read_text("utf-8")).body
+    (groups,) = (
+        node.value for node in body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "GROUPS"
+    )
+    return " ".join(ast.literal_eval(groups).values()).split()
+
+
+def test_every_public_name_has_a_place_on_the_site() -> None:
+    assert sorted(names_on_the_site()) == sorted(bort_convert.__all__), "docs/_site/api.py, GROUPS"
+
+
 def run(name: str, docstring: str) -> tuple[int, str]:
     """Number of statements of a docstring's examples, and what goes wrong."""
     test = doctest.DocTestParser().get_doctest(docstring, {"bort_convert": bort_convert}, name, None, None)

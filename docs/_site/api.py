@@ -13,7 +13,7 @@ GROUPS = {
     "Convert, and back": "convert export add_tokenizer Manifest TokenizerOptions load_pretrained",
     "Many checkpoints": "read_plan convert_batch BatchResult",
     "Prove": "verify record verify_published Report Trace ReferenceOptions check Check",
-    "Look into checkpoints": "inspect Inspection extract families",
+    "Look into checkpoints": "inspect Inspection extract families zoo_entries ZooEntry",
     "Read and write `.params`": "open_params save_params ParamsFile TensorInfo MAX_ARRAYS",
     "Errors": "ConvertError BackendError FormatError InputError MappingError OptionError OutputError ParityError "
     "PlanError VariantError",
