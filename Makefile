@@ -100,10 +100,11 @@ quick: .venv/.made ## the tests without MXNet, torch, large files and long runs:
 	$(BIN)/python $(PYTEST) -m "not (mxnet or torch or ray or remote or shared or slow or long)"
 
 .PHONY: test coverage oldest pythons parity zoo matrix mutants kills faults batch-kills
-test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest
+test: coverage .venv-numpy2/.made $(REAL) ## every test, with real MXNet and torch; those without MXNet on numpy 2; the oldest; the site
 	$(BIN)/python $(PYTEST) -m shared
 	.venv-numpy2/bin/python $(PYTEST) -m "not (mxnet or ray or remote)" $(BYTES:%=--ignore=tests/%.py) $(CORPUS:%=--ignore=tests/%.py)
 	$(MAKE) --no-print-directory oldest
+	$(MAKE) --no-print-directory site-test
 
 coverage: .venv/.made $(FULL) $(REAL) reference gluonnlp1 servers ## the tests that need no ../shared, which reach 95 % of the lines
 	$(BIN)/python $(PYTEST) -m "not shared" --cov --cov-report=term:skip-covered --cov-fail-under=95
@@ -230,7 +231,7 @@ images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: fr
 .venv-docs/.made: pyproject.toml constraints-docs.txt
 	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13),3$(comma)11,3$(comma)13)'; \
 	if [ -z "$$p" ]; then echo "no Python 3.11 to 3.13 found for $(@D): name one with PYTHON=..." >&2; exit 1; fi; \
-	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps -r constraints-docs.txt -e . && touch $@
+	$$p -m venv $(@D) && $(@D)/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile -r constraints-docs.txt -e . && touch $@
 
 .PHONY: fixtures little-bort full-size real-weights
 fixtures: .venv/.made reference ## have MXNet and GluonNLP write fixtures/ again

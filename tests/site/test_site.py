@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import re
+import shutil
 import sys
 import threading
 from html.parser import HTMLParser
@@ -32,7 +34,7 @@ import recording  # noqa: E402
 
 SITE = ROOT / "build" / "site"
 PICTURES = ROOT / "docs" / "images"
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
 IN_THE_BROWSER = [page for page in PAGES if not page.startswith(("decisions/0", "inspect/"))]
 SCREENS = [(1280, "light"), (420, "dark")]
@@ -140,6 +142,9 @@ def address() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium without a window; it asks for nothing by itself."""
+    if CHROMIUM is None:
+        reason = "needs chromium, or google-chrome"
+        pytest.fail(reason) if os.environ.get("BORT_CONVERT_NO_SKIP") == "1" else pytest.skip(reason)
     still = ["--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic"]
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", *still])
