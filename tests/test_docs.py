@@ -22,11 +22,11 @@ from readme_table import with_table
 from bort_convert import cli
 
 ROOT = Path(__file__).parent.parent
-README, GUIDE, FORMAT, FAMILY, HEAD, FLEET, NETWORK = PAGES = [
+README, GUIDE, FORMAT, FAMILY, HEAD, FLEET, NETWORK, AGORA = PAGES = [
     ROOT / "README.md",
     *(
         ROOT / "docs" / f"{name}.md"
-        for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet", "another-network")
+        for name in ("guide", "format", "adding-a-model", "your-own-head", "fleet", "another-network", "agora")
     ),
 ]
 # What a reader runs to get here; `make` is what runs this test.
@@ -113,10 +113,14 @@ def heading_anchors(page: Path) -> set[str]:
         pytest.param(
             FLEET, marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.long), id="fleet.md"
         ),
+        pytest.param(
+            AGORA, marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.long), id="agora.md"
+        ),
     ],
 )
 def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
-    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures", target_is_directory=True)
+    for name in ("fixtures", "build"):
+        (tmp_path / name).symlink_to(ROOT / name, target_is_directory=True)
     steps = steps_of(page)
     assert steps
     for step in steps:

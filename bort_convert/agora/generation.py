@@ -82,14 +82,15 @@ class Generator:
         self._forbidden = frozenset(map(folded, forbidden))
         self._copies = copies
 
-    def make(self, parents: Sequence[tuple[int, Text]], seed: str) -> Made:
+    def make(self, parents: Sequence[tuple[int, Text]], seed: str, known: Iterable[Text] = ()) -> Made:
         """Make `copies` points from each parent, a row of the dev set and its text.
 
-        With the tau "none" nothing is made. The same seed gives the same points; no point is made twice in a call.
+        With the tau "none" nothing is made. The same seed gives the same points; none is made twice in a call, and none
+        of those that are `known` from earlier calls.
         """
         taus = [(name, tau) for name, tau in self._taus if tau is not None]
         made: list[tuple[Text, int, str]] = []
-        seen = set(self._forbidden)
+        seen = {*self._forbidden, *map(folded, known)}
         skipped = 0
         for row, parent in parents if taus else ():
             for copy in range(self._copies):

@@ -10,6 +10,7 @@ COMMANDS = {
     "inspect": "checkpoints",
     "extract": "checkpoints",
     "batch": "batch",
+    "agora": "agora",
     "verify": "verification",
     "record": "verification",
     "check": "directories",

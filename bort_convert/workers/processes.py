@@ -51,13 +51,25 @@ class LocalWorkers:
 
     def __init__(self, cpus: int, *, gpus: int = 0, memory: int | None = None) -> None:
         self._room = Needs(cpus, gpus, machine_memory() if memory is None else memory)
+        self._kept: dict[Callable[..., object], list[WorkerProcess[Any, Any]]] | None = None
+
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Keep the processes that a run has started for the next run of the same function, until the block ends."""
+        self._kept = {}
+        try:
+            yield
+        finally:
+            idle = [worker for workers in self._kept.values() for worker in workers]
+            self._kept = None
+            stop_all(idle, [])
 
     def run(
         self, function: Callable[[Argument], Result], jobs: Iterable[Job[Argument]]
     ) -> Generator[Outcome[Argument, Result]]:
         """Run jobs; see `Workers.run`."""
         coming = iter(jobs)
-        idle: list[WorkerProcess[Argument, Result]] = []
+        idle: list[WorkerProcess[Argument, Result]] = [] if self._kept is None else self._kept.pop(function, [])
         busy: list[WorkerProcess[Argument, Result]] = []
         try:
             job = next(coming, None)
@@ -71,6 +83,8 @@ class LocalWorkers:
                     if lives:
                         idle.append(worker)
                     yield outcome
+            if self._kept is not None:
+                self._kept[function], idle = idle, []
         finally:
             stop_all([*idle, *busy], busy)
 

@@ -142,3 +142,13 @@ def lives(process: int) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+def test_processes_are_kept_from_run_to_run_where_that_is_asked_for() -> None:
+    workers = LocalWorkers(2)
+    with workers.keeping():
+        first, second = ({o.result for o in workers.run(jobs.die_or_tell, map(Job, (0, 0)))} for _ in range(2))
+        assert second <= first
+    assert not any(lives(process) for process in first)
+    third = {outcome.result for outcome in workers.run(jobs.die_or_tell, [Job(0)])}
+    assert not third & first
