@@ -219,6 +219,7 @@ readme: .venv/.made ## write the table of families in README.md again, and docs/
 .PHONY: docs site-test
 docs: .venv-docs/.made ## build the site in build/site: strict, and with nothing from elsewhere
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	.venv-docs/bin/python browser/build.py $(PAGE)
 
 site-test: docs ## check every link of the site, and what Chromium asks for and shows
 	.venv-docs/bin/python -m pytest -q --noconftest tests/site
@@ -227,6 +228,21 @@ site-test: docs ## check every link of the site, and what Chromium asks for and 
 images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: from a conversion, figures, and a terminal that is recorded
 	.venv-docs/bin/python docs/_site/images.py
 	.venv-docs/bin/python docs/_site/recording.py $(BIN)
+
+# npm brings Pyodide, as browser/package-lock.json says. The first tests take seconds, the others a checkpoint of 344 MB.
+.PHONY: browser browser-test
+PAGE := build/site/inspect
+BASE := build/browser/bert_base.params
+browser: browser-test $(BASE) ## the browser page alone, and what Chromium makes of it with a BERT-base: bytes and memory
+	.venv-docs/bin/python -m pytest -q -s --noconftest -m long tests/browser
+
+browser-test: .venv-docs/.made ## the browser page in Chromium, with small files
+	@for p in npm chromium; do command -v $$p >/dev/null || { apt-get update -qq && apt-get install -qqy $$p; }; done
+	.venv-docs/bin/python browser/build.py $(PAGE)
+	.venv-docs/bin/python -m pytest -q --noconftest -m "not long" tests/browser
+
+$(BASE): fixtures/make_bert_base.py fixtures/gluon_models.py | .venv/.made
+	$(BIN)/python -W ignore fixtures/make_bert_base.py $@
 
 .venv-docs/.made: pyproject.toml constraints-docs.txt
 	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13),3$(comma)11,3$(comma)13)'; \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import shlex
 from typing import Final
@@ -49,8 +50,12 @@ def _options_of_all_commands(ctx: click.Context) -> dict[str, click.Option]:
     group = ctx.find_root().command
     if not isinstance(group, click.Group):
         return {}
-    commands = (group.get_command(ctx, name) for name in group.list_commands(ctx))
-    return {name: option for command in commands if command for name, option in _options(command).items()}
+    options: dict[str, click.Option] = {}
+    for name in group.list_commands(ctx):
+        with contextlib.suppress(ImportError):  # a command that computes, where there is no NumPy: in a browser
+            if command := group.get_command(ctx, name):
+                options |= _options(command)
+    return options
 
 
 def _flag(option: click.Option, value: str | None) -> str:

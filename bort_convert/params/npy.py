@@ -12,6 +12,7 @@ dense arrays.
 from __future__ import annotations
 
 import re
+import struct
 from typing import TYPE_CHECKING
 
 from bort_convert.params.cursor import Cursor, amount, clipped, counted, quoted
@@ -208,4 +209,6 @@ def _sparse_shape(member: Member) -> Shape:
     if array.dtype != "int64" or len(array.shape) != 1 or array.shape[0] > MAX_DIMENSIONS:
         found = f"{clipped(str(array.shape))} {array.dtype}"
         raise member.span.error(f"the shape of a sparse array is stored as {found}; expected up to 32 int64 in a row")
-    return tuple(map(int, array.load(member.span.label)))
+    span = array.open_span()
+    start = span.start + array.start
+    return struct.unpack(f"<{array.shape[0]}q", span.data[start : start + array.nbytes])

@@ -68,6 +68,8 @@ def _inspected(request: dict[str, Any]) -> dict[str, object]:
     fit, misfit = inspection.fit, inspection.misfit
     blocks = listings.inspection_text(inspection)
     lines = [block for block in blocks[1:] if isinstance(block, str) and block not in {"", str(misfit)}]
+    if fit:  # the title of the page has the line with the model
+        lines = [line for line in lines if not line.endswith(f"-> {fit.architecture}")]
     return {
         "document": listings.inspection_dict(inspection, summary=True),
         "format": listings.FORMATS[inspection.kind],
@@ -90,7 +92,7 @@ def _fit(fit: Fit) -> dict[str, object]:
         "title": fit.family.title,
         "loaded_by": auto_class(fit.architecture),
         "tokenizer_files": list(KINDS[kind].file_options) if kind else [],
-        "computes": any(not step.zero and not (step.copied and step.targets) for step in fit.plan.steps),
+        "computes": any(not step.zero and not (step.op.copies and step.targets) for step in fit.plan.steps),
     }
 
 

@@ -1,6 +1,7 @@
 // The page: what is dropped goes to the worker, and what comes back is shown.
 const by = (id) => document.getElementById(id);
 const SECTIONS = ["problem", "found", "made"];
+const SAVE = "Save into a folder ...";
 const CHECKPOINT = /\.(params|zip|npz|npy|tar|tgz|gz)$/i;
 
 let files = [];
@@ -61,8 +62,8 @@ function show(...ids) {
 async function inspect() {
   show();
   const reply = await ask("inspect", `Reading ${named()} ...`, { options: fitOptions() }, 1);
-  if (reply.error) return showProblem(reply);
-  if (reply.misfit) showProblem({ error: reply.misfit });
+  if (reply.error) return showProblem(reply.error);
+  if (reply.misfit) showProblem(reply.misfit, "It cannot be converted as it is");
   showFound(reply);
 }
 
@@ -71,13 +72,14 @@ async function convert() {
   const options = { ...fitOptions(), ...tokenizerOptions() };
   // The file is read to copy it, for its own checksum, and for that of each tensor.
   const reply = await ask("convert", `Converting ${named()} ...`, { options, name: target() }, 3);
-  if (reply.error) return showProblem(reply);
+  if (reply.error) return showProblem(reply.error);
   showMade(reply);
 }
 
-function showProblem({ error }) {
+function showProblem(message, title = "This does not work") {
   by("problem").hidden = false;
-  by("message").textContent = error;
+  by("problem-title").textContent = title;
+  by("message").textContent = message;
 }
 
 function showFound({ document: data, format, arrays, fit, lines, tables, families }) {
@@ -85,11 +87,11 @@ function showFound({ document: data, format, arrays, fit, lines, tables, familie
   by("title").textContent = fit ? `${fit.title} (${data.fit.table})` : "No conversion yet";
   const facts = { File: data.path, Format: format, Size: bytes(data.size), Arrays: arrays.toLocaleString("en") };
   facts.Parameters = data.parameters.toLocaleString("en");
-  if (data.published) facts.Published = published(data.published);
+  if (data.published) facts.Published = data.published.name;
   if (fit) {
     facts.Becomes = data.fit.architecture;
     facts["Loaded by"] = `transformers.${fit.loaded_by}`;
-    facts["Published size"] = data.fit.variant || "none of this size";
+    facts["Published size"] = data.fit.variant || "none has these sizes";
   }
   by("facts").replaceChildren(...Object.entries(facts).flatMap(([name, value]) => [node("dt", name), node("dd", value)]));
   by("remarks").replaceChildren(...lines.map((line) => node("li", line)));
@@ -116,6 +118,7 @@ function showMade({ files: written, archive, lines }) {
       return item;
     }),
   );
+  by("folder").textContent = SAVE;
   by("folder").hidden = !("showDirectoryPicker" in window);
   by("folder").onclick = () => save(written);
   by("made-lines").replaceChildren(...lines.map((line) => node("li", line)));
@@ -142,8 +145,8 @@ async function save(written) {
     }
     button.textContent = `Saved in ${folder.name}/${target()}`;
   } catch (error) {
-    button.textContent = "Save into a folder ...";
-    showProblem({ error: `The files cannot be saved in ${folder.name}: ${error.message}` });
+    button.textContent = SAVE;
+    showProblem(`The files cannot be saved in ${folder.name}: ${error.message}`);
   } finally {
     button.disabled = false;
   }
