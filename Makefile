@@ -219,10 +219,11 @@ readme: .venv/.made ## write the table of families in README.md again, and docs/
 .PHONY: docs site-test
 docs: .venv-docs/.made ## build the site in build/site: strict, and with nothing from elsewhere
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@$(call install_programs,npm chromium)
 	.venv-docs/bin/python browser/build.py $(PAGE)
 
 site-test: docs ## check every link of the site, and what Chromium asks for and shows
-	.venv-docs/bin/python -m pytest -q --noconftest tests/site
+	.venv-docs/bin/python -m pytest -q --noconftest -m "not long" tests/site tests/browser
 
 .PHONY: images
 images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: from a conversion, figures, and a terminal that is recorded
@@ -230,6 +231,7 @@ images: .venv-docs/.made .venv/.made ## draw the pictures of README.md again: fr
 	.venv-docs/bin/python docs/_site/recording.py $(BIN)
 
 # npm brings Pyodide, as browser/package-lock.json says. The first tests take seconds, the others a checkpoint of 344 MB.
+install_programs = for p in $(1); do command -v $$p >/dev/null || { apt-get update -qq && apt-get install -qqy $$p; }; done
 .PHONY: browser browser-test
 PAGE := build/site/inspect
 BASE := build/browser/bert_base.params
@@ -237,7 +239,7 @@ browser: browser-test $(BASE) ## the browser page alone, and what Chromium makes
 	.venv-docs/bin/python -m pytest -q -s --noconftest -m long tests/browser
 
 browser-test: .venv-docs/.made ## the browser page in Chromium, with small files
-	@for p in npm chromium; do command -v $$p >/dev/null || { apt-get update -qq && apt-get install -qqy $$p; }; done
+	@$(call install_programs,npm chromium)
 	.venv-docs/bin/python browser/build.py $(PAGE)
 	.venv-docs/bin/python -m pytest -q --noconftest -m "not long" tests/browser
 
@@ -274,4 +276,4 @@ $(REAL): tests/support/real_weights.txt | .venv/.made
 .PHONY: clean
 clean: ## remove what these verbs made
 	rm -rf .venv .venv-numpy2 .venv-oldest .venv-fuzz .venv-original .venv-gluonnlp1 .venv-docs .venv-servers .venv-python3.* build dist *.egg-info
-	rm -rf .coverage* .*_cache .hypothesis
+	rm -rf .coverage* .*_cache .hypothesis browser/node_modules

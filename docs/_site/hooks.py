@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import tomllib
 from mkdocs.structure.files import File
+from mkdocs.structure.nav import Link
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -23,6 +24,7 @@ import picture
 if TYPE_CHECKING:
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.nav import Navigation
     from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[2]
@@ -65,6 +67,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if source in OF_THE_PROJECT.values():
         return markdown  # done in on_files, where they still lay in the root
     return with_links(f"docs/{source}", CHANGES.get(source, str)(markdown))
+
+
+def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:  # noqa: ARG001 - mkdocs' signature
+    """Lead to the page that browser/build.py writes into the site."""
+    nav.items.insert(1, Link("Open a file", "inspect/"))
+    return nav
 
 
 def with_links(source: str, text: str) -> str:

@@ -184,6 +184,7 @@ def test_files_are_saved_into_a_folder_that_the_user_picks(tab: Tab, tmp_path: P
     assert_same({name: bytes(content) for name, content in found.items()}, expected)
 
 
+@pytest.mark.long
 def test_in_a_browser_without_a_private_folder_the_files_are_blobs(new_tab: Tab, tmp_path: Path) -> None:
     def without_folder(route: object) -> None:
         reply = route.fetch()
