@@ -49,7 +49,10 @@ NUMPY_1_ALONE = RAY | REMOTE | {"charset-normalizer", "gluonnlp", "graphviz", "m
 
 REPOSITORY = re.findall(r'^Repository = "(.+)"$', PYPROJECT, re.MULTILINE)[0]
 # What .gitignore names: nothing of it belongs into an archive.
-IGNORED = (".git", ".venv*", "build", "dist", "*.egg-info", "__pycache__", ".*_cache", ".hypothesis", ".coverage*")
+IGNORED = (
+    *(".git", ".venv*", "build", "dist", "*.egg-info", "node_modules"),
+    *("__pycache__", ".*_cache", ".hypothesis", ".coverage*"),
+)
 MADE_BY_SETUPTOOLS = {"PKG-INFO", "setup.cfg"}
 
 
