@@ -113,6 +113,19 @@ def freeze(model: Any, parts: Sequence[str]) -> None:  # noqa: ANN401 - transfor
         model.get_input_embeddings().weight.requires_grad_(requires_grad=False)
 
 
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        OptionError: there is none of this name.
+    """
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).split("\n", 1)[0].split(". ", 1)[0][:200]
+        raise OptionError("device", device, f"torch cannot use it: {reason}. Choose `device='cpu'`") from error
+
+
 def truncated_rows(candidate: str, texts: Sequence[Text], length: int) -> list[int]:
     """Numbers, from 0, of the texts that have more tokens than the length, or than the model's positions.
 

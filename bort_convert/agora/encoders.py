@@ -112,10 +112,11 @@ class SentenceTeacher:
 
     def _vectors(self, texts: Sequence[str]) -> torch.Tensor:
         """Mean of the last hidden state over the tokens, of length 1: float64 (texts, hidden_size)."""
+        order = sorted(range(len(texts)), key=lambda row: len(texts[row]))  # so that a batch has little padding
         parts = []
         for start in range(0, len(texts), BATCH):
             batch = self._tokenizer(
-                list(texts[start : start + BATCH]),
+                [texts[row] for row in order[start : start + BATCH]],
                 truncation=True,
                 max_length=self._length,
                 padding=True,
@@ -125,7 +126,7 @@ class SentenceTeacher:
                 hidden = self._model(**batch).last_hidden_state.double()
             mask = batch["attention_mask"].unsqueeze(-1)
             parts.append(torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=-1))
-        return torch.cat(parts)
+        return torch.cat(parts)[torch.tensor(order).argsort()]
 
 
 def _fitted(features: torch.Tensor, targets: torch.Tensor, labels: int) -> torch.nn.Linear:

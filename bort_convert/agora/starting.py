@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bort_convert.agora.classifier import truncated_rows
+from bort_convert.agora.classifier import check_device, truncated_rows
 from bort_convert.agora.datasets import read_data
 from bort_convert.agora.generation import Generator
 from bort_convert.agora.run_directory import FORMAT
@@ -88,6 +88,7 @@ def prepare(request: Request) -> Inputs:
     data = read_data(**sets, allow_overlap=options.allow_overlap, balance=balance)
     problems += data.problems
     generator = _tried(problems, lambda: _generator(request, data), None)
+    _tried(problems, lambda: check_device(options.device), None)
     cut = _tried(problems, lambda: _cut(request.candidate, data, options.length), [])
     teacher, accuracy = _measured(request, data, problems)
     if problems or teacher is None:

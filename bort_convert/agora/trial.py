@@ -121,7 +121,8 @@ class Training:
         model.train()
         rate = rate_at(self.step, peak=theta["lr"], warmup=theta["warmup"], ramp_up_steps=self.ramp_up_steps)
         set_rate(self.optimizer, rate)
-        with torch.autocast(self.spec.device, torch.bfloat16, enabled=self.spec.device != "cpu"):
+        kind = model.device.type
+        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
             logits = self.classifier.logits([self.rows[row] for row in chosen])
         loss = torch.nn.functional.cross_entropy(logits.float(), self.targets[chosen].to(logits.device))
         if not math.isfinite(loss.item()):

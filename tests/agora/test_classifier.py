@@ -162,6 +162,15 @@ def test_texts_that_are_cut_are_counted(little: str) -> None:
     assert truncated_rows(little, [], 16) == []
 
 
+def test_a_device_that_is_not_there_is_refused() -> None:
+    from bort_convert.agora.classifier import check_device
+
+    check_device("cpu")
+    for device in ("cuda:99", "gpu"):
+        with pytest.raises(OptionError, match=rf"device='{device}'`: torch cannot use it: .*Choose `device='cpu'`"):
+            check_device(device)
+
+
 def test_what_cannot_be_a_candidate_or_a_classifier_is_refused(little: str, tmp_path: Path) -> None:
     from bort_convert.agora.classifier import fresh_classifier, trained_classifier
 
