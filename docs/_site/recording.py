@@ -173,7 +173,7 @@ def svg(pictures: dict[float, list[Line]], seconds: float) -> str:
         first = "" if start == 0 else "0% { visibility: hidden; } "
         last = "" if end == seconds else f" {100 * end / seconds:.2f}% {{ visibility: hidden; }}"
         parts.append(f"@keyframes {name} {{ {first}{100 * start / seconds:.2f}% {{ visibility: visible; }}{last} }}\n")
-    parts.append(f'</style>\n<rect width="{width:.0f}" height="{height}" rx="8" fill="#1e2129"/>\n')
+    parts.append(f'</style>\n<rect width="{width:.0f}" height="{height}" rx="8" fill="#16191f" stroke="#495057"/>\n')
     for each in lines:
         last = ' class="last"' if each.end == seconds else ""
         texts = "".join(_text(each.row, *run) for run in each.line)
