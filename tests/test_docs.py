@@ -102,6 +102,18 @@ def heading_anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.fixture
+def models_bucket(s3: str) -> None:
+    """A bucket `models` with two checkpoints, as the page has it."""
+    assert s3
+    import s3fs  # noqa: PLC0415 - few environments have it
+
+    store = s3fs.S3FileSystem()
+    store.mkdir("models")
+    for name in ("bert_2_2_8_8.params", "gpt2_2_3_48_12.params"):
+        store.put_file(str(ROOT / "fixtures" / name), f"models/2019/{name}")
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -111,14 +123,20 @@ def heading_anchors(page: Path) -> set[str]:
         pytest.param(NETWORK, id="another-network.md"),
         pytest.param(HEAD, marks=(pytest.mark.mxnet, pytest.mark.torch), id="your-own-head.md"),
         pytest.param(
-            FLEET, marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.long), id="fleet.md"
+            FLEET,
+            marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.remote, pytest.mark.long),
+            id="fleet.md",
         ),
         pytest.param(
             AGORA, marks=(pytest.mark.mxnet, pytest.mark.torch, pytest.mark.report, pytest.mark.long), id="agora.md"
         ),
     ],
 )
-def test_every_command_of_a_page_runs_and_prints_what_is_shown(page: Path, tmp_path: Path) -> None:
+def test_every_command_of_a_page_runs_and_prints_what_is_shown(
+    page: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if page == FLEET:
+        request.getfixturevalue("models_bucket")
     for name in ("fixtures", "build"):
         (tmp_path / name).symlink_to(ROOT / name, target_is_directory=True)
     steps = steps_of(page)

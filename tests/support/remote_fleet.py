@@ -111,8 +111,8 @@ def main() -> int:
                 shutil.rmtree(folder / "fetched")
                 (folder / "fetched").mkdir()
                 fetching = transfer(there, folder / "fetched")
-                code, seconds, _ = batch(there, folder, folder / kind)
-                same = targets(folder / kind) == expected
+                code, seconds, _ = batch(there, folder, folder / f"from-{kind}")
+                same = targets(folder / f"from-{kind}") == expected
                 ratio = seconds / (local_seconds + fetching)
                 detail = f"{seconds:.1f} s, transfer alone {fetching:.1f} s: {ratio:.2f} x; exit code {code}"
                 detail += f", {good} equal: {same}"
