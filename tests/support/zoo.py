@@ -3,10 +3,11 @@
     python tests/support/zoo.py [NAME ... | --page]
 
 NAME is a checkpoint that fixtures/make_full_size.py can write, a pattern of such names ('bert_24*'), a family in all
-its published sizes, or `small` for a small model of every family, which takes seconds each. The default is every
+its published sizes, `small` for a small model of every family, which takes seconds each, or a published file as
+`bort-convert zoo` lists it, or `published` for all of these: hours, and room for 48 GB twice. The default is every
 published size, which takes half an hour or more. Each row is printed when it is known; bort_convert/zoo/parity.json
-keeps those of published sizes, and docs/parity.md is written from it; --page does that without a run. The exit status
-is 1 if a bar is missed.
+keeps those of published sizes and files of 0.x, and docs/parity.md is written from it; --page does that without a run.
+The exit status is 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import parity_gluonnlp1
+from zoo_gluonnlp1 import PublishedCheckpoint
 
-from bort_convert import __version__
+from bort_convert import __version__, zoo_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -36,7 +38,7 @@ RESULTS: Final = ROOT / "bort_convert" / "zoo" / "parity.json"
 PAGE: Final = ROOT / "docs" / "parity.md"
 BUILD: Final = ROOT / "build"
 MAKER: Final = ROOT / "fixtures" / "make_full_size.py"
-SMALL: Final = "small"
+SMALL, PUBLISHED = "small", "published"
 
 FLOAT64_RELATIVE, FLOAT32_HIDDEN, FLOAT32_RELATIVE = 1e-12, 3e-5, 3e-6
 """The bars: in float64 of each output's largest value; in float32 absolute, or of that value where that is more, as for
@@ -131,10 +133,13 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
     if arguments == ["--page"]:
         write_page(known_checkpoints())
         return 0
+    arguments = [name.replace("/", "-") for name in arguments]
     known = known_checkpoints()
-    chosen = [checkpoint for checkpoint in known.values() if is_selected(checkpoint, arguments)]
+    later = [PublishedCheckpoint(entry) for entry in zoo_entries() if entry.gluonnlp == "1.0"]
+    chosen = [checkpoint for checkpoint in (*known.values(), *later) if is_selected(checkpoint, arguments)]
     if unknown := [name for name in arguments if not any(is_selected(each, [name]) for each in chosen)]:
-        sys.stderr.write(f"{', '.join(unknown)}: not known. Known are {SMALL}, {', '.join(known)}\n")
+        listed = f"{SMALL}, {PUBLISHED}, {', '.join(known)}, and what `bort-convert zoo` lists"
+        sys.stderr.write(f"{', '.join(unknown)}: not known. Known are {listed}\n")
         return 2
     results = []
     for checkpoint in chosen:
@@ -144,7 +149,7 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
         results.append(result)
         sys.stdout.write("\n".join([*([] if results[1:] else table([])), *table([result])[2:], *result.problems, ""]))
         sys.stdout.flush()
-        if checkpoint.variant:
+        if checkpoint.variant and not isinstance(checkpoint, PublishedCheckpoint):
             keep(result, known)
     sys.stdout.write(f"{tally(results)}\n")
     return int(any(result.problems for result in results))
@@ -157,31 +162,51 @@ def known_checkpoints() -> dict[str, Checkpoint]:
     return checkpoints()
 
 
-def is_selected(checkpoint: Checkpoint, names: Collection[str]) -> bool:
+def is_selected(checkpoint: Checkpoint | PublishedCheckpoint, names: Collection[str]) -> bool:
     """True if a command line with these names selects the checkpoint."""
     if not names:
-        return bool(checkpoint.variant)
-    group = checkpoint.family if checkpoint.variant else SMALL
+        return bool(checkpoint.variant) and not checkpoint.entry
+    group = PUBLISHED if checkpoint.entry else checkpoint.family if checkpoint.variant else SMALL
     return any(name == group or fnmatchcase(checkpoint.name, name) for name in names)
 
 
-def examine(checkpoint: Checkpoint, folder: Path, after_conversion: Callable[[Path], object]) -> Result:
+def examine(
+    checkpoint: Checkpoint | PublishedCheckpoint, folder: Path, after_conversion: Callable[[Path], object]
+) -> Result:
     """Write, convert and verify one checkpoint, each in a process of its own."""
     source, out = folder / f"{checkpoint.name}.params", folder / "out"
-    subprocess.run([sys.executable, "-W", "ignore", str(MAKER), str(source)], check=True)
+    if isinstance(checkpoint, PublishedCheckpoint):
+        checkpoint.write(source)
+    else:
+        subprocess.run([sys.executable, "-W", "ignore", str(MAKER), str(source)], check=True)
+    result = _examined(checkpoint, source, out, after_conversion)
+    size, entry = source.stat().st_size, checkpoint.entry
+    if entry and size != entry.size:
+        problem = f"FAIL {size:,} bytes were written, the published file has {entry.size:,}"
+        return replace(result, problems=(*result.problems, problem))
+    return result
+
+
+def _examined(
+    checkpoint: Checkpoint | PublishedCheckpoint, source: Path, out: Path, after_conversion: Callable[[Path], object]
+) -> Result:
     megabytes = source.stat().st_size / 1e6
     # A published size is recognised; any other needs the options that no shape shows.
-    options = (
-        [] if checkpoint.variant else ["--family", checkpoint.family, "--heads", str(checkpoint.size.attention_heads)]
-    )
+    options = []
+    if not isinstance(checkpoint, PublishedCheckpoint) and not checkpoint.variant:
+        options = ["--family", checkpoint.family, "--heads", str(checkpoint.size.attention_heads)]
     start = time.perf_counter()
     manifest = json_of("convert", str(source), str(out), *options)
     seconds = time.perf_counter() - start
     if "error" in manifest:
         return Result(checkpoint.name, megabytes=megabytes, problems=(manifest["error"]["message"],))
     after_conversion(out)
+    reference = checkpoint.reference if isinstance(checkpoint, PublishedCheckpoint) else []
+    if reference is None:
+        check = json_of("check", str(out), "--source", str(source))
+        return result_of_check(checkpoint, manifest, check, megabytes=megabytes, seconds=seconds)
     rows = ROWS_IF_LARGE if megabytes > LARGE_MB else ROWS
-    report = json_of("verify", str(source), str(out), "--batch", str(rows), "--timeout", "3600")
+    report = json_of("verify", str(source), str(out), "--batch", str(rows), "--timeout", "3600", *reference)
     if "error" in report:
         return Result(checkpoint.name, megabytes=megabytes, problems=(report["error"]["message"],))
     return result_of(checkpoint, manifest, report, megabytes=megabytes, seconds=seconds)
@@ -197,8 +222,35 @@ def json_of(command: str, *arguments: str) -> dict[str, Any]:
     return document
 
 
+def result_of_check(
+    checkpoint: Checkpoint | PublishedCheckpoint,
+    manifest: dict[str, Any],
+    check: dict[str, Any],
+    *,
+    megabytes: float,
+    seconds: float,
+) -> Result:
+    """Figures of a conversion whose tensors were compared with the file, where no GluonNLP runs."""
+    problems = [] if check.get("passed") else [f"FAIL {line}" for line in check.get("problems", [str(check)])]
+    if (manifest["variant"] or "") != checkpoint.variant:
+        problems.append(f"FAIL the size was taken for {manifest['variant']}, expected {checkpoint.variant}")
+    return Result(
+        checkpoint.name,
+        becomes=manifest["architecture"],
+        parameters=manifest["parameters"],
+        megabytes=round(megabytes, 1),
+        seconds=round(seconds, 2),
+        problems=tuple(problems),
+    )
+
+
 def result_of(
-    checkpoint: Checkpoint, manifest: dict[str, Any], report: dict[str, Any], *, megabytes: float, seconds: float
+    checkpoint: Checkpoint | PublishedCheckpoint,
+    manifest: dict[str, Any],
+    report: dict[str, Any],
+    *,
+    megabytes: float,
+    seconds: float,
 ) -> Result:
     """Figures of a conversion and a verification, with the bars that they miss."""
     runs = {run["dtype"]: [each for each in run["layers"] if each["max_abs"] is not None] for run in report["runs"]}
@@ -253,7 +305,7 @@ def write_page(known: Mapping[str, Checkpoint]) -> None:
     """Write docs/parity.md from the kept results; it names every published size that has none. Then GluonNLP 1.0."""
     results = kept_results()
     found = {result.name for result in results}
-    missing = [name for name, checkpoint in known.items() if checkpoint.variant and name not in found]
+    missing = [name for name, each in known.items() if each.variant and not each.entry and name not in found]
     later = "\n".join(parity_gluonnlp1.section())
     PAGE.write_text(f"{page_of(results, missing)}\n{later}\n", "utf-8", newline="\n")
 
@@ -298,9 +350,13 @@ def table(results: Iterable[Result]) -> list[str]:
                 f"{each.megabytes:,.1f}",
                 f"{each.seconds:.1f} s",
                 f"{each.verified:.0f} s",
-                ", ".join(map(str, each.lengths)),
+                ", ".join(map(str, each.lengths)) or "bits alone",
             ),
-            *(f"{each.largest:.1f}", f"{each.float64:.1e}", f"{each.float32_hidden:.1e}"),
+            *(
+                (f"{each.largest:.1f}", f"{each.float64:.1e}", f"{each.float32_hidden:.1e}")
+                if each.lengths
+                else ("-", "-", "-")
+            ),
             *(f"{each.float32_heads:.1e}" if each.heads else "-", "**FAIL**" if each.problems else "PASS"),
         )
         for each in results

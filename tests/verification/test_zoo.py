@@ -4,11 +4,16 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 import zoo
+import zoo_gluonnlp1
 from converted_dir import Converted
+from published import zip_size
+from zoo_gluonnlp1 import PublishedCheckpoint
 
-from bort_convert import families
+from bort_convert import families, open_params, zoo_entries
+from bort_convert.dtypes import TensorSpec
 from bort_convert.mapping.family import GLUONNLP_VERSIONS
 
 if TYPE_CHECKING:
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.mxnet, pytest.mark.torch]
 
 OLDER = [family for family in families().values() if family.versions == GLUONNLP_VERSIONS]  # that MXNet 1.x runs
+PUBLISHED = {entry.name: entry for entry in zoo_entries()}
 NAME = "bort_4_8_768_1024"
 MANIFEST = {"variant": NAME, "architecture": "BertForMaskedLM", "parameters": 76_208_217}
 
@@ -49,6 +55,12 @@ def result_of(manifest: dict[str, Any] = MANIFEST, **differences: float) -> zoo.
 
 def change_one_value(converted: Converted) -> None:
     converted.tensors["bert.encoder.layer.1.output.dense.weight"][0, 0] += 1e-3
+
+
+def change_an_electra(folder: Path) -> None:
+    converted = Converted(folder)
+    converted.tensors["electra.encoder.layer.1.output.dense.weight"][0, 0] += 1e-3
+    converted.write()
 
 
 def change_epsilon(converted: Converted) -> None:
@@ -125,7 +137,55 @@ def test_names_select_a_checkpoint_a_pattern_a_family_or_the_small_models(capsys
     assert {name.partition("-")[0] for name in selected("small")} == {f"{family.name}_small" for family in OLDER}
     assert selected().isdisjoint(selected("small"))
     assert zoo.main(["small", "bort_9"]) == 2
-    assert capsys.readouterr().err.startswith("bort_9: not known. Known are small, bert_12_768_12, ")
+    assert capsys.readouterr().err.startswith("bort_9: not known. Known are small, published, bert_12")
+
+
+def test_published_files_are_selected_by_name_or_all_together() -> None:
+    def selected(*names: str) -> set[str]:
+        later = [PublishedCheckpoint(entry) for entry in zoo_entries() if entry.gluonnlp == "1.0"]
+        every = (*zoo.known_checkpoints().values(), *later)
+        return {each.name for each in every if zoo.is_selected(each, names)}
+
+    assert selected("published") == {entry.name.replace("/", "-") for entry in zoo_entries() if entry.family}
+    assert selected("gpt2_124M-*") == {"gpt2_124M-model", "gpt2_124M-model_lm"}
+    assert selected().isdisjoint(selected("published"))
+    assert selected("bert").isdisjoint(selected("published"))
+
+
+def test_a_published_file_of_0_x_is_made_with_its_vocabulary_and_its_parts() -> None:
+    checkpoint = zoo.known_checkpoints()["bert_12_768_12_clinicalbert_uncased"]
+    small = replace(checkpoint, size=zoo.known_checkpoints()["bert_small"].size)
+    assert (checkpoint.size.vocab_size, checkpoint.size.layers) == (30522, 12)
+    parts = {name.partition(".")[0] for name in small.net()._collect_params_with_prefix()}  # noqa: SLF001 - GluonNLP's
+    assert parts == {"classifier", "encoder", "pooler", "token_type_embed", "word_embed"}
+
+
+def test_the_smallest_published_file_of_1_0_has_its_bytes_and_every_bit_arrives(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(zoo, "BUILD", tmp_path)
+    monkeypatch.setattr(zoo_gluonnlp1, "RUNS_HERE", frozenset())
+    kept = zoo.RESULTS.read_bytes()
+    assert zoo.main(["gluon_electra_small_owt/gen_model"]) == 0
+    row = capsys.readouterr().out.splitlines()[2]
+    assert row.startswith("| `gluon_electra_small_owt-gen_model` | `ElectraForMaskedLM` | - | ")
+    assert row.endswith("| bits alone | - | - | - | - | PASS |")
+    assert zoo.RESULTS.read_bytes() == kept
+    entry = replace(PUBLISHED["gluon_electra_small_owt/gen_model"], size=1)
+    monkeypatch.setattr(zoo, "zoo_entries", lambda: (entry,))
+    assert zoo.main(["gluon_electra_small_owt/gen_model"], change_an_electra) == 1
+    printed = capsys.readouterr().out
+    assert "bytes were written, the published file has 1\n" in printed
+    assert "FAIL " in printed.partition("bytes were written")[0], "a changed value"
+
+
+def test_an_archive_of_mxnet_2_is_written_with_the_bytes_that_are_computed(tmp_path: Path) -> None:
+    specs = [TensorSpec("a.weight", "float32", (3, 5)), TensorSpec("encoder.b", "float32", (7,))]
+    with (tmp_path / "x.params").open("xb") as file:
+        zoo_gluonnlp1._write_zip(file, specs, lambda name: iter([np.ones(15 if name == "a.weight" else 7, "float32")]))  # noqa: SLF001
+    assert (tmp_path / "x.params").stat().st_size == zip_size(specs)
+    with open_params(tmp_path / "x.params") as params:
+        assert {name: params[name].shape for name in params} == {spec.name: spec.shape for spec in specs}
 
 
 def test_every_published_size_of_every_family_can_be_written() -> None:
@@ -143,7 +203,10 @@ def test_a_result_takes_the_place_of_an_older_one(tmp_path: Path, monkeypatch: p
     assert [(each.name, each.parameters) for each in zoo.kept_results()] == [(first, 1), (second, 22)]
     page = zoo.PAGE.read_text("utf-8")
     missing = page.split("Not run yet: ")[1].split(".\n")[0].split(", ")
-    assert missing == [f"`{name}`" for name, checkpoint in known.items() if checkpoint.variant][2:]
+    assert (
+        missing
+        == [f"`{name}`" for name, checkpoint in known.items() if checkpoint.variant and not checkpoint.entry][2:]
+    )
     zoo.PAGE.unlink()
     assert zoo.main(["--page"]) == 0
     assert zoo.PAGE.read_text("utf-8") == page
