@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.batch.journal import Memory
 from bort_convert.batch.result import CONVERTED, FAILED, FITS, UP_TO_DATE, FileResult
-from bort_convert.batch.states import Source, manifest_digest, reason_to_convert, was_finished
+from bort_convert.batch.states import Source, manifest_digest, reason_to_convert, source_digest, was_finished
 from bort_convert.commands.check import check
 from bort_convert.commands.convert import convert
 from bort_convert.commands.inspect import inspect
 from bort_convert.errors import ConvertError
-from bort_convert.files.streams import sha256_of_file
+from bort_convert.files.system_errors import writing
 from bort_convert.model_dir.config import target_config
 from bort_convert.model_dir.read import read_manifest
 from bort_convert.verification import ReferenceOptions, Report, verify
@@ -118,12 +118,13 @@ def do(task: Task) -> FileResult:
     entry, here = task.entry, platform.node()
     result = FileResult(entry.name, entry.shown_source, entry.place, state=task.state)
     reports: list[Report] = []
-    if not task.settings.dry_run:
-        if not task.scratch.is_dir():
-            return replace(result, status=FAILED, error={"type": NOT_SHARED, "message": _not_shared(task.root, here)})
-        tempfile.tempdir = str(task.scratch)
     try:
-        result = _done(task, result, reports)
+        with writing(task.root):
+            if not (task.settings.dry_run or task.scratch.is_dir()):
+                problem = {"type": NOT_SHARED, "message": _not_shared(task.scratch.parents[1], here)}
+                return replace(result, status=FAILED, error=problem)
+            tempfile.tempdir = tempfile.tempdir if task.settings.dry_run else str(task.scratch)
+            result = _done(task, result, reports)
     except ConvertError as error:
         place = "" if here == task.machine else f" (on {here})"
         failure = {"type": type(error).__name__, "message": f"{error}{place}"}
@@ -168,7 +169,7 @@ def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
 
 def _digest(source: Source, manifest: Manifest) -> str:
     """SHA-256 of a source; "" for one elsewhere that was not fetched whole."""
-    return manifest.source.sha256 or (sha256_of_file(source.place) if isinstance(source.place, Path) else "")
+    return manifest.source.sha256 or (source_digest(source.place) if isinstance(source.place, Path) else "")
 
 
 def _converted(task: Task, source: Source, result: FileResult, reports: list[Report]) -> FileResult:
@@ -232,7 +233,10 @@ def _model(architecture: str, size_or_family: str) -> str:
 
 def _size_of(source: str) -> int:
     """Bytes of a source whose conversion failed; 0 if it is elsewhere, where its size costs a question, or is gone."""
-    return os.path.getsize(source) if os.path.lexists(source) else 0  # noqa: PTH202 - a source is a text
+    try:
+        return os.stat(source).st_size  # noqa: PTH116 - a source is a text
+    except OSError:
+        return 0
 
 
 def _without_old_names(report: dict[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import OutputError
 from bort_convert.files.atomic import sync
+from bort_convert.files.streams import write_all
+from bort_convert.files.system_errors import close_input, writing
 from bort_convert.version import __version__
 
 try:
@@ -27,7 +29,7 @@ except ImportError:  # Windows, a browser
     HAS_LOCKS = False
 
 if TYPE_CHECKING:
-    from io import BufferedRandom
+    from io import FileIO
     from pathlib import Path
 
     from typing_extensions import Self
@@ -84,26 +86,25 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
-        try:
+        with writing(self._path):
             folder.mkdir(parents=True, exist_ok=True)
-            self._file: BufferedRandom = self._path.open("a+b")
-        except OSError as error:
-            raise _not_written(self._path, error) from error
+            self._file: FileIO = self._path.open("a+b", buffering=0)
 
     def __enter__(self) -> Self:
         try:
-            self._lock()
-            self._mend()
-            own = {"pid": os.getpid(), "host": platform.node(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
-            self._append({"event": BATCH, "bort_convert": __version__, **own})
-            sync(self._path.parent)
+            with writing(self._path):
+                self._lock()
+                self._mend()
+                own = {"pid": os.getpid(), "host": platform.node(), "time": time.strftime("%Y-%m-%dT%H:%M:%S%z")}
+                self._append({"event": BATCH, "bort_convert": __version__, **own})
+                sync(self._path.parent)
         except BaseException:
-            self._file.close()
+            close_input(self._file)
             raise
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._file.close()
+        close_input(self._file)  # every line was stored when it was written
 
     def begin(self, name: str, state: dict[str, Any], *, before: str, free: bool) -> None:
         """Remember that the conversion to a target begins; see `Memory` for what stands there."""
@@ -114,12 +115,9 @@ class Journal:
         self._append({"event": END, "name": name, "result": result})
 
     def _append(self, record: dict[str, Any]) -> None:
-        try:
-            self._file.write(json.dumps(record).encode() + b"\n")
-            self._file.flush()
+        with writing(self._path):
+            write_all(self._file.fileno(), json.dumps(record).encode() + b"\n")
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise _not_written(self._path, error) from error
 
     def _lock(self) -> None:
         if not HAS_LOCKS:
@@ -141,8 +139,7 @@ class Journal:
         if size:
             self._file.seek(size - 1)
             if self._file.read(1) != b"\n":
-                self._file.write(b"\n")
-                self._file.flush()
+                write_all(self._file.fileno(), b"\n")
 
 
 def _records(path: Path) -> list[dict[str, Any]]:
@@ -176,7 +173,3 @@ def _checked(result: dict[str, Any]) -> dict[str, Any]:
     """A result with the entries that a later run relies on."""
     texts = {name: str(result[name]) for name in ("status", "manifest", "sha256", "model")}
     return {**result, **texts, "size": int(result["size"]), **{name: dict(result[name]) for name in ("state", "error")}}
-
-
-def _not_written(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: the journal of the batch cannot be written: {error.strerror or error}")

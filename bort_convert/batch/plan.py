@@ -12,6 +12,7 @@ from bort_convert.batch.options import read_options, shown
 from bort_convert.batch.plan_file import is_plan, read_rows
 from bort_convert.errors import PlanError, printable
 from bort_convert.files.remote import beside, place_of, redacted
+from bort_convert.files.system_errors import reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -98,10 +99,13 @@ def _entries(part: str, common: Mapping[str, Any], mistakes: list[str]) -> Itera
         yield from _remote_entries(place, common, mistakes)
         return
     if os.path.isdir(part):  # noqa: PTH112 - Path.is_dir raises an error for a long name
-        folder, found = Path(part), sorted(path for path in Path(part).rglob(_CHECKPOINTS) if path.is_file())
+        folder = Path(part)
+        with reading(part):
+            found = sorted(path for path in folder.rglob(_CHECKPOINTS) if path.is_file())
     elif glob.has_magic(part) and not os.path.lexists(part):
         folder = _fixed_part(part)
-        found = sorted(path for name in glob.glob(part, recursive=True) if (path := Path(name)).is_file())  # noqa: PTH207 - it takes an absolute pattern
+        with reading(part):
+            found = sorted(path for name in glob.glob(part, recursive=True) if (path := Path(name)).is_file())  # noqa: PTH207 - it takes an absolute pattern
     else:
         yield Entry(part, Path(part).stem, common, part)
         return

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,10 +15,11 @@ from bort_convert.batch.job import NOT_SHARED, Settings, Task, do
 from bort_convert.batch.journal import FILE_NAME, WORKER_DIED, Journal, Memory, read_memories
 from bort_convert.batch.result import FAILED, UP_TO_DATE, BatchResult, FileResult
 from bort_convert.batch.states import digest_of, manifest_digest, state_of
-from bort_convert.errors import OptionError, OutputError
+from bort_convert.errors import FormatError, OptionError, OutputError
 from bort_convert.files.leftovers import clear_leftovers, delete
 from bort_convert.files.places import named_path, named_place
 from bort_convert.files.remote import is_remote
+from bort_convert.files.system_errors import writing
 from bort_convert.model_dir.ownership import converted_directory_around
 from bort_convert.workers.jobs import Failure, Job, Needs
 from bort_convert.workers.processes import LocalWorkers, usable_cpus
@@ -102,13 +103,11 @@ def convert_batch(
         raise OptionError("jobs", jobs, "expected at least 1")
     start, folder, home = time.perf_counter(), named_place(root), journal_folder(root, journal)
     settings = Settings(verify, check, dry_run, force, mxnet_python, gluonnlp, timeout)
+    scratch = home / SCRATCH / secrets.token_hex(8)
     digest_of.cache_clear()
     with ExitStack() as stack:
-        book = None if dry_run else stack.enter_context(_opened(home, folder, plan))
+        book = None if dry_run else stack.enter_context(_opened(scratch, folder, plan))
         memories = read_memories(home)
-        scratch = home / SCRATCH / secrets.token_hex(8)
-        if book:
-            scratch.mkdir()
         tasks = [
             Task(entry, folder, scratch, state_of(entry, settings.state), memories.get(entry.name, Memory()), settings)
             for entry in plan
@@ -138,19 +137,21 @@ def journal_folder(root: str | os.PathLike[str], journal: str | os.PathLike[str]
 
 
 @contextmanager
-def _opened(home: Path, folder: Place, plan: Sequence[Entry]) -> Iterator[Journal]:
-    """Open the journal of a root, without what killed runs left there; at the end its scratch folder is gone too."""
+def _opened(scratch: Path, folder: Place, plan: Sequence[Entry]) -> Iterator[Journal]:
+    """Open the journal of a root, without what killed runs left there; at the end the scratch folder is gone too."""
+    home = scratch.parents[1]
     for place in (home, folder):
         if around := converted_directory_around(place / FILE_NAME):
             raise OutputError(f"{place} is inside {around}, a converted directory. Choose a place outside of it")
     with Journal(home) as journal:
         delete(home / SCRATCH)
         parents = {(folder / entry.name).parent for entry in plan} if isinstance(folder, Path) else set()
-        for parent in sorted(parents):
-            names = (found[1] for name in _names_in(parent) if (found := _LEFTOVER.fullmatch(name)))
-            for name in sorted(set(names)):
-                clear_leftovers(parent / name)
-        (home / SCRATCH).mkdir()
+        with writing(home):
+            for parent in sorted(parents):
+                names = (found[1] for name in _names_in(parent) if (found := _LEFTOVER.fullmatch(name)))
+                for name in sorted(set(names)):
+                    clear_leftovers(parent / name)
+            scratch.mkdir(parents=True)
         try:
             yield journal
         finally:
@@ -166,13 +167,19 @@ def _names_in(folder: Place) -> list[str]:
 def _jobs(tasks: Sequence[Task], journal: Journal | None) -> Iterator[Job[Task]]:
     """A job for each task; taking one begins it."""
     for task in tasks:
-        before = manifest_digest(task.target)
+        before, free = _found_at(task.target)
         if journal and not (before and task.memory.end and not task.memory.is_open):
-            free = not _names_in(task.target)
             journal.begin(task.entry.name, task.state, before=before, free=free)
             yield Job(replace(task, memory=_begun(task, before, free=free)), _needs(task))
         else:
             yield Job(task, _needs(task))
+
+
+def _found_at(target: Place) -> tuple[str, bool]:
+    """Digest of the manifest at a target, and True if nothing stands there; what cannot be read, its job will say."""
+    with suppress(FormatError, OSError):
+        return manifest_digest(target), not _names_in(target)
+    return "", False
 
 
 def _begun(task: Task, before: str, *, free: bool) -> Memory:
@@ -184,7 +191,9 @@ def _begun(task: Task, before: str, *, free: bool) -> Memory:
 def _needs(task: Task) -> Needs:
     if not task.settings.verify:
         return Needs(memory=_MEMORY)
-    size = os.path.getsize(task.entry.source) if os.path.isfile(task.entry.source) else 0  # noqa: PTH113, PTH202
+    size = 0
+    with suppress(OSError):  # it is elsewhere, or the job will say it
+        size = os.stat(task.entry.source).st_size  # noqa: PTH116 - a source is a text
     return Needs(memory=_MEMORY_OF_FRAMEWORKS + _COPIES * size)
 
 

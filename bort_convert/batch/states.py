@@ -14,6 +14,7 @@ from bort_convert.batch.result import FAILED
 from bort_convert.errors import FormatError
 from bort_convert.files.remote import place_of, redacted
 from bort_convert.files.streams import sha256_of_file
+from bort_convert.files.system_errors import reading
 from bort_convert.model_dir.manifest import FILE_NAME, is_intact
 from bort_convert.model_dir.read import read_manifest, read_manifest_text
 from bort_convert.params import source_file
@@ -45,17 +46,25 @@ def state_of(entry: Entry, settings: dict[str, Any]) -> dict[str, Any]:
 def digest_of(path: str) -> str:
     """SHA-256 of a file, or of the names and contents of the files of a folder; the text itself if there is neither."""
     place = Path(path)
-    if place.is_dir():
-        files = sorted(file for file in place.iterdir() if file.is_file())
-        lines = "".join(f"{file.name}\0{sha256_of_file(file)}\n" for file in files)
-        return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
-    return sha256_of_file(place) if place.is_file() else path
+    with reading(place):
+        if place.is_dir():
+            files = sorted(file for file in place.iterdir() if file.is_file())
+            lines = "".join(f"{file.name}\0{sha256_of_file(file)}\n" for file in files)
+            return hashlib.sha256(lines.encode(errors="surrogateescape")).hexdigest()
+        return sha256_of_file(place) if place.is_file() else path
 
 
 def manifest_digest(target: Place) -> str:
     """SHA-256 of a target's manifest; "" if there is none."""
     manifest = target / FILE_NAME
-    return sha256_of_file(manifest) if manifest.is_file() else ""
+    with reading(manifest):
+        return sha256_of_file(manifest) if manifest.is_file() else ""
+
+
+def source_digest(source: Place) -> str:
+    """SHA-256 of a source."""
+    with reading(source):
+        return sha256_of_file(source)
 
 
 @dataclass(frozen=True)
@@ -97,13 +106,13 @@ class Source:
             return False
         if not isinstance(self.place, Path):
             return bool(end.get("marks") == self.marks)
-        return bool(end["sha256"] == sha256_of_file(self.place))
+        return bool(end["sha256"] == source_digest(self.place))
 
     def made(self, manifest: Manifest) -> bool:
         """True if a manifest names this content; one elsewhere, a small one then, is fetched if nothing else tells."""
         if manifest.source.marks:
             return manifest.source.marks == self.marks
-        return manifest.source.size == self.size and manifest.source.sha256 == sha256_of_file(self.place)
+        return manifest.source.size == self.size and manifest.source.sha256 == source_digest(self.place)
 
 
 def reason_to_convert(target: Place, state: dict[str, Any], memory: Memory, source: Source) -> str:
@@ -159,6 +168,10 @@ def _reason_in_directory(target: Place, digest: str) -> str:
         return "the target's manifest cannot be read"
     if manifest_digest(target) != digest or not is_intact(text):
         return "the target's manifest was changed"
-    there = {path.name for path in target.iterdir() if path.is_file()} if isinstance(target, Path) else target.names()
+    if isinstance(target, Path):
+        with reading(target):
+            there = {path.name for path in target.iterdir() if path.is_file()}
+    else:
+        there = target.names()
     missing = sorted(manifest.files.keys() - there)
     return f"the target lacks {missing[0]}" if missing else ""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -85,10 +86,10 @@ def test_a_second_batch_is_refused_and_told_who_is_there(tmp_path: Path) -> None
 
 def test_a_journal_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file/batch.journal: the journal of the batch cannot be written: "):
+    with pytest.raises(OutputError, match=r"file/batch.journal: cannot be written: "):
         Journal(tmp_path / "file")
     (tmp_path / "root" / FILE_NAME).mkdir(parents=True)
-    with pytest.raises(OutputError, match="the journal of the batch cannot be written: Is a directory"):
+    with pytest.raises(OutputError, match="cannot be written: Is a directory"):
         Journal(tmp_path / "root")
 
 
@@ -98,3 +99,28 @@ def is_json(line: bytes) -> bool:
     except ValueError:
         return False
     return True
+
+
+def test_a_disk_that_is_full_ends_a_batch_with_our_error_and_the_next_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path)
+    write, parts = os.write, iter((2, 1, 2))  # "c" in two writes, half of "d", and then the disk is full
+
+    def scarce(descriptor: int, data: memoryview) -> int:
+        part = next(parts, None)
+        if part is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[: len(data) // part])
+
+    with Journal(tmp_path) as journal:
+        monkeypatch.setattr(os, "write", scarce)
+        journal.begin("c", STATE, before="", free=True)
+        with pytest.raises(
+            OutputError, match=r"batch\.journal: cannot be written: No space left on device\. Free some"
+        ):
+            journal.begin("d", STATE, before="", free=True)
+    monkeypatch.undo()
+    fill(tmp_path)
+    assert {"a", "b", "c"} <= read_memories(tmp_path).keys()
+    assert "d" not in read_memories(tmp_path)

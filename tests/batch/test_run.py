@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import platform
 import shutil
 import sys
@@ -276,7 +278,10 @@ def test_a_worker_that_died_is_a_failure_of_its_file(tmp_path: Path, ships: list
 def test_a_machine_that_does_not_see_the_root_ends_the_batch(tmp_path: Path, ships: list[Ship]) -> None:
     class Elsewhere(Here):
         def run(self, function: Callable[[object], object], jobs: Iterable[Job[object]]) -> Generator[object]:
-            away = (replace(job, argument=replace(job.argument, scratch=tmp_path / "gone")) for job in jobs)
+            away = (
+                replace(job, argument=replace(job.argument, scratch=job.argument.scratch.with_name("gone")))
+                for job in jobs
+            )
             yield from super().run(function, away)
 
     with pytest.raises(
@@ -308,6 +313,43 @@ def test_a_job_that_is_run_again_finds_its_own_target(tmp_path: Path, ships: lis
 
     assert convert(ships, tmp_path, workers=Twice())
     assert convert(ships, tmp_path).counts == {"up to date": 4}
+
+
+@pytest.mark.parametrize("call", ["listdir", "mkdir"])
+def test_a_root_that_the_system_refuses_is_an_error_of_ours(
+    tmp_path: Path, ships: list[Ship], monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    convert(ships, tmp_path)
+    real = getattr(os, call)
+
+    def refused(path: object, *rest: object) -> object:
+        if str(path).startswith(str(tmp_path / "out")):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path, *rest)
+
+    monkeypatch.setattr(os, call, refused)
+    with pytest.raises(OutputError, match=r"cannot be written: Permission denied\. Choose a place"):
+        convert(ships, tmp_path)
+    monkeypatch.undo()
+    assert convert(ships, tmp_path).counts == {"up to date": 4}
+
+
+def test_a_source_that_cannot_be_read_any_more_is_one_failure(
+    tmp_path: Path, ships: list[Ship], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(ships, tmp_path)
+
+    def fails(_path: Path) -> str:
+        raise OSError(errno.EIO, "Input/output error", str(ships[1].source))
+
+    ours = states.sha256_of_file
+    monkeypatch.setattr(states, "sha256_of_file", lambda path: fails(path) if path == ships[1].source else ours(path))
+    result = convert(ships, tmp_path)
+    assert result.counts == {"up to date": 3, "failed": 1}
+    assert (
+        result.files[1].error["message"]
+        == f"{ships[1].source}: cannot be read: Input/output error. Is its disk in order?"
+    )
 
 
 def test_wrong_places_and_numbers_are_refused(tmp_path: Path, ships: list[Ship]) -> None:

@@ -68,6 +68,20 @@ def test_options_of_the_command_line_hold_where_the_plan_has_none(tmp_path: Path
     assert again.stdout.startswith("PASS 2 files: 2 up to date\n")
 
 
+def test_a_graph_tells_the_heads_of_a_row_or_of_all(tmp_path: Path) -> None:
+    bert, gpt2 = FIXTURES / "bert_2_2_8_8.params", FIXTURES / "gpt2_2_3_48_12.params"
+    (tmp_path / "p.csv").write_text(
+        f"source,family,symbol\n{gpt2},,{FIXTURES}/graphs/{gpt2.stem}-symbol.json\n{bert},bert,\n"
+    )
+    graph = ("--symbol", FIXTURES / "graphs" / f"{bert.stem}-symbol.json")
+    assert run("batch", tmp_path / "p.csv", "--out", tmp_path / "one", "--jobs", 1).exit_code == 1
+    result = run("batch", tmp_path / "p.csv", "--out", tmp_path / "out", "--jobs", 1, *graph)
+    assert result.exit_code == 0, result.stdout
+    config = json.loads((tmp_path / "out" / gpt2.stem / "config.json").read_text())
+    assert config["n_head"] == 3
+    assert json.loads((tmp_path / "out" / bert.stem / "config.json").read_text())["num_attention_heads"] == 2
+
+
 def test_a_cluster_is_named_right_and_not_beside_jobs_of_this_machine(plan: Path, tmp_path: Path) -> None:
     both = run("batch", plan, "--out", tmp_path / "out", "--jobs", 2, "--ray", "auto")
     assert (both.exit_code, "--jobs is for this machine" in both.stderr) == (2, True)

@@ -29,14 +29,20 @@ from typing import TYPE_CHECKING
 
 from environment import unmeasured
 
+from bort_convert.workers.jobs import Outcome as JobOutcome
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from bort_convert.workers.jobs import Job
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = ROOT / "fixtures"
 SHIM = ROOT / "build" / "faults" / "faults.so"
 LEFTOVER = re.compile(r"\.\w+(\.\w+)?\.(partial|replaced)-[0-9a-f]{16}")
 SHORT = -1
+SOME = "some"
+"""State of a batch of which some targets are there."""
 ERRORS = {"EIO": errno.EIO, "ENOSPC": errno.ENOSPC, "EINTR": errno.EINTR, "EACCES": errno.EACCES, "short": SHORT}
 WRITING = {
     "write",
@@ -70,6 +76,8 @@ class Command:
         before: commands that make the folder ready.
         can_force: True if it replaces a complete target with `--force`.
         files: file in fixtures -> path in the folder.
+        texts: path in the folder -> content of a file.
+        parts: directories below the target, each of which is absent or new by itself; empty for a whole target.
     """
 
     name: str
@@ -79,6 +87,8 @@ class Command:
     before: tuple[tuple[str, ...], ...] = ()
     can_force: bool = True
     files: dict[str, str] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
 
 LITTLE = "little_bort/little_bort"
@@ -93,6 +103,14 @@ TOKENIZER = ("--vocab", "in/bort.vocab", "--bpe-ranks", "in/ranks.txt")
 LITTLE_BORT = ("--family", "bort", "--heads", "4", "--quiet")
 READ_AND_WRITE = {"in": {INPUT}, "out": {OUTPUT}}
 CONVERT = ("convert", "in/bort.params", "out/model")
+
+FLEET = {"bort_4_8_24_32.params": "in/bort.params", "bert_2_2_8_8.params": "in/bert.params"}
+PLAN = {"in/plan.csv": "source,name,family,heads\nbort.params,one,bort,8\nbert.params,two,bert,2\n"}
+BATCH = ("batch", "in/plan.csv", "--out", "out/root", "--quiet")
+OF_A_BATCH = {"in": {USAGE, CHECK}, "out": {OUTPUT, CHECK}}
+"""A plan that cannot be read is wrong usage; a source that cannot is one failure among the files."""
+OF_THE_BATCH_ITSELF = {"batch.json", "batch.journal"}
+SCRATCH = ".batch-scratch"
 
 COMMANDS = (
     Command("convert", (*CONVERT, *LITTLE_BORT, *TOKENIZER), "out/model", READ_AND_WRITE, files=WITH_VOCABULARY),
@@ -171,6 +189,18 @@ COMMANDS = (
     Command(
         "inspect", ("inspect", "in/bort.params", "--family", "bort", "--heads", "8"), "", {"in": {INPUT}}, files=SOURCES
     ),
+    Command("batch", BATCH, "out/root", OF_A_BATCH, can_force=False, files=FLEET, texts=PLAN, parts=("one", "two")),
+    Command(
+        "batch again",
+        (*BATCH, "--dtype", "float16", "--check"),
+        "out/root",
+        OF_A_BATCH,
+        before=(BATCH,),
+        can_force=False,
+        files=FLEET,
+        texts=PLAN,
+        parts=("one", "two"),
+    ),
 )
 
 
@@ -223,6 +253,18 @@ def shim() -> Path:
     return SHIM
 
 
+class InThisProcess:
+    """Workers of a batch that run every job in the process whose calls fail."""
+
+    def __init__(self, *_room: object) -> None: ...
+
+    @staticmethod
+    def run(function: Callable[[object], object], jobs: Iterable[Job[object]]) -> Iterator[JobOutcome[object, object]]:
+        """Run each job when it is taken."""
+        for job in jobs:
+            yield JobOutcome(job, function(job.argument), 0.0)
+
+
 class Injector:
     """Runs commands in forks of this process, into which the library was preloaded.
 
@@ -237,6 +279,8 @@ class Injector:
         self._library = ctypes.CDLL(None)
         for name, path in command.files.items():
             self._copy(FIXTURES / name, self._work / path)
+        for path, text in command.texts.items():
+            (self._work / path).write_text(text)
         (self._work / "out").mkdir()
         for arguments in command.before:
             self._expect_success(arguments)
@@ -270,7 +314,7 @@ class Injector:
             fault = replace(fault, path=met[0][1])
         outcome = Outcome(fault, status, self._left(), self._leftovers(), printed)
         found = list(self._broken_promises(outcome))
-        if outcome.leftovers or outcome.left not in self._states:
+        if outcome.leftovers or outcome.left not in self._states or self._command.parts:
             again = ("--force",) if outcome.left == "new" and self._command.can_force else ()
             status, printed, _ = self._run((*self._command.arguments, *again))
             if status or self._left() != "new" or self._leftovers():
@@ -279,7 +323,7 @@ class Injector:
 
     def _broken_promises(self, outcome: Outcome) -> Iterator[str]:
         status, printed = outcome.status, outcome.printed
-        if outcome.left not in self._states:
+        if outcome.left not in {*self._states, SOME}:
             yield f"the target is {outcome.left}"
         if status == 0 and outcome.left != "new":
             yield f"the exit code is 0, the target {outcome.left}"
@@ -292,7 +336,7 @@ class Injector:
         side = outcome.fault.path.partition("/")[0]
         if status not in {0, *self._command.codes.get(side, ())}:
             yield f"the exit code is {status}: {printed}"
-        if wrong := [name for name in outcome.leftovers if not LEFTOVER.fullmatch(name)]:
+        if wrong := [name for name in outcome.leftovers if not LEFTOVER.fullmatch(name) and name != SCRATCH]:
             yield f"leftovers have unknown names: {wrong}"
 
     def _renew(self) -> None:
@@ -331,8 +375,10 @@ class Injector:
                 os.dup2(nowhere.fileno(), 1)
             status = 70
             try:
+                from bort_convert.batch import run as batch_run  # noqa: PLC0415 - loaded before by `preload`
                 from bort_convert.cli import main  # noqa: PLC0415 - loaded before by `preload`
 
+                batch_run.LocalWorkers = InThisProcess
                 sys.argv = ["bort-convert", *arguments]
                 arm()
                 main()
@@ -367,10 +413,14 @@ class Injector:
             with zipfile.ZipFile(target) as archive:  # there are two ways to write one, and both are whole
                 return {name: archive.read(name) for name in archive.namelist()}
         files = [target] if target.is_file() else [path for path in target.rglob("*") if path.is_file()]
+        if self._command.parts:
+            files = [path for path in files if path.relative_to(target).parts[0] in self._command.parts]
         return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
     def _left(self) -> str:
         found = self._state(self._work)
+        if self._command.parts:
+            return self._left_of_parts(found)
         for name in ("new", "old", "absent"):
             if self._states.get(name) == found:
                 return name
@@ -378,8 +428,26 @@ class Injector:
         differing = sorted(name for name in found.keys() | new.keys() if found.get(name) != new.get(name))
         return f"BROKEN: {', '.join(differing)} differ"
 
+    def _left_of_parts(self, found: dict[str, bytes]) -> str:
+        """State that all parts have, `SOME` where they differ; "BROKEN" where one is neither new nor as before."""
+        states = set()
+        for part in self._command.parts:
+            place = f"{self._command.target}/{part}/"
+            of = [
+                {name: state[name] for name in state if name.startswith(place)}
+                for state in (found, *self._states.values())
+            ]
+            here = [name for name, state in zip(self._states, of[1:], strict=True) if state == of[0]]
+            if not here:
+                return f"BROKEN: {part} differs"
+            states.add("new" if "new" in here else here[0])
+        return states.pop() if len(states) == 1 else SOME
+
     def _leftovers(self) -> tuple[str, ...]:
         target = self._work / self._command.target
+        if self._command.parts and target.is_dir():
+            known = {*self._command.parts, *OF_THE_BATCH_ITSELF}
+            return tuple(sorted(path.name for path in target.iterdir() if path.name not in known))
         return tuple(sorted(path.name for path in (self._work / "out").iterdir() if path != target))
 
 
