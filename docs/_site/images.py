@@ -1,4 +1,4 @@
-"""The README's picture and its badges, from a conversion, the figures of docs/parity.json, and pyproject.toml.
+"""The README's picture and its badges, from a conversion, the figures of bort_convert/zoo, and pyproject.toml.
 
     .venv-docs/bin/python docs/_site/images.py
 
@@ -19,6 +19,7 @@ import tomllib
 import bort_convert
 
 ROOT = Path(__file__).parents[2]
+PARITY = ROOT / "bort_convert" / "zoo" / "parity.json"
 FOLDER = ROOT / "docs" / "images"
 LITTLE = ROOT / "fixtures" / "little_bort"
 ROWS = ("word_embed.0.weight", "encoder.position_weight", "encoder.layer_norm.gamma", "decoder.0.weight")
@@ -90,7 +91,7 @@ def _pairs(facts: dict[str, str]) -> list[tuple[str, str]]:
 
 def _lines_of_the_proof() -> list[tuple[str, str]]:
     """What was proved at full size."""
-    checkpoints = json.loads((ROOT / "docs" / "parity.json").read_text("utf-8"))
+    checkpoints = json.loads(PARITY.read_text("utf-8"))
     largest = max(each["float64"] for each in checkpoints)
     passed = sum(not each["problems"] for each in checkpoints)
     checks = ("names and shapes", "bits", "every layer", "as it is used")
@@ -125,7 +126,7 @@ def badges() -> dict[str, str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     named = [re.fullmatch(r"Programming Language :: Python :: (3\.\d+)", line) for line in project["classifiers"]]
     versions = [match[1] for match in named if match]
-    checkpoints = json.loads((ROOT / "docs" / "parity.json").read_text("utf-8"))
+    checkpoints = json.loads(PARITY.read_text("utf-8"))
     passed = sum(not each["problems"] for each in checkpoints)
     facts = {
         "python": ("Python", f"{versions[0]} to {versions[-1]}"),

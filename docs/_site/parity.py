@@ -12,7 +12,7 @@ from tables import sortable, with_first
 FIGURES = Path(__file__).parents[2] / "bort_convert" / "zoo"
 FULL_SIZE = {"float64": "float64, relative", "float32_hidden": "float32, hidden", "float32_heads": "float32, heads"}
 SMALL = {"float64": "float64", "float32, hidden": "float32, hidden", "float32, heads": "float32, heads"}
-FIGURES = ("verdict", "float64, relative", "float32, hidden", "float32, heads", "parameters")
+FIRST = ("verdict", "float64, relative", "float32, hidden", "float32, heads", "parameters")
 """Columns that a reader wants to see first."""
 BARS = {"bar of float64": 1e-12, "bars of float32": 3e-5, "": 1e-4}
 LAST_OF_THE_INTRODUCTION = "\n\n| checkpoint | becomes |"
@@ -30,7 +30,7 @@ def with_plots(page: str) -> str:
         checkpoints = json.loads((FIGURES / file).read_text("utf-8"))
         caption = f"{title}: the largest difference between GluonNLP on MXNet and transformers on torch"
         page = f"{before}\n\n{_dots(checkpoints, name, columns, caption)}{place}{after}"
-    return sortable(with_first(page, FIGURES))
+    return sortable(with_first(page, FIRST))
 
 
 def _dots(checkpoints: list[dict[str, Any]], name: str, columns: dict[str, str], caption: str) -> str:
