@@ -64,6 +64,7 @@ async function inspect() {
   const reply = await ask("inspect", `Reading ${named()} ...`, { options: fitOptions() }, 1);
   if (reply.error) return showProblem(reply.error);
   if (reply.misfit) showProblem(reply.misfit, "It cannot be converted as it is");
+  by("advice").hidden = !reply.misfit;
   showFound(reply);
 }
 
@@ -80,6 +81,7 @@ function showProblem(message, title = "This does not work") {
   by("problem").hidden = false;
   by("problem-title").textContent = title;
   by("message").textContent = message;
+  by("advice").hidden = true;
 }
 
 function showFound({ document: data, format, arrays, fit, lines, tables, families }) {
