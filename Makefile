@@ -83,8 +83,9 @@ gluonnlp1: .venv-gluonnlp1/.made ## .venv-gluonnlp1: models of GluonNLP 1.0 on M
 # Their botocore is another one than that of the clients in .venv.
 .PHONY: servers
 servers: .venv-servers/.made ## .venv-servers, and nginx: what tests of remote sources and targets start on loopback
-	@command -v nginx >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq nginx-light >/dev/null; } || \
-	{ echo "nginx is not installed, and only root can: apt-get install nginx-light" >&2; exit 1; }
+	@command -v nginx >/dev/null || { s=; [ "$$(id -u)" = 0 ] || s="sudo -n"; \
+	$$s apt-get update -qq && $$s apt-get install -yqq nginx-light >/dev/null; } || \
+	{ echo "nginx is not installed, and cannot be: apt-get install nginx-light, as root" >&2; exit 1; }
 
 .venv-servers/.made: constraints-servers.txt
 	@p='$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10 3.13),3$(comma)10,3$(comma)13)'; \

@@ -95,7 +95,8 @@ def _put_directory(folder: Path, target: RemotePath, marker: str) -> None:
     listed = folder / INCOMPLETE
     listed.write_text(json.dumps({"files": sorted({*new, *old} - {INCOMPLETE}), "last": marker}) + "\n", "utf-8")
     (target / INCOMPLETE).upload(listed)
-    (target / marker).unlink()
+    if marker in old:
+        (target / marker).unlink()
     for name in new:
         if name != marker:
             (target / name).upload(folder / name)

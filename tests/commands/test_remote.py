@@ -217,6 +217,7 @@ def test_the_marker_comes_last(s3_server: S3, s3: str, fixtures: Path, monkeypat
     monkeypatch.setattr(RemotePath, "upload", lambda self, source: (order.append(self.name), uploaded(self, source))[1])
     bort_convert.convert(fixtures / NAME, f"{s3}/out", **BORT)
     assert (order[0], order[-1]) == (INCOMPLETE, "conversion.json")
+    assert len(order) == len(set(order))
     assert s3_server.url
 
 
