@@ -187,6 +187,10 @@ FUZZER = $(call pick,$(PYTHON) $(call named,3.11 3.12),3$(comma)11,3$(comma)12)
 	@touch $@
 
 # The source archive is built from what is here, the wheel from the source archive. A list of files from an older build is not read.
+.PHONY: reference-box
+reference-box: ## build reference/Dockerfile with buildah on a root of debootstrap's, record and verify in it (as root; 15 GB; BOX=... for buildah)
+	rm -rf build/reference-box && reference/try.sh build/reference-box $(BOX)
+
 .PHONY: dist clean-install
 dist: .venv-dist/.made ## dist/: the wheel and the source archive, built and checked; CITATION.cff checked too (half a minute)
 	rm -rf dist bort_convert.egg-info
