@@ -36,7 +36,7 @@ def test_what_is_copied_is_there_and_is_all_that_the_build_sees() -> None:
 def test_nothing_is_fetched_but_packages() -> None:
     words = [shlex.split(part)[0] for rest in rests("RUN") for part in rest.split("&&")]
     programs = {word.rpartition("/")[2] for word in words}
-    assert programs == {"apt-get", "rm", "python3", "pip", "bort-convert"}
+    assert programs == {"apt-get", "rm", "python3", "pip", "python", "bort-convert"}
     assert not re.search(r"https?://", "".join(LINES))
 
 

@@ -30,7 +30,10 @@ UNSAFE_MODULES = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve", "c
 NETWORK = {"socket", "ssl", "urllib", "http", "ftplib", "smtplib", "requests", "httpx", "huggingface_hub", "fsspec"}
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
 UNSAFE_METHODS = {"system", "popen", "spawnl", "spawnv", "execv", "execve", "getoutput", "getstatusoutput", "unpickle"}
-STARTS_A_PROGRAM = {"bort_convert/verification/reference_process.py"}
+STARTS_A_PROGRAM = {
+    "bort_convert/verification/reference_process.py",
+    "bort_convert/commands/environment.py",  # asks the interpreter that the user names for its versions
+}
 FETCHES = {
     "bort_convert/tokenizer/sources.py": {"huggingface_hub"},  # for a tokenizer of a repository on the Hub
     "bort_convert/files/remote.py": {"fsspec"},  # for a URL that somebody gives

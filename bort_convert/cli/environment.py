@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 import bort_convert
@@ -9,6 +11,8 @@ from bort_convert.cli.command import Command
 from bort_convert.cli.options import JSON, MXNET_PYTHON
 from bort_convert.cli.output import show
 from bort_convert.cli.text import pairs
+
+_STATES: Final = {True: "complete", False: "not complete", None: "not for this Python"}
 
 
 @click.command(cls=Command, short_help="Describe versions and extras for a bug report.")
@@ -23,9 +27,7 @@ def env(*, mxnet_python: str | None, as_json: bool) -> None:
 def environment_text(environment: bort_convert.Environment) -> list[str]:
     """An environment in lines."""
     there = {name: version for name, version in environment.packages.items() if version}
-    extras = ", ".join(
-        f"{name} {'complete' if whole else 'not complete'}" for name, whole in environment.extras.items()
-    )
+    extras = ", ".join(f"{name} {_STATES[whole]}" for name, whole in environment.extras.items())
     return [
         f"bort_convert {environment.bort_convert}",
         f"Python {environment.python}, {environment.platform}, processors: {environment.processors}",

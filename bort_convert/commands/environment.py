@@ -9,7 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import BackendError
@@ -46,8 +46,8 @@ class Environment:
         platform: operating system, its version, machine and C library.
         processors: number of processors.
         packages: name -> version of each package that we or an extra ask for; None where it is not installed.
-        extras: name -> True if everything that the extra asks for on this Python is installed. Empty if we are not
-            installed but run from a folder.
+        extras: name -> True if everything that the extra asks for is installed, None if it asks for nothing on this
+            Python. Empty if we are not installed but run from a folder.
         mxnet_python: "this one" or "the one given": the interpreter that `verify` and `record` would run MXNet in.
         mxnet_python_version: its version.
         mxnet: name -> version of the packages of MXNet, GluonNLP and NumPy in it.
@@ -62,7 +62,7 @@ class Environment:
     platform: str
     processors: int
     packages: dict[str, str | None]
-    extras: dict[str, bool]
+    extras: dict[str, bool | None]
     mxnet_python: str
     mxnet_python_version: str
     mxnet: dict[str, str]
@@ -91,10 +91,10 @@ def environment(*, mxnet_python: str | None = None) -> Environment:
     requirements = list(_requirements())
     names = dict.fromkeys([*(name for _, name in requirements), *_ALWAYS])
     packages = {name: _version(name) for name in names}
-    extras: dict[str, bool] = {}
+    extras: dict[str, bool | None] = dict.fromkeys(_extras())
     for extra, name in requirements:
         if extra:
-            extras[extra] = extras.get(extra, True) and packages[name] is not None
+            extras[extra] = extras.get(extra) is not False and packages[name] is not None
     told, mxnet = _ask(mxnet_python) if mxnet_python else (platform.python_version(), _mxnet_of(packages))
     return Environment(
         bort_convert=__version__,
@@ -126,6 +126,15 @@ def _ask(python: str) -> tuple[str, dict[str, str]]:
 
 def _mxnet_of(packages: dict[str, str | None]) -> dict[str, str]:
     return {name: found for name in ("mxnet", "gluonnlp", "numpy") if (found := packages[name])}
+
+
+def _extras() -> list[str]:
+    """Our extras, without that of tests."""
+    try:
+        listed = metadata(_PROJECT).get_all("Provides-Extra") or []
+    except PackageNotFoundError:
+        return []
+    return [extra for extra in listed if extra != "dev"]
 
 
 def _requirements() -> Iterator[tuple[str, str]]:

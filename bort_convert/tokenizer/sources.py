@@ -66,7 +66,9 @@ class TokenizerFile:
         """
         try:
             content = json.loads(self.text())
-        except (ValueError, RecursionError) as error:
+        except RecursionError as error:
+            raise FormatError(f"{self.path}: expected JSON: it is nested too deeply") from error
+        except ValueError as error:
             raise FormatError(f"{self.path}: expected JSON: {error}") from error
         if not isinstance(content, dict):
             raise FormatError(f"{self.path}: the JSON is {json_type(content)}, expected an object")

@@ -48,9 +48,12 @@ def test_an_extra_is_complete_where_all_of_it_is_installed(monkeypatch: pytest.M
         'no-such-package; extra == "two"',
         'hidden; extra == "dev"',
     ]
+    lines.append('no-such-package; python_version < "3.9" and extra == "three"')
     monkeypatch.setattr("bort_convert.commands.environment.requires", lambda _name: lines)
+    monkeypatch.setattr("bort_convert.commands.environment._extras", lambda: ["one", "two", "three"])
     found = environment()
-    assert found.extras == {"one": True, "two": False}
+    assert found.extras == {"one": True, "two": False, "three": None}
+    assert "extras: one complete, two not complete, three not for this Python\n" in run("env").stdout
     assert found.packages["no-such-package"] is None
     assert found.packages["pytest"] == pytest.__version__
     assert "hidden" not in found.packages
@@ -81,6 +84,7 @@ def test_where_the_package_is_not_installed_the_extras_are_not_known(monkeypatch
         raise metadata.PackageNotFoundError
 
     monkeypatch.setattr("bort_convert.commands.environment.requires", nowhere)
+    monkeypatch.setattr("bort_convert.commands.environment.metadata", nowhere)
     assert environment().extras == {}
     assert environment().packages["numpy"] == np.__version__
     assert "extras: not known, bort_convert runs from a folder" in run("env").stdout

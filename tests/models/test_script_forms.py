@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from bort_convert import MappingError, convert, export, open_params, verify
 
@@ -151,6 +150,8 @@ def test_slots_have_the_class_and_the_intent_stands_beside_it(
     assert (manifest.architecture, len(manifest.extra)) == ("BertForTokenClassification", 4)
     found = computed("AutoModelForTokenClassification", out, IDS, LENGTHS, output_hidden_states=True)
     assert_same_at_valid_positions(found["logits"], expected["slots"], 1e-12)
+    from safetensors.numpy import load_file  # noqa: PLC0415
+
     kept = load_file(out / "extra.safetensors")
     (pooler, pooler_bias), (weight, bias) = (
         [next(kept[name] for name in kept if part in name and name.endswith(end)) for end in ("weight", "bias")]

@@ -291,7 +291,7 @@ JSON_FAULTS = {
     "the JSON is true or false, expected an object": b"true",
     "byte 2 is 0xff, expected UTF-8 text": b'{"\xff": 1}',
     "expected JSON: Exceeds the limit": b'{"a": ' + b"7" * 5000 + b"}",
-    "expected JSON: maximum recursion depth": b"[" * 200_000,
+    "expected JSON: it is nested too deeply": b"[" * 200_000,
 }
 
 

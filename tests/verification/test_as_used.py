@@ -15,7 +15,6 @@ from mutants import scaled
 from bort_convert.commands.convert import convert
 from bort_convert.model_dir.read import read_model_dir
 from bort_convert.verification import load_trace, verify
-from bort_convert.verification.as_used import check_as_used
 from bort_convert.verification.behaviour import Limits
 from bort_convert.verification.config_check import config_problems
 from bort_convert.verification.findings import AS_USED, NAMES_AND_SHAPES
@@ -24,6 +23,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.torch
+
+
+def as_used(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+    """`check_as_used`, whose module imports torch."""
+    from bort_convert.verification.as_used import check_as_used  # noqa: PLC0415
+
+    return check_as_used(*arguments, **options)
+
+
 CONFIG, TOKENIZER, SETTINGS = "config.json", "tokenizer.json", "tokenizer_config.json"
 TOKENS = "special_tokens_map.json"
 LABELS = ["bad", "good", "odd"]
@@ -143,7 +151,7 @@ def failed_checks(out: Path, model: str, fixtures: Path) -> dict[str, str]:
     """The checks of what a directory says and computes as it is; name -> detail."""
     trace, directory = load_trace(fixtures / "traces" / f"{SOURCES[model][0]}.safetensors"), read_model_dir(out)
     problems = config_problems(directory, trace.provenance)
-    used = check_as_used(trace, directory, ("float32",), limits=Limits())
+    used = as_used(trace, directory, ("float32",), limits=Limits())
     found = {NAMES_AND_SHAPES: "\n".join(problems)} if problems else {}
     return found if used.passed else {**found, AS_USED: used.detail}
 
@@ -173,14 +181,14 @@ def test_each_mutant_is_caught_by_the_check_that_should_see_it(
 
 def test_known_deviations_stand_first_and_have_their_size(directories: dict[str, Path], fixtures: Path) -> None:
     trace = load_trace(fixtures / "traces" / "ernie_2_2_8_8.safetensors")
-    used = check_as_used(trace, read_model_dir(directories["ernie"]), ("float32", "float64"), limits=Limits())
+    used = as_used(trace, read_model_dir(directories["ernie"]), ("float32", "float64"), limits=Limits())
     first = used.detail.partition("\n")[0]
     assert first.startswith(
         "known deviation of the stock class, which lacks the head's LayerNorm epsilon 1e-12 and the head's activation "
         "gelu: mlm_logits max |d| 0."
     )
     trace = load_trace(fixtures / "traces" / "bort_2_3_24_24.safetensors")
-    used = check_as_used(trace, read_model_dir(directories["bort"]), ("float32",), limits=Limits())
+    used = as_used(trace, read_model_dir(directories["bort"]), ("float32",), limits=Limits())
     first = used.detail.partition("\n")[0]
     assert first.endswith("e-05 (float32); load_pretrained has it")
     assert "no tokenizer" not in used.detail
@@ -188,7 +196,7 @@ def test_known_deviations_stand_first_and_have_their_size(directories: dict[str,
 
 def test_without_a_tokenizer_the_check_says_what_it_could_not_see(directories: dict[str, Path], fixtures: Path) -> None:
     trace = load_trace(fixtures / "traces" / "xlnet_2_2_8_8.safetensors")
-    used = check_as_used(trace, read_model_dir(directories["xlnet"]), ("float32", "float64"), limits=Limits())
+    used = as_used(trace, read_model_dir(directories["xlnet"]), ("float32", "float64"), limits=Limits())
     assert used.passed
     assert "no tokenizer, so neither ids of texts nor special token ids could be compared" in used.detail
     assert "float64: not run, because this class computes positions in float32" in used.detail
