@@ -33,9 +33,11 @@ UNSAFE_METHODS = {"system", "popen", "spawnl", "spawnv", "execv", "execve", "get
 STARTS_A_PROGRAM = {
     "bort_convert/verification/reference_process.py",
     "bort_convert/commands/environment.py",  # asks the interpreter that the user names for its versions
+    "bort_convert/workers/cluster.py",  # asks a Ray cluster for a sign of life
 }
 FETCHES = {
     "bort_convert/tokenizer/sources.py": {"huggingface_hub"},  # for a tokenizer of a repository on the Hub
+    "bort_convert/workers/cluster.py": {"socket"},  # whether the cluster that somebody names answers
     "bort_convert/files/remote.py": {"fsspec"},  # for a URL that somebody gives
 }
 

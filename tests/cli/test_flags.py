@@ -21,7 +21,10 @@ LIBRARY = {
     for path in sorted(PACKAGE.rglob("*.py"))
     if path.relative_to(PACKAGE).parts[0] != "cli"
 }
-OTHER_PROGRAMS = {"verification/mxnet_process/run.py"}  # a script with a command line of its own
+OTHER_PROGRAMS = {
+    "verification/mxnet_process/run.py",  # a script with a command line of its own
+    "workers/cluster.py",  # has the flags of Ray's program
+}
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 ARGUMENT = re.compile(r"`([a-z_]+)=[^`]*`")
 PYTHON_ALONE = {"allow_trailing", "allow_duplicates"}  # of `open_params`; no command has them
