@@ -20,6 +20,7 @@ from measure import table as markdown
 SECTIONS = {
     "conversion": "Conversion",
     "sizes": "Size",
+    "published_sizes": "Published sizes of GluonNLP 1.0",
     "verification": "Verification",
     "inference": "Inference",
 }
@@ -32,6 +33,9 @@ A conversion ends with its output on the disk (`fsync`), and `cp` does not: the 
 Generated Borts: the layers are those of the published Bort, and the vocabulary makes up the size. The largest has
 tensors beyond 2 GB and offsets beyond 4 GB. From some GB on all programs, `cp` too, wait for the disk; the largest was
 run once.""",
+    "published_sizes": """\
+Files of the published names, shapes and sizes with random values, converted with `--no-checksums --no-recognise`. A
+command pays for the start of Python; a call in a process that runs already, as in a batch, does not.""",
     "verification": """\
 All checks: names and shapes, bits, every layer in both frameworks, and the directory as it is used. MXNet runs in
 another process.""",
