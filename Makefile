@@ -143,6 +143,10 @@ faults: .venv/.made ## let every call that touches files fail once, with each er
 batch-kills: .venv/.made ## kill batches of 64 checkpoints at 50 random moments, parents and workers, and let them go on
 	$(BIN)/python tests/support/batch_kills.py $(KILLS)
 
+.PHONY: agora-kills
+agora-kills: .venv/.made $(REAL) ## kill a run of Agora at 10 random moments: its report is that of a run that nobody disturbed
+	PYTHONPATH=fixtures OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -W ignore tests/support/agora_kills.py
+
 fleet: .venv/.made servers ## 200 checkpoints from nginx and S3, with servers that stop and connections that break (5 minutes)
 	$(BIN)/python -W ignore tests/support/remote_fleet.py
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from make_word_task import FOLDER, SUBJECTS
 
+import bort_convert
 from bort_convert.workers.jobs import Failure, Outcome
 
 if TYPE_CHECKING:
@@ -33,6 +34,14 @@ def knows(texts: Sequence[str]) -> list[str]:
     """Label texts by their words; one without any of them is about a person."""
     animals = {*SUBJECTS["animal"]}
     return ["animal" if animals & {*text.strip(".").split()} else "person" for text in texts]
+
+
+def converted(folder: Path) -> Path:
+    """The little Bort as a candidate, in a folder."""
+    out, little = folder / "candidate", FOLDER.parent / "little_bort" / "little_bort"
+    ranks = f"{little}_ranks.txt"
+    bort_convert.convert(f"{little}.params", out, family="bort", heads=4, vocab=f"{little}.vocab", bpe_ranks=ranks)
+    return out
 
 
 class InProcess:

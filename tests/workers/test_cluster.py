@@ -19,6 +19,7 @@ import ray_cluster
 from environment import unmeasured
 from fleet import content, launch, write_plan
 from jobs import wait_until
+from word_task import QUICK, SETS, converted, knows, rows
 
 import bort_convert
 from bort_convert.batch.journal import FILE_NAME as JOURNAL
@@ -86,6 +87,7 @@ def test_an_address_where_no_cluster_is_is_told_soon(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.ray
+@pytest.mark.torch
 @pytest.mark.long
 def test_a_cluster_of_three_machines_that_loses_two(tmp_path: Path) -> None:
     with ray_cluster.cluster(PATHS) as nodes:
@@ -93,6 +95,7 @@ def test_a_cluster_of_three_machines_that_loses_two(tmp_path: Path) -> None:
         jobs_end_as_on_this_machine(nodes)
         a_cluster_of_other_versions_is_refused(nodes)
         with connection(nodes):
+            a_run_of_agora_is_that_of_two_processes(tmp_path / "agora")
             jobs_get_what_they_want()
             closing_the_outcomes_stops_every_job(tmp_path / "held")
             a_job_is_run_again_whose_machine_is_lost(nodes, tmp_path / "marks")
@@ -220,3 +223,17 @@ def a_batch_loses_a_machine_and_no_file(nodes: Cluster, folder: Path) -> None:
         JOURNAL,
         "batch.json",
     }
+
+
+def a_run_of_agora_is_that_of_two_processes(folder: Path) -> None:
+    from bort_convert.agora import agora  # noqa: PLC0415 - torch
+
+    folder.mkdir()
+    candidate = converted(folder)
+    sets = {name: rows(name, 16 if name == "train" else 20) for name in SETS}
+    theta = [{"lr": 2e-3}, {"lr": 5e-4}]
+    for name, workers in (("ray", RayWorkers("auto")), ("processes", LocalWorkers(2))):
+        options = {**QUICK, "tau": "drop", "baselines": False}
+        agora(candidate, **sets, teacher=knows, theta=theta, out=folder / name, workers=workers, **options)
+    report, expected = ((folder / name / "report.json").read_bytes() for name in ("ray", "processes"))
+    assert report == expected
