@@ -111,7 +111,7 @@ class RemoteFile:
             except Exception as error:  # noqa: BLE001, PERF203 - each filesystem has errors of its own
                 if self._is_change(error):
                     raise changed(self.path, "another object took its place") from None
-                if failures >= self._failures_allowed(step) or is_final(error):
+                if self._gives_up(failures, step) or is_final(error):
                     problem = as_os_error(error, str(self.path)).strerror
                     message = (
                         f"{self.path}: cannot be read at byte {at:,}: {problem}. Is the server in order? Try again"
@@ -129,9 +129,9 @@ class RemoteFile:
                 failures = 0
         return bytes(data)
 
-    def _failures_allowed(self, step: int) -> int:
-        """Breaks in a row: as many as there are pauses; or, of a filesystem with its own, until a request is small."""
-        return len(self._pauses) if self._pauses else max(0, (step // _LEAST).bit_length())
+    def _gives_up(self, failures: int, step: int) -> bool:
+        """True after as many breaks in a row as there are pauses; else at small requests."""
+        return failures >= len(self._pauses) if self._pauses else failures > 0 and step <= _LEAST
 
     def _get(self, start: int, stop: int) -> bytes:
         if self._spool is None:

@@ -166,6 +166,23 @@ def test_a_large_file_comes_whole_through_connections_that_break(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_filesystem_with_retries_of_its_own_is_asked_for_less_until_it_gives_something(
+    web: Nginx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bort_convert.files.remote_file.pauses_of", lambda _system: ())
+    (web.root / "large").write_bytes(LARGE)
+    with Proxy(web) as proxy:
+        file = RemoteFile(RemotePath(f"{proxy.url}/large"))
+        proxy.cut()
+        proxy.cut_after = 6000
+        buffer = memoryview(bytearray(100_000))
+        assert (file.read_at(buffer, 7), bytes(buffer)) == (100_000, LARGE[7:100_007])
+        proxy.cut_after = 600
+        with pytest.raises(FormatError, match="cannot be read at byte 3,000,000"):
+            file.read_at(buffer, 3_000_000)
+        file.close()
+
+
 class _WithoutRanges(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_words: object) -> None:
         pass
