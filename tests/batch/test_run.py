@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from bort_convert.errors import OptionError, OutputError
 from bort_convert.workers.jobs import Failure, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
     from bort_convert import BatchResult
     from bort_convert.workers.jobs import Job
@@ -39,8 +40,10 @@ class Here:
 
 
 @pytest.fixture(autouse=True)
-def _own_temporary_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", None)  # a job sets it, for its process
+def _own_temporary_folder() -> Iterator[None]:
+    before = tempfile.tempdir
+    yield
+    tempfile.tempdir = before  # a job sets it, for its process; a test may undo what is patched sooner
 
 
 @pytest.fixture
