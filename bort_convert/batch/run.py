@@ -167,19 +167,21 @@ def _names_in(folder: Place) -> list[str]:
 def _jobs(tasks: Sequence[Task], journal: Journal | None) -> Iterator[Job[Task]]:
     """A job for each task; taking one begins it."""
     for task in tasks:
-        before, free = _found_at(task.target)
-        if journal and not (before and task.memory.end and not task.memory.is_open):
+        found = _found_at(task.target)  # what cannot be read, the job will say; nothing is known of it then
+        if journal and found and not (found[0] and task.memory.end and not task.memory.is_open):
+            before, free = found
             journal.begin(task.entry.name, task.state, before=before, free=free)
             yield Job(replace(task, memory=_begun(task, before, free=free)), _needs(task))
         else:
             yield Job(task, _needs(task))
 
 
-def _found_at(target: Place) -> tuple[str, bool]:
-    """Digest of the manifest at a target, and True if nothing stands there; what cannot be read, its job will say."""
-    with suppress(FormatError, OSError):
+def _found_at(target: Place) -> tuple[str, bool] | None:
+    """Digest of the manifest at a target, and True if nothing stands there; None if that cannot be read."""
+    try:
         return manifest_digest(target), not _names_in(target)
-    return "", False
+    except (FormatError, OSError):
+        return None
 
 
 def _begun(task: Task, before: str, *, free: bool) -> Memory:

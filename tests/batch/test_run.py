@@ -337,6 +337,25 @@ def test_a_root_that_the_system_refuses_is_an_error_of_ours(
     assert convert(ships, tmp_path).counts == {"up to date": 4}
 
 
+def test_a_target_that_cannot_be_listed_for_a_moment_is_not_taken_for_a_finished_one(
+    tmp_path: Path, ships: list[Ship], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    convert(ships, tmp_path)
+    halved = [replace(ship, options={**ship.options, "dtype": "float16"}) for ship in ships]
+    target, real, failed = tmp_path / "out" / ships[0].name, os.listdir, []
+
+    def fails_once(path: object) -> list[str]:
+        if path == target and not failed:
+            failed.append(path)
+            raise OSError(errno.EIO, "Input/output error", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "listdir", fails_once)
+    assert convert(halved, tmp_path).counts == {"converted": 4}
+    assert failed == [target]
+    assert '"dtype": "float16"' in (target / "config.json").read_text()
+
+
 def test_a_source_that_cannot_be_read_any_more_is_one_failure(
     tmp_path: Path, ships: list[Ship], monkeypatch: pytest.MonkeyPatch
 ) -> None:
