@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.errors import OutputError
 from bort_convert.files.atomic import new_file
 from bort_convert.files.remote import read_start
+from bort_convert.files.system_errors import writing
 from bort_convert.model_dir.ownership import reason_to_keep_file
 
 if TYPE_CHECKING:
@@ -31,9 +32,12 @@ def check_report_path(path: Path) -> None:
     """Refuse a path that no report may be written to; nothing is written.
 
     Raises:
-        OutputError: the path is inside of a converted directory, or something else than a report stands there.
+        OutputError: the path is inside of a converted directory, something else than a report stands there, or what
+            stands there cannot be looked at.
     """
-    if reason := reason_to_keep(path):
+    with writing(path):
+        reason = reason_to_keep(path)
+    if reason:
         raise OutputError(f"{path} {reason}")
 
 

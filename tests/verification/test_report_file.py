@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -67,6 +68,20 @@ def test_a_report_replaces_no_other_file(tmp_path: Path, ending: str, content: s
         PASSED.save(path)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_older_report_whose_status_cannot_be_read_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "old.md"
+    PASSED.save(path)
+
+    def fails(_path: Path) -> bool:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    monkeypatch.setattr(Path, "is_file", fails)
+    with pytest.raises(OutputError, match=r"old\.md: cannot be written: Input/output error"):
+        PASSED.save(path)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pipe")
