@@ -78,7 +78,7 @@ def reason_to_keep(path: Place) -> str:
 
 def _is_report(path: Place) -> bool:
     try:
-        beginning = read_start(path, _BEGINNING_LENGTH).decode("utf-8", "replace")
+        beginning = read_start(path, _BEGINNING_LENGTH).decode("utf-8", "replace").replace("\r\n", "\n")
     except OSError:
         return False
     pattern = _BEGINNINGS.get(path.suffix.lower())
