@@ -23,7 +23,8 @@ def test_b(add_table):
 def test_tables_that_tests_add_are_printed_at_the_end_from_any_worker(workers: str, tmp_path: Path) -> None:
     (tmp_path / "test_tables.py").write_text(TABLES)
     arguments = ["-q", "--tb=no", "-p", "conftest", "-p", "no:cacheprovider", "-n", workers, "test_tables.py"]
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "COLUMNS": "40"}
+    tests = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": f"{tests}{os.pathsep}{tests / 'support'}", "COLUMNS": "40"}
     process = subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=tmp_path,
