@@ -18,10 +18,10 @@ DATA = [word for name, path in SETS.items() for word in (f"--{name}", path)]
 def test_what_is_missing_is_said_at_once(tmp_path: Path) -> None:
     result = run("agora", "--train", "train.csv")
     assert result.exit_code == 2
-    assert "missing: --dev, --teacher, CANDIDATE, --out; or go on with a run by --resume RUN" in result.output
+    assert "missing: --dev, --teacher, CANDIDATE, --out; or go on with a run by --resume RUN" in result.stderr
     result = run("agora", "--resume", tmp_path / "none")
     assert result.exit_code == 2
-    assert "no run was started there; expected the directory of one" in result.output
+    assert "no run was started there; expected the directory of one" in result.stderr
     assert run("agora", "alice", *DATA, "--teacher", "t", "--prune", "best", "--out", "o").exit_code == 2
 
 
