@@ -15,7 +15,8 @@ import pytest
 from bad_files import BAD_FILES
 from click.testing import CliRunner
 from environment import unmeasured
-from test_platforms import BROWSER, contents
+from fleet import content
+from lacking import BROWSER, TAKE_AWAY
 
 from bort_convert.cli import main
 
@@ -28,21 +29,10 @@ KNOWN = {"family": "bert", "heads": 2}
 LITTLE_BORT = ("little_bort.params", "little_bort.vocab", "little_bort_ranks.txt")
 BAD = {f"{number}.params": file.data for number, file in enumerate(BAD_FILES) if file.reader == "params"}
 
-# Takes away the modules and calls of the first argument, then gives the answer to each request in the others.
-PROGRAM = """
-import json, os, sys, threading
-
-def refuse(*_):
-    raise RuntimeError("can't start new thread")
-
-for name in json.loads(sys.argv[1]):
-    if name == "threads":
-        threading.Thread.start = refuse
-    elif name.startswith("os."):
-        vars(os).pop(name[3:], None)
-    else:
-        sys.modules[name] = None
-
+# Gives the answer to each request on stdin, without what the first argument names.
+PROGRAM = (
+    TAKE_AWAY
+    + """
 sys.path.append(sys.argv[2])
 import in_browser
 
@@ -50,6 +40,7 @@ for line in sys.stdin:
     function, request = json.loads(line)
     print(getattr(in_browser, function)(json.dumps(request)))
 """
+)
 
 
 def answers(folder: Path, *requests: tuple[str, dict[str, object]]) -> list[dict[str, Any]]:
@@ -100,9 +91,9 @@ def test_a_checkpoint_is_inspected_and_converted_without_what_a_browser_lacks(
     monkeypatch.chdir(tmp_path)
     printed = CliRunner().invoke(main, ["bert.params", "by-hand", "--family", "bert", "--heads", "2"])
     assert printed.exit_code == 0
-    assert contents(tmp_path / "made") == contents(tmp_path / "by-hand")
+    assert content(tmp_path / "made") == content(tmp_path / "by-hand")
     assert [line.replace("by-hand", "made").strip() for line in printed.stdout.splitlines()] == made["lines"]
-    expected = {f"made/{name}": content for name, content in contents(tmp_path / "made").items()}
+    expected = {f"made/{name}": data for name, data in content(tmp_path / "made").items()}
     assert unpacked(put_together(made, tmp_path)) == expected
 
 
@@ -139,8 +130,8 @@ def test_an_archive_is_put_together_from_its_parts(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", limit)
     (tmp_path / "made").mkdir()
     files = {"a.txt": b"", "b.bin": bytes(range(256)) * 5000, "c.txt": b"text"}
-    for name, content in files.items():
-        (tmp_path / "made" / name).write_bytes(content)
+    for name, data in files.items():
+        (tmp_path / "made" / name).write_bytes(data)
     parts = in_browser.archive([tmp_path / "made" / name for name in files], "made")
     assert max(len(part.get("text", "")) for part in parts) < 1000
     assert unpacked(put_together({"archive": parts}, tmp_path)) == {

@@ -12,6 +12,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 from environment import unmeasured
+from fleet import content
+from lacking import BROWSER, CALLS, TAKE_AWAY
 
 from bort_convert import convert, extract, inspect, open_params, save_params
 
@@ -20,21 +22,10 @@ if TYPE_CHECKING:
 
 BORT = Path(__file__).parents[1] / "fixtures" / "bort_4_8_24_32.params"
 
-# Takes away the modules and calls of the first argument, then runs the functions that the other arguments name.
-PROGRAM = """
-import json, os, sys, threading
-
-def refuse(*_):
-    raise RuntimeError("can't start new thread")
-
-for name in json.loads(sys.argv[1]):
-    if name == "threads":
-        threading.Thread.start = refuse
-    elif name.startswith("os."):
-        vars(os).pop(name[3:], None)
-    else:
-        sys.modules[name] = None
-
+# Runs the functions that the other arguments name, without what the first one does.
+PROGRAM = (
+    TAKE_AWAY
+    + """
 import bort_convert
 
 known = {"family": "bort", "heads": 8}
@@ -50,8 +41,7 @@ for call in sys.argv[3:]:
         with bort_convert.open_params(sys.argv[2]) as params:
             print({name: params[name].tobytes().hex() for name in list(params)[:3]})
 """
-CALLS = ("os.copy_file_range", "os.sendfile", "os.preadv", "os.pread", "os.posix_fadvise", "os.fsync")
-BROWSER = ("numpy", "ml_dtypes", "threads", "mmap", "fcntl", *CALLS)
+)
 
 
 def run(missing: Sequence[str], source: Path, *calls: str, status: int = 0) -> subprocess.CompletedProcess[str]:
@@ -61,16 +51,12 @@ def run(missing: Sequence[str], source: Path, *calls: str, status: int = 0) -> s
     return process
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Convert the Bort here, where nothing is missing."""
     folder = tmp_path_factory.mktemp("converted") / "out"
     convert(BORT, folder, family="bort", heads=8)
-    return contents(folder)
+    return content(folder)
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +85,7 @@ def test_a_checkpoint_is_inspected_and_converted_to_the_same_bytes(
 ) -> None:
     output = run(missing, BORT, "inspect", f"convert={tmp_path / 'out'}").stdout
     assert json.loads(output) == json.loads(json.dumps(inspect(BORT, family="bort", heads=8).to_dict()))
-    assert contents(tmp_path / "out") == converted
+    assert content(tmp_path / "out") == converted
 
 
 def test_arrays_are_read_where_mmap_is_missing() -> None:
@@ -123,7 +109,7 @@ def test_bytes_of_bfloat16_are_copied_without_ml_dtypes(
     extract(bfloat16_bort, expected / "x.safetensors")
     calls = ("inspect", f"convert={found / 'out'}", f"extract={found / 'x.safetensors'}")
     run(missing, bfloat16_bort, *calls)
-    assert contents(found / "out") == contents(expected / "out")
+    assert content(found / "out") == content(expected / "out")
     assert (found / "x.safetensors").read_bytes() == (expected / "x.safetensors").read_bytes()
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import run
+from fleet import content
 from servers import Proxy
 
 import bort_convert
@@ -37,17 +38,13 @@ def source(web: Nginx, fixtures: Path) -> str:
     return f"{web.url}/{NAME}"
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def remote_contents(url: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in RemotePath(url).iterdir()}
 
 
 def test_a_source_of_a_web_server_gives_the_bytes_of_a_local_one(source: str, local: Path, tmp_path: Path) -> None:
     bort_convert.convert(source, tmp_path / "out", **BORT)
-    assert contents(tmp_path / "out") == contents(local)
+    assert content(tmp_path / "out") == content(local)
 
 
 def test_a_small_source_is_fetched_once(source: str, web: Nginx, fixtures: Path, tmp_path: Path) -> None:
@@ -59,7 +56,7 @@ def test_a_small_source_is_fetched_once(source: str, web: Nginx, fixtures: Path,
 def test_source_and_target_in_a_store_give_the_bytes_of_local_ones(s3: str, fixtures: Path, local: Path) -> None:
     RemotePath(f"{s3}/in/{NAME}").upload(fixtures / NAME)
     bort_convert.convert(f"{s3}/in/{NAME}", f"{s3}/out", **BORT)
-    assert remote_contents(f"{s3}/out") == contents(local)
+    assert remote_contents(f"{s3}/out") == content(local)
 
 
 def test_a_folder_in_a_store_is_a_source_with_the_vocabulary_in_it(s3: str, fixtures: Path, tmp_path: Path) -> None:
@@ -69,7 +66,7 @@ def test_a_folder_in_a_store_is_a_source_with_the_vocabulary_in_it(s3: str, fixt
     there = bort_convert.convert(f"{s3}/in", tmp_path / "there", family="bort", heads=4)
     assert there.tokenizer
     assert there.tokenizer == here.tokenizer
-    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert content(tmp_path / "there") == content(tmp_path / "here")
 
 
 def test_every_single_command_takes_urls(s3: str, fixtures: Path, local: Path, tmp_path: Path) -> None:
@@ -93,7 +90,7 @@ def test_a_tokenizer_is_added_to_a_directory_in_a_store(s3: str, fixtures: Path,
     for target in (f"{s3}/out", tmp_path / "out"):
         bort_convert.convert(little / "little_bort.params", target, family="bort", heads=4)
         bort_convert.add_tokenizer(target, **files)
-    assert remote_contents(f"{s3}/out") == contents(tmp_path / "out")
+    assert remote_contents(f"{s3}/out") == content(tmp_path / "out")
     assert "tokenizer.json" in remote_contents(f"{s3}/out")
 
 
@@ -155,7 +152,7 @@ def test_a_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPat
 def test_no_credential_of_a_url_is_shown_or_kept(web: Nginx, source: str, tmp_path: Path) -> None:
     secret = source.replace("http://", "http://anna:hunter2@") + "?signature=0123abcd"
     bort_convert.convert(secret, tmp_path / "out", **BORT)
-    kept = b"".join(contents(tmp_path / "out").values())
+    kept = b"".join(content(tmp_path / "out").values())
     web.stop()
     shown = run("inspect", source.replace("http://", "http://anna:hunter2@") + "?signature=0123abcd")
     assert shown.exit_code == 3
@@ -188,7 +185,7 @@ def test_a_target_whose_upload_is_cut_off_at_any_file_is_refused_and_can_be_writ
     s3: str, fixtures: Path, local: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uploaded = RemotePath.upload
-    files = len(contents(local)) + 1
+    files = len(content(local)) + 1
     for count in range(1, files):
         target, left = f"{s3}/out-{count}", [count]
 
@@ -208,7 +205,7 @@ def test_a_target_whose_upload_is_cut_off_at_any_file_is_refused_and_can_be_writ
             with pytest.raises(FormatError, match=f"{target}: is not whole: its upload was cut off"):
                 refuses(target)
         bort_convert.convert(fixtures / NAME, target, **BORT)
-        assert remote_contents(target) == contents(local)
+        assert remote_contents(target) == content(local)
 
 
 def test_the_marker_comes_last(s3_server: S3, s3: str, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +226,7 @@ def test_a_connection_that_is_cut_again_and_again_costs_no_byte(
     with Proxy(web) as proxy:
         proxy.cut_after = 30_000
         bort_convert.convert(f"{proxy.url}/{NAME}", tmp_path / "out", **BORT)
-        assert contents(tmp_path / "out") == contents(local)
+        assert content(tmp_path / "out") == content(local)
         proxy.cut_after = 100
         with pytest.raises(FormatError, match=f"{NAME}: cannot be read at byte 0: ServerDisconnectedError"):
             bort_convert.convert(f"{proxy.url}/{NAME}", tmp_path / "none", **BORT)
