@@ -90,7 +90,6 @@ class Agora:
         self._rule, self._spare, self._later = RULES[prune], spare, of_equals == "later"
         self._replay, self._share, self._stop = replay, delete_at_least, stop_when_perfect
         self._scores: dict[int, float] = {}
-        self._winner: int | None = None
         self.round = 1
         self.best: Best | None = None
         self.left = list(range(len(theta)))
@@ -136,9 +135,8 @@ class Agora:
         leader = self.leader()
         if leader is None:
             raise ValueError("no tuple is left")
-        if self._winner is None and self.beats_best(self._scores[leader]):
+        if self.beats_best(self._scores[leader]):
             self.best = Best(self.round, leader, self._scores[leader])
-        self._winner = leader
         return leader
 
     def beats_best(self, score: float) -> bool:
@@ -158,7 +156,7 @@ class Agora:
             self.deletion = Deletion(tuple(self.left), "the best model made no mistake")
         self._in_round -= {*self.deletion.ids}
         self.left = sorted(self._in_round)
-        self._scores, self._winner = {}, None
+        self._scores = {}
         self.round += 1
         return self.deletion
 

@@ -164,6 +164,29 @@ def test_the_rules_are_what_their_descriptions_say() -> None:
     assert deleted(theta, scores, "lcs-all") == (0, 1, 2, 4)
 
 
+@pytest.mark.parametrize(
+    ("scores", "reason"),
+    [
+        ([0.1, 0.3, 0.2, 0.4], "the worst 2 all had seed 0"),
+        ([0.1, 0.2, 0.3, 0.4], "the worst 2 all had lr 1"),
+        ([0.1, 0.4, 0.3, 0.2], "the worst"),
+    ],
+    ids=["the second field", "the first field", "none shared"],
+)
+def test_a_run_says_what_the_worst_had_in_common(scores: list[float], reason: str) -> None:
+    theta: Theta = [{"lr": lr, "seed": seed} for lr in (1, 2) for seed in (0, 1)]
+    assert RULES["run"](ranked(theta, dict(enumerate(scores)))).reason == reason
+
+
+def test_of_fields_that_are_shared_as_long_the_first_is_named() -> None:
+    theta: Theta = [
+        {"lr": 1, "batch": 8, "seed": 0},
+        {"lr": 1, "batch": 8, "seed": 1},
+        {"lr": 2, "batch": 4, "seed": 2},
+    ]
+    assert RULES["run"](ranked(theta, {0: 0.1, 1: 0.2, 2: 0.3})).reason == "the worst 2 all had lr 1"
+
+
 def test_a_field_that_does_not_vary_makes_no_sequence() -> None:
     theta = grid(lr=[1, 2, 3], seed=[7])
     scores = [0.1, 0.2, 0.3]
