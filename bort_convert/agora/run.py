@@ -129,15 +129,8 @@ def agora(
         OutputError: `out` holds something else, or cannot be written.
         BackendError: workers have less than a trial wants.
     """
-    for name, value in options.items():
-        if name not in OPTION_NAMES:
-            raise OptionError(name, value, f"no such option; expected one of {', '.join(OPTION_NAMES)}")
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in options.items()
-    }
     _check_place(Path(out), resume=resume)
-    sets = {"train": train, "dev": dev, "test": test, "pool": pool}
-    inputs = prepare(Request(os.path.abspath(candidate), sets, teacher, tau, theta, Options(**given)))  # noqa: PTH100
+    inputs = inputs_of(candidate, train, dev, test, teacher=teacher, tau=tau, theta=theta, pool=pool, **options)
     if resume and (lines := differences(read_settings(out) or {}, inputs.settings)):
         raise AgoraError(f"{out}: the run was started with other inputs or options:", lines)
     if on_start:
