@@ -55,7 +55,10 @@ def test_a_run_that_was_cut_off_anywhere_goes_on_to_the_same_report(go: Callable
     go(tmp_path / "whole", on_event=cut, baselines=True)
     expected = report_in(tmp_path / "whole")
     assert len(cuts) == expected["trainings"] * 2 + len(expected["rounds"]) + len(TWO)
-    for folder in cuts[::3]:
+    for folder in (
+        cuts[0],
+        *cuts[2::3],
+    ):  # the third is at the end of the first round, whose points the next one learns
         workers = InProcess()
         before = sum(record["event"] == "told" for record in journal_whole_lines(folder))
         go(folder, resume=True, baselines=True, workers=workers)
@@ -129,6 +132,21 @@ def test_extensions_and_options_are_heeded(go: Callable[..., Run], tmp_path: Pat
     assert len(everything) == len({*everything})  # no text twice
 
 
+def test_points_are_made_of_the_mistakes_that_do_not_judge(go: Callable[..., Run], tmp_path: Path) -> None:
+    from bort_convert.agora.options import Options
+    from bort_convert.agora.specs import judged_rows
+
+    run = go(tmp_path / "run", judge_share=0.5, max_rounds=1)
+    winner = f"0001-{run.rounds[0]['best']:02}"
+    result = json.loads((tmp_path / "run" / "trials" / winner / "result.json").read_text())
+    labels = [("animal", "person").index(label) for _, label in rows("dev", 20)]
+    wrong = {row for row, answer in enumerate(result["predictions"]) if answer != labels[row]}
+    judges = {*(judged_rows(20, Options(judge_share=0.5)) or ())}
+    assert len(judges) == 10
+    assert wrong & judges
+    assert {point["parent"] for point in points(tmp_path / "run", 1)} == wrong - judges
+
+
 def points(folder: Path, number: int) -> list[dict[str, Any]]:
     text = (folder / "made" / f"{number:04}.jsonl").read_text()
     return [json.loads(line) for line in text.splitlines()]
@@ -139,6 +157,13 @@ def test_replay_and_a_limit_of_rounds(go: Callable[..., Run], tmp_path: Path) ->
     assert [len(entry["deleted"]) for entry in run.rounds] == [0, 1]
     assert run.report["stopped"] == "stopped after 2 rounds, with 1 tuples left"
     assert len(go(tmp_path / "run", replay=1, prune="worst", resume=True).rounds) == 4
+
+
+def test_a_limit_of_hours_ends_a_run_after_its_round(go: Callable[..., Run], tmp_path: Path) -> None:
+    run = go(tmp_path / "run", prune="worst", max_hours=0)
+    assert len(run.rounds) == 1
+    assert run.report["stopped"] == "stopped after 0 hours, with 1 tuples left"
+    assert len(go(tmp_path / "run", prune="worst", resume=True).rounds) == 2
 
 
 def test_other_inputs_and_options_do_not_resume(go: Callable[..., Run], tmp_path: Path) -> None:
