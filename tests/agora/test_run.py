@@ -159,6 +159,31 @@ def test_replay_and_a_limit_of_rounds(go: Callable[..., Run], tmp_path: Path) ->
     assert len(go(tmp_path / "run", replay=1, prune="worst", resume=True).rounds) == 4
 
 
+def test_baselines_train_on_what_they_say_and_as_often(go: Callable[..., Run], tmp_path: Path) -> None:
+    seen: dict[str, list[int]] = {"plain": [], "dev-too": []}
+
+    def note(spec: object) -> None:
+        arm = getattr(spec, "id", "").rpartition("-")[0].rstrip("0123456789").rstrip("-")
+        if arm in seen:
+            seen[arm].append(len(getattr(spec, "train", ())))
+
+    run = go(tmp_path / "run", baselines=True, workers=InProcess(note))
+    assert seen == {"plain": [16] * run.report["trainings"], "dev-too": [16 + 20] * len(TWO)}
+    assert {*run.baselines} == {"plain", "dev too", "teacher"}
+    assert run.baselines["teacher"].accuracy == 1.0  # it knows all words
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "low", "high"), [(8, 10, 0.490, 0.943), (0, 10, 0.0, 0.278), (10, 10, 0.722, 1.0)]
+)
+def test_an_interval_is_that_of_wilson(right: int, count: int, low: float, high: float) -> None:
+    from bort_convert.agora.report import figure_of
+
+    figure = figure_of([1] * right + [0] * (count - right), [1] * count, "accuracy")
+    assert figure.accuracy == right / count
+    assert (round(figure.low, 3), round(figure.high, 3)) == (low, high)
+
+
 def test_a_limit_of_hours_ends_a_run_after_its_round(go: Callable[..., Run], tmp_path: Path) -> None:
     run = go(tmp_path / "run", prune="worst", max_hours=0)
     assert len(run.rounds) == 1
