@@ -222,7 +222,7 @@ def _compare_at(specs: Specs, family: Family, table: Table, rows: Rows, place: P
 
 def _plan_of(table: Table, rows: Rows, specs: Specs) -> Plan:
     """Compare rows of a table with those of the tensors that they know."""
-    known = any_of({placeholder_pattern(source.name) for row in rows for source in row.sources})
+    known = any_of(placeholder_pattern(source.name) for row in rows for source in row.sources)
     return _with_problems_of_table(
         table, make_plan(rows, {name: spec for name, spec in specs.items() if known.fullmatch(name)})
     )

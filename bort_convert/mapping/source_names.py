@@ -12,6 +12,7 @@ Source: apache/mxnet 1.9.1, python/mxnet/gluon/block.py, Block.load_parameters; 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import printable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from bort_convert.mapping.rows import Rows
 
+_KEPT: Final = 4096
 _MARKERS: Final = ("arg:", "aux:")
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,5}")
 _SLOT: Final = re.compile(rf"{{\w+}}|{_NUMBER.pattern}")
@@ -113,6 +115,7 @@ def _frame_and_slots(name: str, slot: re.Pattern[str]) -> tuple[tuple[str, ...],
     return tuple("." if slot.fullmatch(part) else part for part in parts), slots
 
 
+@lru_cache(_KEPT)
 def placeholder_pattern(template: str) -> re.Pattern[str]:
     """The pattern of a structural name: numbers of at most six digits in place of its placeholders."""
     return re.compile(re.sub(r"\\{(\w+)\\}", rf"(?P<\1>{_NUMBER.pattern})", re.escape(template)))
@@ -120,7 +123,18 @@ def placeholder_pattern(template: str) -> re.Pattern[str]:
 
 def any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
     """One pattern that matches whatever any of these matches: with it a name is compared once, not with each."""
-    return re.compile("|".join(re.sub(r"\?P<\w+>", "?:", pattern.pattern) for pattern in patterns) or "(?!)")
+    return compiled("|".join(dict.fromkeys(_unnamed(pattern) for pattern in patterns)) or "(?!)")
+
+
+@lru_cache(_KEPT)
+def compiled(expression: str) -> re.Pattern[str]:
+    """A compiled regular expression of a table. They are more than `re` keeps, and each file is compared with all."""
+    return re.compile(expression)
+
+
+@lru_cache(_KEPT)
+def _unnamed(pattern: re.Pattern[str]) -> str:
+    return re.sub(r"\?P<\w+>", "?:", pattern.pattern)
 
 
 def bare_name(name: str) -> str:
@@ -136,7 +150,7 @@ def prefixed_pattern(prefixed: str) -> str:
 def _prefixed_patterns(rows: Rows) -> dict[re.Pattern[str], str]:
     """Pattern of each prefixed name -> structural name, with placeholders in both."""
     sources = (source for row in rows for source in row.sources if source.prefixed)
-    return {re.compile(prefixed_pattern(source.prefixed)): source.name for source in sources}
+    return {compiled(prefixed_pattern(source.prefixed)): source.name for source in sources}
 
 
 def _translate(name: str, patterns: Mapping[re.Pattern[str], str]) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from bort_convert.mapping.source_names import (
     any_of,
     bare_name,
+    compiled,
     placeholder_pattern,
     prefixed_pattern,
     structural_names,
@@ -98,7 +99,7 @@ def least_disagreements(names: Iterable[str], tables: Sequence[Rows]) -> list[in
 def _prefixed_names_of_any(names: Iterable[str], tables: Iterable[Rows]) -> set[str]:
     """Those of the names that some table has as a prefixed name."""
     prefixed = {source.prefixed for rows in tables for row in rows for source in row.sources if source.prefixed}
-    any_prefixed = any_of(re.compile(prefixed_pattern(name)) for name in sorted(prefixed))
+    any_prefixed = any_of(compiled(prefixed_pattern(name)) for name in sorted(prefixed))
     return {name for name in names if any_prefixed.fullmatch(name)}
 
 
@@ -121,7 +122,7 @@ def _structural_places(bare: Mapping[str, str], tables: Sequence[Rows]) -> list[
                 inside[path][rest] = written
     places = []
     for rows, paths in zip(tables, chosen, strict=True):
-        known = any_of({placeholder_pattern(source.name) for row in rows for source in row.sources})
+        known = any_of(placeholder_pattern(source.name) for row in rows for source in row.sources)
         places.append(
             [
                 Place(path, {name: written for name, written in inside[path].items() if known.fullmatch(name)})
@@ -187,7 +188,7 @@ def _complete_or_nearest(found: Mapping[str, set[str]], required: frozenset[str]
 def _prefixed_places(bare: Mapping[str, str], tables: Sequence[Rows]) -> list[list[Place]]:
     sources = [[source for row in rows for source in row.sources if source.prefixed] for rows in tables]
     tails = {_head_and_tail(source)[1] for known in sources for source in known}
-    patterns = {tail: re.compile(_ANY_BLOCK + prefixed_pattern(tail)) for tail in tails}
+    patterns = {tail: compiled(_ANY_BLOCK + prefixed_pattern(tail)) for tail in tails}
     any_tail = any_of(patterns.values())
     found: dict[str, list[tuple[str, dict[str, str], str]]] = defaultdict(list)  # tail -> block, numbers, name
     for name, written in bare.items():
