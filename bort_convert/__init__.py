@@ -14,8 +14,7 @@
 Importing this package imports neither MXNet nor torch; each name is imported when it is first used.
 """
 
-from importlib import import_module
-
+from bort_convert.public_names import import_on_demand
 from bort_convert.version import __version__
 
 _PUBLIC = {
@@ -39,18 +38,6 @@ _PUBLIC = {
     "zoo": "ZooEntry zoo_entries",
     "verification": "ReferenceOptions Report Trace record verify verify_published",
 }
-_MODULES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
+_names, __getattr__, __dir__ = import_on_demand(__name__, _PUBLIC)
 
-__all__ = ["__version__", *_MODULES]  # noqa: PLE0604 - all are strings
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value  # the next look-up finds it without this function
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+__all__ = ["__version__", *_names]  # noqa: PLE0604 - all are strings

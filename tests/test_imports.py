@@ -81,7 +81,7 @@ except AttributeError as error:
     print(error)
 """
     assert run(program).splitlines() == [
-        "bort_convert.version",
+        "bort_convert.public_names bort_convert.version",
         "True False",
         "module 'bort_convert' has no attribute 'nonsense'",
     ]

@@ -8,7 +8,7 @@ kill, and `report` what came of it. See docs/agora.md and docs/decisions/0047-ag
 Importing this package imports no torch; each name is imported when it is first used.
 """
 
-from importlib import import_module
+from bort_convert.public_names import import_on_demand
 
 _PUBLIC = {
     "run": "BestModel Run agora",
@@ -17,14 +17,4 @@ _PUBLIC = {
     "report": "Figure",
     "theta": "grid",
 }
-_MODULES = {name: module for module, names in _PUBLIC.items() for name in names.split()}
-
-__all__ = [*_MODULES]  # noqa: PLE0604 - all are strings
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    globals()[name] = value  # the next look-up finds it without this function
-    return value
+__all__, __getattr__, __dir__ = import_on_demand(__name__, _PUBLIC)

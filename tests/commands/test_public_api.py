@@ -65,8 +65,9 @@ def import_all():
             importlib.import_module(module.name)
 """
 CHECK_NAMES = """
-for name, module in bort_convert._MODULES.items():
-    assert getattr(bort_convert, name) is getattr(importlib.import_module(f"bort_convert.{module}"), name), name
+for module, names in bort_convert._PUBLIC.items():
+    for name in names.split():
+        assert getattr(bort_convert, name) is getattr(importlib.import_module(f"bort_convert.{module}"), name), name
 """
 
 
