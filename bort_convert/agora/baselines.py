@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.agora.run_directory import delete
-from bort_convert.agora.specs import trial_spec
+from bort_convert.agora.specs import prediction_spec, trial_spec
 from bort_convert.agora.starting import labels_of
 from bort_convert.agora.training import Contest, Trainer
 from bort_convert.agora.trial import predict
-from bort_convert.agora.values import PredictionSpec
 
 if TYPE_CHECKING:
     from bort_convert.agora.run_directory import RunDirectory
@@ -75,9 +74,8 @@ class Baselines:
         trial = contest.name(contest.leader)
         file, model = f"tests/{contest.arm.replace(' ', '-')}.json", self._place.trial(trial) / "model"
         if (self._place.read_json(file) or {}).get("trial") != trial:
-            options = self._inputs.options
-            texts = tuple(example.texts for example in self._inputs.data.test)
-            answers = labels_of(predict(PredictionSpec(str(model), texts, options.length, options.device)))
+            theta = self._inputs.theta
+            answers = labels_of(predict(prediction_spec(self._inputs, theta[contest.leader % len(theta)], model)))
             self._place.write_json(file, {"trial": trial, "answers": answers})
         for folder in self._place.path.glob(f"trials/{contest.arm.replace(' ', '-')}-*/model"):
             delete(folder)

@@ -123,7 +123,8 @@ def check_device(device: str) -> None:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
         reason = str(error).split("\n", 1)[0].split(". ", 1)[0][:200]
-        raise OptionError("device", device, f"torch cannot use it: {reason}. Choose `device='cpu'`") from error
+        way_on = "Install a build of torch that can, or choose `device='cpu'`"
+        raise OptionError("device", device, f"torch cannot use it: {reason}. {way_on}") from error
 
 
 def truncated_rows(candidate: str, texts: Sequence[Text], length: int) -> list[int]:

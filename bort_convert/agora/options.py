@@ -119,6 +119,11 @@ class Options:
 OPTION_NAMES: Final = tuple(field.name for field in fields(Options))
 
 
+def gpus_of(device: str) -> int:
+    """Graphics processors that a trial on a device of torch wants, where nothing else is said."""
+    return int(device.startswith("cuda"))
+
+
 def mixed_seed(*parts: object) -> int:
     """A seed of 31 bits that follows from the parts, the same everywhere."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") >> 1

@@ -138,8 +138,9 @@ def round_line(record: Mapping[str, Any]) -> str:
         record: of the journal, or a round of the report.
     """
     grew = f"{record['mistakes'] or 0} mistakes -> {record['points']} points"
+    best = "all failed" if record["mistakes"] is None else f"dev best {record['score']:.2f}"
     return (
-        f"round {record['round']:<2} {record['trained']} trained  dev best {record['score']:.2f}  {grew}  "
+        f"round {record['round']:<2} {record['trained']} trained  {best}  {grew}  "
         f"deleted {len(record['deleted'])}: {record['reason']}"
     )
 
@@ -166,7 +167,7 @@ def _rounds(inputs: Inputs, place: RunDirectory, records: Sequence[Mapping[str, 
         near, rest = _dev_apart(inputs, predictions, parents)
         yield {
             **own,
-            "dev": record["score"],
+            "dev": None if record["mistakes"] is None else record["score"],
             "score": record["score"],
             "dev_best_so_far": best,
             "dev_of_parents": near,

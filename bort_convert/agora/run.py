@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final
 from bort_convert.agora.baselines import Baselines
 from bort_convert.agora.core import replay
 from bort_convert.agora.model_card import card
-from bort_convert.agora.options import OPTION_NAMES, Options, mixed_seed
+from bort_convert.agora.options import OPTION_NAMES, Options, gpus_of, mixed_seed
 from bort_convert.agora.render import to_html
 from bort_convert.agora.report import Figure, report_of
 from bort_convert.agora.run_directory import RunDirectory, delete, read_settings
-from bort_convert.agora.specs import judged_rows, trial_spec
+from bort_convert.agora.specs import judged_rows, prediction_spec, trial_spec
 from bort_convert.agora.starting import Request, differences, labels_of, prepare
-from bort_convert.agora.training import WORST, Contest, Trainer, trial_name
+from bort_convert.agora.training import Contest, Trainer, trial_name
 from bort_convert.agora.trial import predict
-from bort_convert.agora.values import Example, MadePoint, PredictionSpec, TrialSpec
+from bort_convert.agora.values import FAILED, Example, MadePoint, TrialSpec
 from bort_convert.errors import AgoraError, BackendError, OptionError, OutputError
 from bort_convert.workers.processes import LocalWorkers
 
@@ -90,7 +90,7 @@ def agora(
     theta: Any = "small",  # noqa: ANN401 - see `read_theta`
     pool: Any = None,  # noqa: ANN401 - a file or a list
     workers: Workers | None = None,
-    gpus_per_trial: int = 0,
+    gpus_per_trial: int | None = None,
     resume: bool = False,
     max_rounds: int | None = None,
     max_hours: float | None = None,
@@ -112,8 +112,8 @@ def agora(
             and a `random.Random`.
         theta: `small`, `bort`, a TOML file, or tuples as `grid` makes them.
         pool: unlabelled texts, which the teacher labels in place of made ones. An extension.
-        workers: what runs the trials; by default one process of this machine for each of two processors.
-        gpus_per_trial: graphics processors that a trial wants.
+        workers: what runs the trials; by default two processes of this machine, or one if it needs a GPU.
+        gpus_per_trial: graphics processors that a trial wants; by default 1 with a device such as `cuda`, else 0.
         resume: go on with the run in `out`, by the same inputs and options.
         max_rounds: stop after this many rounds; a run can go on later.
         max_hours: stop after the round in which these hours are over.
@@ -135,11 +135,12 @@ def agora(
         raise AgoraError(f"{out}: the run was started with other inputs or options:", lines)
     if on_start:
         on_start(inputs)
-    workers = workers or LocalWorkers(2)
+    gpus = gpus_of(inputs.options.device) if gpus_per_trial is None else gpus_per_trial
+    workers = workers or LocalWorkers(1 if gpus else 2, gpus=gpus)
     with RunDirectory(out) as place, workers.keeping() if isinstance(workers, LocalWorkers) else nullcontext():
         if not resume:
             place.start(inputs.settings)
-        trainer = Trainer(place, workers, gpus=gpus_per_trial, happened=on_event or _nothing)
+        trainer = Trainer(place, workers, gpus=gpus, happened=on_event or _nothing)
         loop = _Loop(inputs, place, trainer, on_event=on_event or _nothing, on_round=on_round or _nothing)
         loop.run(max_rounds, max_hours)
         return loop.finish()
@@ -267,7 +268,7 @@ class _Loop:
         if waiting:
             self._trainer.train((contest, at) for at in waiting)
         for at in waiting:
-            core.tell(at, contest.scores.get(at, WORST[self._options.metric]))
+            core.tell(at, contest.scores.get(at, FAILED))
         if not contest.scores and core.best is None:
             reason = next(iter(contest.failures.values()))
             raise AgoraError(f"every trial of round {core.round} failed; the first one: {reason}")
@@ -290,7 +291,7 @@ class _Loop:
         place.keep_made(number, points)
         if core.best and core.best.round == number:
             place.put_best(name, {"README.md": card(None)})
-            self._answer(number)
+            self._answer(number, winner)
         else:
             delete(place.trial(name) / "model")
         trained, found = len(core.left), None if result.failure else len(mistakes)
@@ -345,12 +346,10 @@ class _Loop:
         taken = len(self._points)
         return [(self._data.pool[row], row, "pool") for row in order[taken : taken + count]]
 
-    def _answer(self, number: int) -> None:
+    def _answer(self, number: int, winner: int) -> None:
         """Keep the best model's answers on the test set, which the loop does not read."""
         if self._data.test:
-            length = self._options.length
-            texts = tuple(example.texts for example in self._data.test)
-            spec = PredictionSpec(str(self._place.best), texts, length, self._options.device)
+            spec = prediction_spec(self._inputs, self._inputs.theta[winner], self._place.best)
             self._place.write_json(f"tests/{number:04}.json", labels_of(predict(spec)))
 
 

@@ -1,4 +1,4 @@
-"""The spec of a trial: what a tuple becomes with the data and the options of a run."""
+"""Specs: what a tuple becomes with the data and the options of a run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import random
 from typing import TYPE_CHECKING
 
 from bort_convert.agora.options import mixed_seed
-from bort_convert.agora.values import Example, TrialSpec
+from bort_convert.agora.values import Example, PredictionSpec, TrialSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bort_convert.agora.options import Options
     from bort_convert.agora.starting import Inputs
@@ -47,6 +48,12 @@ def trial_spec(
         freeze=options.freeze,
         warm_start=warm_start,
     )
+
+
+def prediction_spec(inputs: Inputs, values: Hyperparameters, model: Path) -> PredictionSpec:
+    """The test set for a model that was trained by a tuple of Theta: its texts are cut as those that it learned."""
+    texts = tuple(example.texts for example in inputs.data.test)
+    return PredictionSpec(str(model), texts, int(inputs.options.full(values)["length"]), inputs.options.device)
 
 
 def judged_rows(count: int, options: Options) -> tuple[int, ...] | None:

@@ -89,7 +89,7 @@ def prepare(request: Request) -> Inputs:
     problems += data.problems
     generator = _tried(problems, lambda: _generator(request, data), None)
     _tried(problems, lambda: check_device(options.device), None)
-    cut = _tried(problems, lambda: _cut(request.candidate, data, options.length), [])
+    cut = _tried(problems, lambda: _cut(request.candidate, data, _shortest(theta, options)), [])
     teacher, accuracy = _measured(request, data, problems)
     if problems or teacher is None:
         count = len(problems)
@@ -157,6 +157,11 @@ def tau_names(tau: str | Sequence[str]) -> list[str]:
 def labels_of(probabilities: Sequence[Sequence[float]]) -> list[int]:
     """The most probable label of each row, of equals the first."""
     return [max(range(len(row)), key=row.__getitem__) for row in probabilities]
+
+
+def _shortest(theta: Sequence[Hyperparameters], options: Options) -> int:
+    """The length at which some tuple's texts are cut first."""
+    return min((int(options.full(values)["length"]) for values in theta), default=options.length)
 
 
 def _cut(candidate: str, data: Data, length: int) -> list[str]:

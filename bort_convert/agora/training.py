@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from bort_convert.agora.run_directory import delete
 from bort_convert.agora.trial import run_trial
-from bort_convert.agora.values import TrialResult
+from bort_convert.agora.values import FAILED, TrialResult
 from bort_convert.workers.jobs import Failure, Job, Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from bort_convert.agora.run_directory import RunDirectory
-    from bort_convert.agora.values import Metric, TrialSpec
+    from bort_convert.agora.values import TrialSpec
     from bort_convert.workers.jobs import Workers
-
-WORST: Final[Mapping[Metric, float]] = {"accuracy": 0.0, "f1": 0.0, "matthews": -1.0}
-"""Score of a trial that failed."""
 
 
 class Contest:
@@ -121,9 +118,7 @@ class Trainer:
                 spec = outcome.job.argument
                 result = outcome.result
                 if isinstance(result, Failure):
-                    result = TrialResult(spec.id, 0.0, seconds=outcome.seconds, failure=result.message)
-                if result.failure:
-                    result = replace(result, score=WORST[spec.metric])
+                    result = TrialResult(spec.id, FAILED, seconds=outcome.seconds, failure=result.message)
                 self._take(*owners[spec.id], result)
 
     def _take(self, contest: Contest, at: int, result: TrialResult) -> None:

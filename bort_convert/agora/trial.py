@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from bort_convert.agora.classifier import Classifier, freeze, fresh_classifier, settled, trained_classifier
 from bort_convert.agora.metrics import score
 from bort_convert.agora.optimizer import BertAdam, clip_gradients, parameter_groups, rate_at, set_rate
-from bort_convert.agora.values import StepTime, TrialResult
+from bort_convert.agora.values import FAILED, StepTime, TrialResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from bort_convert.agora.values import PredictionSpec, TrialSpec
 
 EVALUATION_BATCH: Final = 64
+FULL_PRECISION: Final = ("cpu",)
+"""Types of devices on which a step is computed in float32; on others in bfloat16 where torch's autocast has it so."""
 _TIMED_ROWS: Final = 64
 
 
@@ -43,7 +46,7 @@ def run_trial(spec: TrialSpec) -> TrialResult:
         try:
             found = _trained(Training(spec))
         except (TrialError, MemoryError, RuntimeError) as error:
-            return TrialResult(spec.id, 0.0, seconds=time.perf_counter() - start, failure=_reason(error))
+            return TrialResult(spec.id, FAILED, seconds=time.perf_counter() - start, failure=_reason(error))
     best, epochs, weights = found
     seconds = time.perf_counter() - start
     return TrialResult(spec.id, best.score, best.predictions, epochs, best.epoch, seconds, weights=weights)
@@ -122,7 +125,7 @@ class Training:
         rate = rate_at(self.step, peak=theta["lr"], warmup=theta["warmup"], ramp_up_steps=self.ramp_up_steps)
         set_rate(self.optimizer, rate)
         kind = model.device.type
-        with torch.autocast(kind, torch.bfloat16, enabled=kind != "cpu"):
+        with nullcontext() if kind in FULL_PRECISION else torch.autocast(kind, torch.bfloat16):
             logits = self.classifier.logits([self.rows[row] for row in chosen])
         loss = torch.nn.functional.cross_entropy(logits.float(), self.targets[chosen].to(logits.device))
         if not math.isfinite(loss.item()):

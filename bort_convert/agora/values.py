@@ -28,6 +28,8 @@ FIELDS: Final[Hyperparameters] = {
     "seed": 0,
 }
 """Fields that a tuple may have, and the value of each where Theta does not name it."""
+FAILED: Final = -2.0
+"""Score of a trial that failed: less than each metric of a model, of which F1 can be 0 and Matthews' correlation -1."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ class TrialResult:
 
     Attributes:
         id: of the spec.
-        score: the metric on the judged rows of the dev set, at the epoch that counts; 0 for a failed trial.
+        score: the metric on the judged rows of the dev set, at the epoch that counts; `FAILED` for a failed trial.
         predictions: label index of each row of the whole dev set at that epoch; () for a failed trial.
         epochs: epochs trained.
         epoch: the epoch that counts, from 1; 0 for a failed trial.

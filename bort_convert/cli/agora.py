@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from bort_convert.agora.core import OfEquals
 from bort_convert.agora.deletion import Rule
-from bort_convert.agora.options import OPTION_NAMES, Options
+from bort_convert.agora.options import OPTION_NAMES, Options, gpus_of
 from bort_convert.agora.run_directory import read_settings
 from bort_convert.agora.values import Epoch, Metric
 from bort_convert.cli.command import Command
@@ -104,7 +104,9 @@ def _options(function: Function) -> Function:
 )
 @click.option("--pool", type=FILE, help="Extension: unlabelled texts, which the teacher labels in place of made ones.")
 @_options
-@click.option("--workers", type=click.IntRange(min=1), help="Trials at a time; by default one for each processor.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Trials at a time; by default one for each processor, or 1 on a GPU."
+)
 @click.option("--ray", metavar="ADDRESS", help="Run the trials on a Ray cluster, HOST:PORT or auto.")
 @click.option("--gpus-per-trial", type=click.IntRange(min=0), help="By default 1 with --device cuda, else 0.")
 @click.option("--max-rounds", type=click.IntRange(min=1), help="Stop after so many rounds.")
@@ -149,8 +151,8 @@ def agora(
     missing += ["CANDIDATE"] * (not given.get("candidate")) + ["--out"] * (not (place or only_plan))
     if missing:
         raise click.UsageError(f"missing: {', '.join(missing)}; or go on with a run by --resume RUN", ctx)
-    gpus = gpus_per_trial if gpus_per_trial is not None else int(str(given["device"]).startswith("cuda"))
-    at_a_time = workers or (1 if ray else usable_cpus())
+    gpus = gpus_per_trial if gpus_per_trial is not None else gpus_of(given["device"])
+    at_a_time = workers or (1 if ray or gpus else usable_cpus())
     engine = _engine(at_a_time, ray, gpus)
     from bort_convert.agora import planning, report, run  # noqa: PLC0415 - they import torch
 

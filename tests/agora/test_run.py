@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from word_task import QUICK, SETS, InProcess, knows, report_in, rows
 
+from bort_convert.agora.values import FAILED
 from bort_convert.errors import AgoraError, OptionError, OutputError
 from bort_convert.workers.jobs import Failure
+from bort_convert.workers.processes import LocalWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +104,7 @@ def test_a_trial_that_diverges_is_the_worst_and_the_run_goes_on(go: Callable[...
     assert failure["trial"] == "0001-00"
     assert failure["failure"].startswith("the loss is nan")
     result = json.loads((tmp_path / "run" / "trials" / "0001-00" / "result.json").read_text())
-    assert (result["score"], result["predictions"]) == (0, [])
+    assert (result["score"], result["predictions"]) == (FAILED, [])
 
 
 def test_a_trial_whose_process_dies_is_the_worst_with_the_reason(go: Callable[..., Run], tmp_path: Path) -> None:
@@ -116,6 +118,56 @@ def test_a_trial_whose_process_dies_is_the_worst_with_the_reason(go: Callable[..
 def test_where_every_trial_fails_the_run_stops_with_the_first_reason(go: Callable[..., Run], tmp_path: Path) -> None:
     with pytest.raises(AgoraError, match=r"every trial of round 1 failed; the first one: the loss is nan"):
         go(tmp_path / "run", theta=({"lr": 1e30}, {"lr": 1e29}))
+
+
+def test_a_trial_that_fails_is_worse_than_a_model_that_scores_nothing(
+    go: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bort_convert.agora.trial.score", lambda *_: 0.0)
+    run = go(tmp_path / "run", theta=({"lr": 1e30}, {"lr": 5e-4}), metric="f1", prune="worst")
+    assert (run.best.theta, run.best.dev) == ({"lr": 5e-4}, 0.0)
+    assert [entry["deleted"] for entry in run.rounds] == [[0], [1]]
+
+
+def test_a_round_in_which_every_trial_fails_has_no_figure_and_the_run_goes_on(
+    go: Callable[..., Run], tmp_path: Path
+) -> None:
+    from bort_convert.agora.report import round_line
+
+    death = Failure("the process died of SIGKILL; out of memory?", died=True)
+    workers = InProcess(lambda spec: death if spec.id.startswith("0002") else None)
+    run = go(tmp_path / "run", prune="worst", of_equals="later", workers=workers)
+    first, second = run.rounds
+    assert run.best.round == 1
+    assert (second["dev"], second["mistakes"], second["is_best"]) == (None, None, False)
+    assert second["test"] == first["test"]
+    assert "1 trained  all failed  0 mistakes -> 0 points  deleted 1" in round_line(second)
+    assert "<td>-</td>" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_a_text_that_the_shortest_tuple_cuts_is_counted(little: str) -> None:
+    from bort_convert.agora.run import inputs_of
+
+    for theta in ([{"lr": 1e-3}], [{"lr": 1e-3, "length": 5}, {"lr": 1e-3, "length": 24}]):
+        found = inputs_of(little, rows("train", 16), rows("dev", 20), teacher=knows, tau="none", theta=theta)
+        assert ("train: 16 of 16 texts are longer than 5 tokens, and are cut there" in found.warnings) is (
+            "length" in theta[0]
+        )
+
+
+def test_trials_that_want_a_gpu_run_one_at_a_time_where_nothing_else_is_said(
+    go: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = []
+
+    class Here(LocalWorkers):
+        def run(self, function: Any, jobs: Any) -> Any:  # noqa: ANN401 - as `Workers.run`
+            rooms.append((self._room.cpus, self._room.gpus))
+            return InProcess().run(function, jobs)
+
+    monkeypatch.setattr("bort_convert.agora.run.LocalWorkers", Here)
+    go(tmp_path / "run", theta=({"lr": 5e-4},), workers=None, gpus_per_trial=1)
+    assert rooms == [(1, 1)]
 
 
 def test_extensions_and_options_are_heeded(go: Callable[..., Run], tmp_path: Path) -> None:

@@ -3,15 +3,12 @@ from __future__ import annotations
 import dataclasses
 import random
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from bort_convert.agora.metrics import score
-from bort_convert.agora.values import FIELDS, Example, PredictionSpec, TrialSpec
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from bort_convert.agora.values import FAILED, FIELDS, Example, PredictionSpec, TrialSpec
 
 pytestmark = pytest.mark.torch
 GOOD, BAD = ("good", "happy", "pleased", "glad"), ("poor", "angry", "frightened", "sad")
@@ -162,17 +159,69 @@ def test_what_diverges_or_has_no_memory_is_a_result_with_a_reason(
     for decay in (1e38, -1e38):
         theta = spec.theta | {"lr": 1e3, "decay": decay}
         result = trial.run_trial(dataclasses.replace(spec, theta=theta))
-        assert (result.score, result.predictions, result.weights) == (0.0, (), "")
+        assert (result.score, result.predictions, result.weights) == (FAILED, (), "")
         assert re.fullmatch(r"the loss is nan in step \d+", result.failure)
     monkeypatch.setattr(trial.Classifier, "logits", lambda *_: torch.empty(10**15))
     result = trial.run_trial(spec)
     assert result.failure.startswith("out of memory: ")
     assert "DefaultCPUAllocator" in result.failure
-    assert result.score == 0.0
+    assert result.score == FAILED
     # An error of the program is none of the tuple.
     monkeypatch.setattr(trial.Classifier, "logits", lambda *_: torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match=r"inconsistent tensor size|size mismatch"):
         trial.run_trial(spec)
+
+
+def test_a_step_in_mixed_precision_has_logits_in_bfloat16_and_weights_in_float32(
+    spec: TrialSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path of a GPU, with the autocast of the CPU."""
+    import torch
+
+    from bort_convert.agora import trial
+
+    assert trial.FULL_PRECISION == ("cpu",)
+    monkeypatch.setattr(trial, "FULL_PRECISION", ())
+    mixed = trial.Training(spec)
+    kinds: list[tuple[bool, object]] = []
+    logits = trial.Classifier.logits
+
+    def noted(classifier: trial.Classifier, rows: list[dict[str, list[int]]]) -> torch.Tensor:
+        found = logits(classifier, rows)
+        kinds.append((classifier.model.training, found.dtype))
+        return found
+
+    monkeypatch.setattr(trial.Classifier, "logits", noted)
+    mixed.train_on([0, 1, 2])
+    mixed.evaluate(1)
+    assert kinds == [(True, torch.bfloat16), (False, torch.float32)]
+    assert {values.dtype for values in mixed.values().values() if values.is_floating_point()} == {torch.float32}
+
+
+def test_a_step_takes_place_on_the_device_of_the_spec(spec: TrialSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors of torch's device `meta` have no values: a step on it ends where one is read."""
+    import torch
+
+    from bort_convert.agora import trial
+
+    monkeypatch.setattr(trial, "FULL_PRECISION", ("cpu", "meta"))
+    training = trial.Training(dataclasses.replace(spec, device="meta"))
+    found = {values.device.type for values in training.values().values()}
+
+    def note(_model: torch.nn.Module, _arguments: tuple[()], given: dict[str, torch.Tensor]) -> None:
+        found.update(values.device.type for values in given.values())
+
+    training.classifier.model.register_forward_pre_hook(note, with_kwargs=True)
+    is_read = r"item\(\) cannot be called on meta tensors"
+    with pytest.raises(RuntimeError, match=is_read):  # transformers reads the mask
+        training.train_on([0, 1])
+    assert found == {"meta"}
+    logits = torch.zeros(2, 2, device="meta", requires_grad=True)
+    monkeypatch.setattr(trial.Classifier, "logits", lambda *_: logits)
+    with pytest.raises(RuntimeError, match=is_read) as caught:
+        training.train_on([0, 1])
+    last = [entry for entry in caught.traceback if entry.path == Path(trial.__file__)][-1]
+    assert "math.isfinite(loss.item())" in str(last.statement)
 
 
 def test_no_epoch_is_a_failure(spec: TrialSpec) -> None:

@@ -30,7 +30,7 @@ def test_all_problems_are_said_in_flags_and_nothing_is_started(tmp_path: Path) -
     theta = tmp_path / "theta.toml"
     theta.write_text("lr = [-1.0]\n")
     words = ["agora", converted(tmp_path), *DATA, "--teacher", tmp_path, "--theta", theta, "--out", tmp_path / "run"]
-    result = run(*words, "--copies", "0", "--judge-share", "1.5", "--tau", "blur", "--json")
+    result = run(*words, "--copies", "0", "--judge-share", "1.5", "--tau", "blur", "--device", "cuda:99", "--json")
     assert result.exit_code == 2
     error = json.loads(result.stdout)["error"]
     assert error["type"] == "AgoraError"
@@ -40,8 +40,10 @@ def test_all_problems_are_said_in_flags_and_nothing_is_started(tmp_path: Path) -
         "--judge-share 1.5: expected",
         "lr -1.0",
         "--tau blur",
+        "--device cuda:99: torch cannot use it",
+        "Install a build of torch that can, or choose --device cpu",
         f"--teacher {tmp_path}",
     ):
         assert part in lines
-    assert error["message"].startswith("nothing was started: 5 problems")
+    assert error["message"].startswith("nothing was started: 6 problems")
     assert not (tmp_path / "run").exists()
