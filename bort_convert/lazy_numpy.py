@@ -1,4 +1,4 @@
-"""NumPy, imported when it is first used.
+"""NumPy, imported when it is first used; where there is none, what moves values without it.
 
 Reading headers, fitting a table and copying bytes compute nothing. Importing NumPy takes longer than all of that, and
 some interpreters have none (a browser). Modules on that path take `np` from here; modules that always compute import
@@ -10,6 +10,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from bort_convert import plain_array
 from bort_convert.errors import BackendError
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ else:
             try:
                 import numpy  # noqa: ICN001, PLC0415 - the one place that delays it
             except ImportError as error:
+                if name in plain_array.__all__:
+                    return getattr(plain_array, name)
                 raise BackendError(f"computing with values needs NumPy ({error}): pip install numpy") from error
             return getattr(numpy, name)
 

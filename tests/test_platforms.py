@@ -37,6 +37,8 @@ for call in sys.argv[3:]:
         bort_convert.convert(sys.argv[2], target, **known)
     elif function == "extract":
         bort_convert.extract(sys.argv[2], target)
+    elif function == "inspect_values":
+        bort_convert.inspect(sys.argv[2], values=True, **known)
     else:
         with bort_convert.open_params(sys.argv[2]) as params:
             print({name: params[name].tobytes().hex() for name in list(params)[:3]})
@@ -88,12 +90,13 @@ def test_a_checkpoint_is_inspected_and_converted_to_the_same_bytes(
     assert content(tmp_path / "out") == converted
 
 
-def test_arrays_are_read_where_mmap_is_missing() -> None:
-    assert run(["mmap"], BORT, "open_params").stdout == run([], BORT, "open_params").stdout
+@pytest.mark.parametrize("missing", [["mmap"], ["numpy"], ["mmap", "numpy"]])
+def test_arrays_are_read_where_mmap_or_numpy_is_missing(missing: list[str]) -> None:
+    assert run(missing, BORT, "open_params").stdout == run([], BORT, "open_params").stdout
 
 
-def test_values_without_numpy_are_an_error_that_names_the_package() -> None:
-    error = run(["numpy"], BORT, "open_params", status=1).stderr.splitlines()[-1]
+def test_computing_with_values_without_numpy_is_an_error_that_names_the_package() -> None:
+    error = run(["numpy"], BORT, "inspect_values", status=1).stderr.splitlines()[-1]
     assert error.startswith("bort_convert.errors.BackendError: computing with values needs NumPy (")
     assert error.endswith("): pip install numpy")
 

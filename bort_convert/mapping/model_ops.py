@@ -150,14 +150,16 @@ class Frequencies(Op):
             MappingError: the array holds other frequencies.
         """
         (array,) = arrays
-        found = array.astype("float64").reshape(-1)
-        expected = exact_frequencies(2 * array.size)
-        wrong = ~(abs(found - expected) <= expected * _TOLERANCES[array.itemsize])
-        if wrong.any():
-            at = int(wrong.argmax())
+        found: list[float] = array.reshape(-1).tolist()
+        expected = [_BASE ** (-i / array.size) for i in range(array.size)]
+        tolerance = _TOLERANCES[array.itemsize]
+        pairs = enumerate(zip(found, expected, strict=True))
+        wrong = [i for i, (mine, right) in pairs if not abs(mine - right) <= right * tolerance]
+        if wrong:
+            at = wrong[0]
             raise MappingError(
                 f"it holds {found[at]:.9g} at {at}, expected {expected[at]:.9g}, 1 / 10000**(2i/{2 * array.size}); "
-                f"{int(wrong.sum()):,} of {array.size:,} values are others, and the target model has these alone"
+                f"{len(wrong):,} of {array.size:,} values are others, and the target model has these alone"
             )
         return ()
 

@@ -388,7 +388,8 @@ class Extra(Drop):
 
 def _expect_constant(array: Array, value: float, what: str) -> None:
     """Refuse an array with a value that differs from `value` in any bit: negative zeros and NaN differ too."""
-    expected = np.full((), value, array.dtype).tobytes()
-    if array.tobytes() != expected * array.size:
-        different = int((array != value).sum())
+    expected, found = np.full((), value, array.dtype).tobytes(), array.tobytes()
+    if found != expected * array.size:
+        starts = range(0, len(found), len(expected))
+        different = sum(found[start : start + len(expected)] != expected for start in starts)
         raise MappingError(f"{what} should be {value} throughout, and {different:,} of {array.size:,} values are not")

@@ -123,11 +123,11 @@ class StoredArray:
             FormatError: a checksum fails, or a bool is neither 0 nor 1.
         """
         span = self.open_span()
-        flat = np.frombuffer(span.view(self.start, self.nbytes), numpy_dtype(self.dtype))
-        if self.dtype == "bool" and (wrong := np.flatnonzero(flat.view(np.uint8) > 1)).size:
-            first = int(wrong[0])
-            byte = int(flat.view(np.uint8)[first])
-            raise FormatError(f"{label}: value {first} of a bool array is the byte {byte}; expected 0 or 1")
+        data = span.view(self.start, self.nbytes)
+        if self.dtype == "bool" and (wrong := data.tobytes().translate(None, b"\0\1")):
+            first = data.tobytes().index(wrong[0])
+            raise FormatError(f"{label}: value {first} of a bool array is the byte {wrong[0]}; expected 0 or 1")
+        flat = np.frombuffer(data, numpy_dtype(self.dtype))
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
 
 

@@ -92,7 +92,6 @@ def _fit(fit: Fit) -> dict[str, object]:
         "title": fit.family.title,
         "loaded_by": auto_class(fit.architecture),
         "tokenizer_files": list(KINDS[kind].file_options) if kind else [],
-        "computes": any(not step.zero and not (step.op.copies and step.targets) for step in fit.plan.steps),
     }
 
 

@@ -101,8 +101,7 @@ function showFound({ document: data, format, arrays, fit, lines, tables, familie
   by("family").replaceChildren(...[["", "as found"], ...families].map(([name, title]) => option(name, title)));
   by("family").value = family;
   by("casing").hidden = !(fit?.tokenizer_files.length && files.length > 1);
-  by("convert").hidden = !fit || fit.computes;
-  by("computes").hidden = !fit?.computes;
+  by("convert").hidden = !fit;
   by("command").textContent = command();
   by("tables").replaceChildren(...tables.map(table));
   by("found").focus();

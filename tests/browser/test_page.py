@@ -142,12 +142,19 @@ def test_a_checkpoint_in_a_deflated_archive_is_unpacked_and_converted(tab: Tab, 
     assert_same(unpacked(tab.saved("Save all as a zip file")), expected)
 
 
-def test_a_model_whose_values_are_rearranged_is_left_to_the_command_line(tab: Tab) -> None:
-    tab.drop(FIXTURES / "gpt2_2_3_48_12.params")
-    tab.page.get_by_label("Attention heads").fill("3")
-    tab.page.get_by_role("button", name="Look again").click()
-    assert "rearranges values" in tab.shown("computes")
-    assert tab.page.get_by_role("button", name="Convert it here").is_hidden()
+@pytest.mark.parametrize(
+    ("name", "family", "heads"),
+    [("gpt2_2_3_48_12", "gpt2", 3), pytest.param("xlnet_2_2_8_8", "xlnet", 2, marks=pytest.mark.long)],
+)
+def test_a_model_whose_values_are_moved_is_converted_too(
+    tab: Tab, tmp_path: Path, name: str, family: str, heads: int
+) -> None:
+    shutil.copyfile(FIXTURES / f"{name}.params", tmp_path / "model.params")
+    tab.drop(tmp_path / "model.params")
+    tab.look_again(family, heads)
+    tab.convert()
+    expected = converted(tmp_path, "model.params", "model", "--family", family, "--heads", heads)
+    assert_same(unpacked(tab.saved("Save all as a zip file")), expected)
 
 
 def test_a_file_that_is_cut_while_the_page_has_it_is_an_error_and_the_page_goes_on(tab: Tab, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Prove every family at full size: GluonNLP writes each checkpoint, it is converted, and both frameworks run it.
 
-    python tests/support/zoo.py [NAME ... | --page]
+    python tests/support/zoo.py [--bits] [NAME ... | --page]
 
 NAME is a checkpoint that fixtures/make_full_size.py can write, a pattern of such names ('bert_24*'), a family in all
 its published sizes, `small` for a small model of every family, which takes seconds each, or a published file as
 `bort-convert zoo` lists it, or `published` for all of these: hours, and room for 48 GB twice. The default is every
-published size, which takes half an hour or more. Each row is printed when it is known; bort_convert/zoo/parity.json
-keeps those of published sizes and files of 0.x, and docs/parity.md is written from it; --page does that without a run.
+published size, which takes half an hour or more. With --bits no framework runs a model: each tensor of a conversion
+is compared with its file, bit for bit, which takes a minute for a gigabyte. Each row is printed when it is known.
+bort_convert/zoo/parity.json keeps those of published sizes and files of 0.x whose models ran, and docs/parity.md is
+written from it; --page does that without a run.
 The exit status is 1 if a bar is missed.
 """
 
@@ -133,7 +135,8 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
     if arguments == ["--page"]:
         write_page(known_checkpoints())
         return 0
-    arguments = [name.replace("/", "-") for name in arguments]
+    bits = "--bits" in arguments
+    arguments = [name.replace("/", "-") for name in arguments if name != "--bits"]
     known = known_checkpoints()
     later = [PublishedCheckpoint(entry) for entry in zoo_entries() if entry.gluonnlp == "1.0"]
     chosen = [checkpoint for checkpoint in (*known.values(), *later) if is_selected(checkpoint, arguments)]
@@ -145,11 +148,11 @@ def main(arguments: list[str], after_conversion: Callable[[Path], object] = lamb
     for checkpoint in chosen:
         BUILD.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory(dir=BUILD, prefix="zoo-") as folder:
-            result = examine(checkpoint, Path(folder), after_conversion)
+            result = examine(checkpoint, Path(folder), after_conversion, bits=bits)
         results.append(result)
         sys.stdout.write("\n".join([*([] if results[1:] else table([])), *table([result])[2:], *result.problems, ""]))
         sys.stdout.flush()
-        if checkpoint.variant and not isinstance(checkpoint, PublishedCheckpoint):
+        if checkpoint.variant and not bits and not isinstance(checkpoint, PublishedCheckpoint):
             keep(result, known)
     sys.stdout.write(f"{tally(results)}\n")
     return int(any(result.problems for result in results))
@@ -171,15 +174,19 @@ def is_selected(checkpoint: Checkpoint | PublishedCheckpoint, names: Collection[
 
 
 def examine(
-    checkpoint: Checkpoint | PublishedCheckpoint, folder: Path, after_conversion: Callable[[Path], object]
+    checkpoint: Checkpoint | PublishedCheckpoint,
+    folder: Path,
+    after_conversion: Callable[[Path], object],
+    *,
+    bits: bool = False,
 ) -> Result:
-    """Write, convert and verify one checkpoint, each in a process of its own."""
+    """Write, convert and verify one checkpoint, each in a process of its own; by its bits alone if asked for."""
     source, out = folder / f"{checkpoint.name}.params", folder / "out"
     if isinstance(checkpoint, PublishedCheckpoint):
         checkpoint.write(source)
     else:
         subprocess.run([sys.executable, "-W", "ignore", str(MAKER), str(source)], check=True)
-    result = _examined(checkpoint, source, out, after_conversion)
+    result = _examined(checkpoint, source, out, after_conversion, bits=bits)
     size, entry = source.stat().st_size, checkpoint.entry
     if entry and size != entry.size:
         problem = f"FAIL {size:,} bytes were written, the published file has {entry.size:,}"
@@ -188,7 +195,12 @@ def examine(
 
 
 def _examined(
-    checkpoint: Checkpoint | PublishedCheckpoint, source: Path, out: Path, after_conversion: Callable[[Path], object]
+    checkpoint: Checkpoint | PublishedCheckpoint,
+    source: Path,
+    out: Path,
+    after_conversion: Callable[[Path], object],
+    *,
+    bits: bool,
 ) -> Result:
     megabytes = source.stat().st_size / 1e6
     # A published size is recognised; any other needs the options that no shape shows.
@@ -202,7 +214,7 @@ def _examined(
         return Result(checkpoint.name, megabytes=megabytes, problems=(manifest["error"]["message"],))
     after_conversion(out)
     reference = checkpoint.reference if isinstance(checkpoint, PublishedCheckpoint) else []
-    if reference is None:
+    if bits or reference is None:
         check = json_of("check", str(out), "--source", str(source))
         return result_of_check(checkpoint, manifest, check, megabytes=megabytes, seconds=seconds)
     rows = ROWS_IF_LARGE if megabytes > LARGE_MB else ROWS

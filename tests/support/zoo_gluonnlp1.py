@@ -57,7 +57,8 @@ class PublishedCheckpoint:
     @property
     def reference(self) -> list[str] | None:
         """Options of a verification by GluonNLP; None where it cannot run."""
-        return ["--mxnet-python", str(PYTHON)] if self.family in RUNS_HERE and PYTHON.exists() else None
+        runs = self.family in RUNS_HERE and self.entry.form != "generator" and PYTHON.exists()
+        return ["--mxnet-python", str(PYTHON)] if runs else None
 
     def write(self, out: Path) -> None:
         """Write the file: a tensor that the target model makes itself has its values, every other one random ones."""
