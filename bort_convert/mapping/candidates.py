@@ -90,10 +90,12 @@ AnyCandidate = TypeVar("AnyCandidate", bound=Candidate)
 
 
 def known_tables(families: Sequence[Family], given: Given) -> list[KnownTable]:
-    """Every table of the families with its rows; a family that lacks a given hyperparameter counts only if all do.
+    """Every table of the families with its rows.
+
+    A family that lacks a given hyperparameter, or needs a token id that the vocabulary has not, counts only if all do.
 
     Raises:
-        OptionError: no family has the given hyperparameters.
+        OptionError: no family has the given hyperparameters and needs no others.
     """
     tables: list[KnownTable] = []
     errors: list[OptionError] = []
@@ -102,6 +104,10 @@ def known_tables(families: Sequence[Family], given: Given) -> list[KnownTable]:
             known = given.of(family)
         except OptionError as error:
             errors.append(error)
+            continue
+        if lost := family.lost_hyperparameter(known):
+            ids = dict(given.special_token_ids or {})
+            errors.append(OptionError("special_token_ids", ids, f"{family.title} needs {lost}, a row of the vocabulary"))
             continue
         tables += [(family, table, resolve(table.rows, known)) for table in family.tables]
     if not tables:

@@ -356,6 +356,10 @@ class Family:
                 raise OptionError("hyperparameters", dict(given), f"{name} is {value!r}, expected {problem}")
         return checked
 
+    def lost_hyperparameter(self, known: Mapping[str, Hyperparameter]) -> str:
+        """A token id that sizes depend on and that is not among the known hyperparameters; "" if all are."""
+        return next((key.after for key in self.config if key.after and key.after not in known), "")
+
     def _problem_with(self, name: str, value: Hyperparameter, default: Hyperparameter) -> str:
         """The expected values of a hyperparameter, where this is none of them; "" where it is."""
         if name in self.choices:

@@ -177,7 +177,7 @@ def _compare(
     name_map = map_names(specs, family.base, family.aliases)
     targets = {target: specs[name] for target, name in name_map.targets.items()}
     known = given.of(family)
-    if lost := next((key.after for key in family.config if key.after and key.after not in known), ""):
+    if lost := family.lost_hyperparameter(known):
         problem = f"config.json: {lost} is {_shown(config.get(lost))}, expected a row of the vocabulary"
         plan = Plan(disagreements=(problem,))
         sources: Specs = {}

@@ -319,3 +319,18 @@ def test_the_manifest_keeps_what_the_stock_class_computes_otherwise(fixtures: Pa
     assert ernie.stock_differences == {"head_layer_norm_eps": 1e-12, "head_hidden_act": "gelu"}
     bert = bort_convert.convert(fixtures / "bert_2_2_8_8.params", tmp_path / "bert", family="bert", heads=2)
     assert not bert.stock_differences
+
+
+def test_a_model_without_a_padding_token_is_found_again_among_families_that_need_one(
+    fixtures: Path, tmp_path: Path
+) -> None:
+    source = fixtures / "gpt2_2_3_48_12.params"
+    bort_convert.convert(source, tmp_path / "out", heads=3, hyperparameters={"bos_token_id": 1, "eos_token_id": 2})
+    assert bort_convert.check(tmp_path / "out", source=source)
+
+
+def test_a_family_that_needs_a_padding_token_says_so(fixtures: Path) -> None:
+    with open_params(fixtures / "roberta_2_2_8_8.params") as params, pytest.raises(OptionError) as caught:
+        fit_source(params.specs, family="roberta", heads=2, special_token_ids={"bos_token_id": 1})
+    assert caught.value.option == "special_token_ids"
+    assert caught.value.problem == "RoBERTa needs pad_token_id, a row of the vocabulary"
