@@ -455,7 +455,7 @@ def preload() -> None:
     """Import what the commands import, so that a fork has it."""
     package = importlib.import_module("bort_convert")
     for module in pkgutil.walk_packages(package.__path__, "bort_convert."):
-        if not re.match(r"bort_convert\.(verification|__main__|cli\.verification)", module.name):
+        if not re.match(r"bort_convert\.(agora|verification|__main__|cli\.(agora|verification))", module.name):
             importlib.import_module(module.name)
     import rich.console  # noqa: F401, PLC0415
 
