@@ -107,7 +107,9 @@ def known_tables(families: Sequence[Family], given: Given) -> list[KnownTable]:
             continue
         if lost := family.lost_hyperparameter(known):
             ids = dict(given.special_token_ids or {})
-            errors.append(OptionError("special_token_ids", ids, f"{family.title} needs {lost}, a row of the vocabulary"))
+            errors.append(
+                OptionError("special_token_ids", ids, f"{family.title} needs {lost}, a row of the vocabulary")
+            )
             continue
         tables += [(family, table, resolve(table.rows, known)) for table in family.tables]
     if not tables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from headers import Header, header_of
 
@@ -62,6 +62,10 @@ def list_size(specs: Iterable[TensorSpec]) -> int:
     return 3 * 8 + records + len(writer._names([spec.name for spec in specs]))  # noqa: SLF001
 
 
+ZIP64: Final = 1 << 32
+"""Bytes from which on positions in an archive take eight bytes."""
+
+
 def zip_size(specs: Iterable[TensorSpec]) -> int:
     """Bytes of an archive of MXNet 2: stored, an npy header of 128 bytes and a data descriptor for each array.
 
@@ -70,6 +74,6 @@ def zip_size(specs: Iterable[TensorSpec]) -> int:
     size, directory = 0, 22
     for spec in specs:
         name = len(f"{spec.name}.npy".encode())
-        directory += 46 + name + (32 if size >= 2**32 else 0)
+        directory += 46 + name + (32 if size >= ZIP64 else 0)
         size += 30 + name + 128 + spec.nbytes + 16
-    return size + directory + (76 if size >= 2**32 else 0)
+    return size + directory + (76 if size >= ZIP64 else 0)

@@ -8,12 +8,15 @@ made its environment.
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
+from unittest.mock import patch
 
 import numpy as np
+import published
 from published import fit_of_entry, written_specs
 
 from bort_convert.params import write_params
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 PYTHON: Final = Path(__file__).resolve().parents[2] / ".venv-gluonnlp1" / "bin" / "python"
 RUNS_HERE: Final = frozenset({"albert", "bert-1.0", "electra", "mobilebert"})
 PIECE: Final = 1 << 18
+PADDING: Final = struct.pack("<HH16x", 0xFFFF, 16)
+"""In place of the sizes and the disk that MXNet's archive repeats beside a long position: as many bytes."""
 
 
 @dataclass(frozen=True)
@@ -112,10 +117,15 @@ class _Unseekable(io.RawIOBase):
 
 
 def _write_zip(file: IO[bytes], specs: list[TensorSpec], values: Callable[[str], Iterator[Array]]) -> None:
-    with zipfile.ZipFile(_Unseekable(file), "w", allowZip64=True) as archive:
+    # Python writes long positions from 2 GiB on, MXNet where the format needs them.
+    limit = patch.object(zipfile, "ZIP64_LIMIT", published.ZIP64 - 1)
+    with limit, zipfile.ZipFile(_Unseekable(file), "w", allowZip64=True) as archive:
         for spec in specs:
-            with archive.open(zipfile.ZipInfo(f"{spec.name}.npy"), "w") as member:
+            info = zipfile.ZipInfo(f"{spec.name}.npy")
+            with archive.open(info, "w") as member:
                 header = {"descr": "<f4", "fortran_order": False, "shape": spec.shape}
                 np.lib.format.write_array_header_1_0(member, header)
                 for array in values(spec.name):
                     member.write(array.tobytes())
+            if info.header_offset >= published.ZIP64:
+                info.extra = PADDING

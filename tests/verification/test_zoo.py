@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import published
 import pytest
 import zoo
 import zoo_gluonnlp1
@@ -178,7 +179,11 @@ def test_the_smallest_published_file_of_1_0_has_its_bytes_and_every_bit_arrives(
     assert "FAIL " in printed.partition("bytes were written")[0], "a changed value"
 
 
-def test_an_archive_of_mxnet_2_is_written_with_the_bytes_that_are_computed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("limit", [published.ZIP64, 300, 200])
+def test_an_archive_of_mxnet_2_is_written_with_the_bytes_that_are_computed(
+    limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(published, "ZIP64", limit)
     specs = [TensorSpec("a.weight", "float32", (3, 5)), TensorSpec("encoder.b", "float32", (7,))]
     with (tmp_path / "x.params").open("xb") as file:
         zoo_gluonnlp1._write_zip(file, specs, lambda name: iter([np.ones(15 if name == "a.weight" else 7, "float32")]))  # noqa: SLF001
