@@ -185,3 +185,12 @@ def test_the_steps_of_the_parity_action_install_verify_and_write_the_summary(tmp
     inputs["reference"] = str(tmp_path / "absent.safetensors")
     assert runner.run(verify, inputs) == 3, runner.output
     assert runner.files["GITHUB_OUTPUT"].read_text("utf-8") == outputs
+
+
+def test_dependabot_watches_each_folder_with_pins_that_it_knows() -> None:
+    updates = read(GITHUB / "dependabot.yml")["updates"]
+    watched = {each["package-ecosystem"]: each.get("directories", [each.get("directory")]) for each in updates}
+    pins = {"npm": "*/package.json", "docker": "*/Dockerfile"}
+    found = {kind: [f"/{path.parent.name}" for path in ROOT.glob(pattern)] for kind, pattern in pins.items()}
+    assert watched == {"github-actions": ["/", "/.github/actions/*"], **found}
+    assert ACTION.parent.parent == GITHUB / "actions"
