@@ -16,6 +16,8 @@ FIRST = ("verdict", "float64, relative", "float32, hidden", "float32, heads", "p
 """Columns that a reader wants to see first."""
 BARS = {"bar of float64": 1e-12, "bars of float32": 3e-5, "": 1e-4}
 LAST_OF_THE_INTRODUCTION = "\n\n| checkpoint | becomes |"
+LONGEST = 32
+"""Characters of a name beside a plot: longer ones would take its place. The table has them whole."""
 SECOND = "\n\n| checkpoint | family |"
 
 
@@ -44,10 +46,15 @@ def _dots(checkpoints: list[dict[str, Any]], name: str, columns: dict[str, str],
             axes.axvline(bar, color=GREY, linestyle="--", linewidth=1)
             axes.text(bar, -1.0, label, ha="right" if label.endswith("2") else "center", va="bottom", fontsize=8)
         axes.set_xscale("log")
-        axes.set_yticks(range(len(checkpoints)), [each[name] for each in checkpoints])
+        axes.set_yticks(range(len(checkpoints)), [_shortened(each[name]) for each in checkpoints])
         axes.set_ylim(len(checkpoints) - 0.5, -1.1)
         axes.set_xlim(1e-16, 1e-3)
         axes.grid(axis="y")
         axes.tick_params(axis="y", length=0)
         axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=3)
     return drawn.html
+
+
+def _shortened(name: str) -> str:
+    """A name without its middle, where it is long."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}...{name[3 - LONGEST // 2 :]}"

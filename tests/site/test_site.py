@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT / "docs" / "_site"))
 import images  # noqa: E402
 import recording  # noqa: E402
 
+LONGEST = 32
 SITE = ROOT / "build" / "site"
 PICTURES = ROOT / "docs" / "images"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -198,6 +199,15 @@ def test_the_table_of_checkpoints_is_sorted_by_the_heading_that_is_clicked(brows
         ::-1
     ]
     assert log == []
+
+
+def test_names_beside_a_plot_leave_it_its_place_and_the_table_has_them_whole() -> None:
+    page = (SITE / "parity" / "index.html").read_text("utf-8")
+    plots = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    names = [text for plot in plots for text in re.findall(r"<text[^>]*>([^<]*)", plot)]
+    assert max(map(len, names)) <= LONGEST
+    long = [name for name in re.findall(r"<code>(\w+)</code>", page) if len(name) > LONGEST]
+    assert any(f"{name[:16]}...{name[-13:]}" in names for name in long)
 
 
 def test_the_search_finds_a_command(browser: Browser, address: str) -> None:
