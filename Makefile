@@ -125,7 +125,7 @@ python-%:
 parity: .venv/.made $(FULL) reference gluonnlp1 ## the tests that run both frameworks and compare them
 	$(BIN)/python $(PYTEST) -m "torch" tests/models/test_converted_models.py tests/verification
 
-zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some, ONLY=published for every file of `bort-convert zoo`): docs/parity.md
+zoo: .venv/.made ## prove every published size in every form, live, at full size (half an hour; ONLY=bort for some, ONLY=published for every file of `bort-convert zoo`, ONLY="--bits published" without a run of them): docs/parity.md
 	$(BIN)/python -W ignore tests/support/zoo.py $(ONLY)
 
 matrix: .venv/.made reference ## conversions, exports and texts against GluonNLP in plain transformers, with their counts (5 minutes; ONLY=bort for one family)
