@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree as ET
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -213,7 +213,8 @@ def test_names_beside_a_plot_leave_it_its_place_and_the_table_has_them_whole() -
 def test_the_search_finds_a_command(browser: Browser, address: str) -> None:
     page, asked, log = opened(browser, 1280, "light")
     page.goto(address)
-    page.get_by_placeholder("Search").fill("keep-extra")
+    expect(page.locator(".md-search-result__meta")).to_have_text("Type to start searching")
+    page.get_by_placeholder("Search").press_sequentially("keep-extra")  # it listens to keys alone
     page.locator(".md-search-result__link").first.wait_for()
     assert "commands/" in " ".join(link.get_attribute("href") for link in page.locator(".md-search-result__link").all())
     assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
