@@ -200,3 +200,18 @@ def test_every_operation_has_the_name_that_stands_in_conversion_json() -> None:
         "transpose",
         "unfold",
     ]
+
+
+def test_rows_in_front_are_as_many_more_as_a_hyperparameter_says() -> None:
+    assert Pad(2, after="padding_id").resolve({"padding_id": 1, "layers": 4}) == Pad(3)
+    assert Pad(2).resolve({}) == Pad(2)
+
+
+def test_a_constant_keeps_its_dtype_where_none_is_bound() -> None:
+    assert Fill("n", 0.0, "float16").bind({"n": 2}) == Fill("2", 0.0, "float16")
+    assert Constant("n", 1.0, "float64").bind({"n": 2}) == Constant("2", 1.0, "float64")
+
+
+def test_a_changed_constant_is_refused_with_the_number_of_its_values() -> None:
+    with pytest.raises(MappingError, match=r"^the tensor .*\b2\b"):
+        Fill("3", 1.0).inverse(np.array([1, 2, 3], np.float32))

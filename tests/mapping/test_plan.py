@@ -1,14 +1,31 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from headers import DIMS, LANGUAGE_MODEL, Header, encoder, header_of, language_model, reshaped, without
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError
-from bort_convert.mapping.plan import Plan
+from bort_convert.mapping.ops import Fill
+from bort_convert.mapping.plan import Plan, Step
 from bort_convert.mapping.planner import make_plan
-from bort_convert.mapping.rows import drop, fill, linear, merge, pad, rename, split, target_rows, tied, transpose
+from bort_convert.mapping.rows import (
+    Row,
+    drop,
+    extra,
+    fill,
+    ignore,
+    linear,
+    merge,
+    pad,
+    rename,
+    split,
+    target_rows,
+    tied,
+    transpose,
+)
 
 
 def plan_of(header: dict[str, TensorSpec | None]) -> Plan:
@@ -72,6 +89,19 @@ def test_a_wrong_number_of_axes_is_refused_with_those_expected() -> None:
     assert plan.disagreements == ("encoder.layer_norm.beta: found shape (6, 1), expected 1 axes (hidden_size)",)
 
 
+def test_every_wrong_axis_of_a_tensor_is_named() -> None:
+    plan = plan_of(reshaped(language_model(), "encoder.transformer_cells.1.ffn.ffn_1.weight", (9, 8)))
+    (problem,) = plan.disagreements
+    assert problem.endswith(
+        "found shape (9, 8); "
+        "axis 'intermediate_size' is 9, expected 4 "
+        "(intermediate_size=4 from encoder.transformer_cells.0.ffn.ffn_1.weight); "
+        "axis 'hidden_size' is 8, expected 6 (hidden_size=6 from word_embed.0.weight)"
+    )
+    plan = plan_of(reshaped(language_model(), "word_embed.0.weight", (6,)))
+    assert "word_embed.0.weight: found shape (6,), expected 2 axes (vocab_size, hidden_size)" in plan.disagreements
+
+
 def test_a_square_feed_forward_matrix_is_refused_with_both_sizes() -> None:
     header = language_model()
     name = "encoder.transformer_cells.0.ffn.ffn_2.weight"
@@ -114,6 +144,13 @@ def test_a_gap_between_layers_is_refused() -> None:
     assert plan_of(header).disagreements == ("layers: found the numbers 0, 2; expected 0 to 1, no gap",)
 
 
+def test_of_many_layers_with_a_gap_the_first_20_are_shown() -> None:
+    rows = (rename("h.{layer}", "h.{layer}", "n"),)
+    header: Header = {f"h.{layer}": TensorSpec(f"h.{layer}", "float32", (2,)) for layer in (*range(21), 22)}
+    shown = ", ".join(map(str, range(20)))
+    assert make_plan(rows, header).disagreements == (f"layers: found the numbers {shown}; expected 0 to 21, no gap",)
+
+
 def test_a_file_without_layers_is_refused() -> None:
     header = {name: spec for name, spec in language_model().items() if "cells" not in name}
     (problem,) = plan_of(header).disagreements
@@ -154,6 +191,67 @@ def test_an_initialised_tensor_takes_the_dtype_of_the_checkpoint() -> None:
     assert initialised.targets[0].dtype == "float16"
     ((_, values),) = Plan((initialised,)).forward({})
     assert (values.dtype, values.shape, values.any()) == (np.float16, (1, 6), False)
+
+
+def spec(name: str, *shape: int, dtype: str = "float32") -> dict[str, TensorSpec]:
+    return {name: TensorSpec(name, dtype, shape)}
+
+
+def test_a_table_of_constants_alone_is_float32() -> None:
+    (step,) = make_plan((fill("types", "1 6", 0.0, why="no types"),), {}).steps
+    assert step.targets == (TensorSpec("types", "float32", (1, 6)),)
+
+
+def test_each_target_has_the_dtype_of_its_own_source() -> None:
+    header = spec("a", 2, dtype="float16") | spec("b", 2) | spec("c", 2, dtype="float64")
+    plan = make_plan(tuple(rename(name, name, "n") for name in "abc"), header)
+    assert [step.targets[0].dtype for step in plan.steps] == ["float16", "float32", "float64"]
+
+
+def test_a_step_has_the_structural_names_whatever_the_file_calls_them_and_the_reason_of_its_row() -> None:
+    rows = (rename("a", "x", "n"), pad("b", "y", "n", rows=2, why="two rows for padding"))
+    header = {name: TensorSpec(f"net0_{name}", "float32", (2,)) for name in "ab"}
+    steps = make_plan(rows, header).steps
+    assert [(step.sources, step.targets[0].name, step.why) for step in steps] == [
+        (("a",), "x", ""),
+        (("b",), "y", "two rows for padding"),
+    ]
+
+
+def test_only_a_step_with_one_target_of_the_same_bytes_is_copied() -> None:
+    rows = (rename("a", "x", "n"), split("b", ["y", "z"], "2*n"), transpose("c", "u", "n m"))
+    plan = make_plan(rows, spec("a", 2) | spec("b", 4) | spec("c", 2, 3))
+    assert [step.copied for step in plan.steps] == [True, False, False]
+
+
+BESIDE: tuple[Row, ...] = (rename("a", "bert.a", "n"), extra("head", "n"), ignore("cache", "n"), rename("b", "b", "n"))
+
+
+def test_a_plan_without_a_prefix_in_another_dtype_and_without_what_is_no_part_of_the_model() -> None:
+    plan = make_plan(BESIDE, spec("a", 2) | spec("head", 2) | spec("cache", 2) | spec("b", 2))
+    assert plan.disagreements == ()
+    assert (plan.beside("kept"), plan.beside("ignored"), plan.beside("")) == (("head",), ("cache",), ("a", "b"))
+    changed = plan.of_model().without_prefix("bert.").with_dtype("float16")
+    assert [step.sources for step in changed.steps] == [("a",), ("b",)]
+    assert [step.targets for step in changed.steps] == [
+        (TensorSpec("a", "float16", (2,)),),
+        (TensorSpec("b", "float16", (2,)),),
+    ]
+    assert (changed.dims, len(plan.steps), plan.steps[0].targets[0].name) == (plan.dims, 4, "bert.a")
+
+
+def test_changed_values_in_front_are_refused_with_the_name_of_the_target_unless_no_token_reads_them() -> None:
+    plan = make_plan((pad("positions", "p.weight", "n m", rows=2, why="padding"),), spec("positions", 3, 2))
+    target = {"p.weight": np.ones((5, 2), np.float32)}
+    with pytest.raises(MappingError, match=r"^p\.weight: the first 2 rows"):
+        list(plan.revert(target))
+    ((name, array),) = plan.lenient().revert(target)
+    assert (name, array.shape) == ("positions", (3, 2))
+
+
+def test_sizes_that_no_axis_shows_are_bound_in_the_operations() -> None:
+    plan = Plan((Step((), (TensorSpec("x", "float16", (4,)),), Fill("heads", 1.0, "float16"), "why"),))
+    assert plan.bind({"heads": 4}) == Plan((replace(plan.steps[0], op=Fill("4", 1.0, "float16")),))
 
 
 ROWS = (
@@ -211,6 +309,17 @@ def test_gradients_go_backwards_through_every_operation() -> None:
     assert pulled["cell.0.ffn"].tolist() == gradients["layer.0.ffn"].T.tolist()
 
 
+def test_gradients_of_what_follows_a_source_that_was_left_out_are_there() -> None:
+    rows = (drop("cache", "n", why="a constant"), rename("a", "b", "n"))
+    plan = make_plan(rows, spec("cache", 2) | spec("a", 2))
+    assert [name for name, _ in plan.pullback({"b": np.ones(2)})] == ["a"]
+
+
+def test_a_source_that_an_operation_cannot_take_is_a_disagreement() -> None:
+    plan = make_plan((split("qkv", ["q", "k", "v"], "n"),), {"qkv": TensorSpec("net0_qkv", "float32", (7,))})
+    assert plan.disagreements == ("qkv (net0_qkv in the file): 7 rows do not divide into 3 equal parts",)
+
+
 def test_an_axis_that_is_no_multiple_is_refused() -> None:
     plan = make_plan((split("qkv", ["q", "k", "v"], "3*hidden_size"),), {"qkv": TensorSpec("qkv", "float32", (7,))})
     assert plan.disagreements == ("qkv: found shape (7,); axis '3*hidden_size' is 7, expected a multiple of 3",)
@@ -228,6 +337,13 @@ def test_an_axis_with_an_offset_binds_the_size_without_it() -> None:
     header = {name: TensorSpec(name, "float32", (size,)) for name, size in {"a": 8, "b": 3}.items()}
     plan = make_plan((rename("a", "x", "n+2"), rename("b", "y", "n")), header)
     assert plan.disagreements == ("b: found shape (3,); axis 'n' is 3, expected 6 (n=6 from a)",)
+
+
+def test_an_axis_is_not_smaller_than_its_offset_and_may_be_its_offset_alone() -> None:
+    assert make_plan((rename("a", "x", "n+2"),), spec("a", 2)).dims == {"n": 0}
+    assert make_plan((rename("a", "x", "n+2"),), spec("a", 1)).disagreements == (
+        "a: found shape (1,); axis 'n+2' is 1, expected a multiple of 1 plus 2",
+    )
 
 
 def test_a_size_beyond_a_floats_precision_is_bound_exactly() -> None:
@@ -290,6 +406,7 @@ def test_the_end_of_a_list_within_each_layer_goes_elsewhere() -> None:
     plan = make_plan(STACKED, stacked(0, 1, 2))
     assert plan.disagreements == ()
     assert plan.dims == {"n": 3, "layers": 2, "ffns": 2}
+    assert len(plan.steps) == 6
     assert {step.targets[0].name: step.sources[0] for step in plan.steps} == {
         **{f"h.{layer}.inner.{number}.w": f"cells.{layer}.ffn.{number}.w" for layer in range(2) for number in range(2)},
         **{f"h.{layer}.w": f"cells.{layer}.ffn.2.w" for layer in range(2)},
@@ -304,6 +421,7 @@ def test_gaps_and_missing_parts_of_a_list_within_a_layer_are_disagreements() -> 
     first, *others = make_plan(STACKED, stacked(0, 2)).disagreements
     assert first == "ffns: found the numbers 0, 2; expected 0 to 1, no gap"
     assert not any("gap" in line for line in others)
+    assert make_plan(STACKED[::-1], stacked(0, 2)).disagreements[0] == first
     header = stacked(0, 1, 2)
     del header["cells.1.ffn.2.w"]
     assert make_plan(STACKED, header).disagreements == ("cells.1.ffn.2.w: found nothing, expected shape (3,)",)
@@ -337,4 +455,10 @@ def test_a_product_of_two_sizes_binds_the_second_by_the_first() -> None:
     header["query"] = TensorSpec("query", "float32", (25, 9))
     assert make_plan(PRODUCT, header).disagreements == (
         "query: found shape (25, 9); axis 'heads*head_dim' is 25, expected a multiple of 4",
+    )
+
+
+def test_a_product_with_a_size_of_zero_is_refused() -> None:
+    assert make_plan(PRODUCT, spec("bias", 32, 0) | spec("query", 0, 9)).disagreements == (
+        "query: found shape (0, 9); axis 'heads*head_dim' is 0, expected a multiple of 0",
     )
