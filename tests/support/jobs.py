@@ -50,6 +50,17 @@ def interval(seconds: float) -> tuple[float, float]:
     return start, time.monotonic()
 
 
+def interval_of_several(meeting: tuple[str, int]) -> tuple[float, float]:
+    """Wait in a folder for other jobs, as many as shall run at once, and then a little for one too many."""
+    folder, together = meeting
+    start = time.monotonic()
+    Path(folder, str(start)).touch()
+    while len([*Path(folder).iterdir()]) < together and time.monotonic() < start + 60:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    return start, time.monotonic()
+
+
 def threads(_argument: None) -> str | None:
     """Threads that a library will use here."""
     return os.environ.get("OMP_NUM_THREADS")

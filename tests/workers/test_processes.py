@@ -74,9 +74,10 @@ def test_an_error_of_a_job_is_its_outcome() -> None:
     ],
 )
 def test_jobs_run_side_by_side_as_far_as_there_is_what_they_want(
-    workers: LocalWorkers, needs: Needs, together: int
+    workers: LocalWorkers, needs: Needs, together: int, tmp_path: Path
 ) -> None:
-    outcomes = list(workers.run(jobs.interval, [Job(0.4, needs) for _ in range(3)]))
+    meeting = str(tmp_path), together
+    outcomes = list(workers.run(jobs.interval_of_several, [Job(meeting, needs) for _ in range(3)]))
     assert overlap([outcome.result for outcome in outcomes]) == together
 
 
