@@ -5,7 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from bort_convert.verification.compare import Limit, compare, limit_of, measure
+from bort_convert.verification.compare import (
+    HEAD_FLOAT32,
+    HIDDEN_FLOAT32,
+    Difference,
+    Limit,
+    compare,
+    limit_of,
+    measure,
+)
 from bort_convert.verification.findings import BEHAVIOUR, CheckResult
 from bort_convert.verification.headline import failure_line, labels
 from bort_convert.verification.notes import limit_note
@@ -255,3 +263,52 @@ def test_values_too_far_apart_to_subtract_fail() -> None:
     found, _ = measure("x", "float64", np.array([1e308]), np.array([-1e308]), Limit(1.0, 0.0))
     assert found.max_abs == np.inf
     assert not found.passed
+
+
+def test_values_that_are_not_finite_are_counted_in_the_precision_that_ran() -> None:
+    target = hidden()
+    target[0, 1, 1] = np.nan
+    (run,) = compare(a_trace(float32={"layer.0": hidden()}), {"float32": {"layer.0": target}})
+    (layer,) = run.layers
+    assert (layer.name, layer.dtype, layer.count, layer.passed) == ("layer.0", "float32", 8, False)
+    assert layer.problem.endswith("(batch 0, token 1, unit 1)")
+
+
+def test_an_output_without_values_fails_under_its_name() -> None:
+    found, index = measure("layer.0", "float32", np.zeros((0, 2)), np.zeros((0, 2)), Limit(1.0, 0.0))
+    assert (found.name, found.dtype, found.problem, found.passed) == (
+        "layer.0",
+        "float32",
+        "no value was compared",
+        False,
+    )
+    assert index == ()
+
+
+def test_the_limits_are_those_of_each_output_and_a_relative_tolerance_counts_alone() -> None:
+    outputs = {"layer.0": hidden(2.0), "mlm_logits": np.full((2, 2, 9), 2.0)}
+    reference = a_trace(float32=outputs)
+    (run,) = compare(reference, {"float32": outputs})
+    assert [layer.limit for layer in run.layers] == [HIDDEN_FLOAT32.at(2.0), HEAD_FLOAT32.at(2.0)]
+    assert HIDDEN_FLOAT32.at(2.0) != HEAD_FLOAT32.at(2.0)
+    (run,) = compare(reference, {"float32": outputs}, rtol=0.25)
+    assert [layer.limit for layer in run.layers] == [0.5, 0.5]
+    (run,) = compare(reference, {"float64": outputs})
+    assert (run.layers, run.passed) == ((), False)
+
+
+@pytest.mark.parametrize("max_abs", [0.0012, 0.00121, 0.99, 1.0, 1.01, 3.00001e-7, 8.5e20])
+def test_the_smallest_tolerance_of_two_digits_passes_and_no_smaller_one_does(max_abs: float) -> None:
+    atol = Difference("layer.0", "float32", count=1, max_abs=max_abs).smallest_atol
+    assert float(f"{atol:.1e}") == atol >= max_abs
+    step = 10.0 ** (np.floor(np.log10(max_abs)) - 1)
+    assert atol - max_abs < step * 1.000001
+
+
+def test_the_noise_of_padding_is_none_of_the_floor() -> None:
+    """Tokens behind the end of a row have no limit, and set none."""
+    single, double = hidden(), hidden()
+    single[1, 2] = 100.0
+    outputs = {"float32": {"layer.0": single}, "float64": {"layer.0": double}}
+    (run, _) = compare(a_trace(**outputs), outputs)
+    assert run.layers[0].floors == {"mxnet": 0.0, "torch": 0.0}

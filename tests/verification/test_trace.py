@@ -6,9 +6,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from bort_convert.errors import FormatError, OutputError
+from bort_convert.errors import FormatError, OptionError, OutputError
 from bort_convert.safetensors import open_tensors, save_tensors
-from bort_convert.verification.trace import Trace, output_order, pick, sampled, valid_positions
+from bort_convert.verification.trace import (
+    Trace,
+    bare,
+    dtypes_of,
+    layers_of,
+    output_order,
+    output_shape,
+    pick,
+    sampled,
+    stack_of,
+    stacks_of,
+    valid_positions,
+)
 from bort_convert.verification.trace_file import load_trace, save_trace
 
 if TYPE_CHECKING:
@@ -273,3 +285,78 @@ def test_every_trace_cut_short_is_refused(tmp_path: Path) -> None:
         (tmp_path / "cut").write_bytes(content[:size])
         with pytest.raises(FormatError):
             load_trace(tmp_path / "cut")
+
+
+TWO_STACKS = {
+    "input_ids": np.zeros((2, 5), np.int64),
+    "valid_length": np.array([5, 2]),
+    "decoder_input_ids": np.zeros((2, 3), np.int64),
+    "decoder_valid_length": np.array([1, 3]),
+}
+
+
+def test_outputs_of_two_stacks_stand_for_the_tokens_of_their_own_stack() -> None:
+    dims = {"hidden_size": 4, "vocab_size": 9, "layers": 6, "decoder_layers": 2}
+    expected = {
+        "encoder.embeddings": (2, 5, 4),
+        "encoder.attention.0": (2, 5, 1, 5),
+        "encoder.layer.5": (2, 5, 4),
+        "decoder.attention.0": (2, 3, 1, 3),
+        "decoder.cross_attention.0": (2, 3, 1, 5),
+        "decoder.layer.1": (2, 3, 4),
+    }
+    assert {name: output_shape(name, TWO_STACKS, dims, 1) for name in expected} == expected
+    assert [stack_of(name, TWO_STACKS) for name in expected] == ["encoder."] * 3 + ["decoder."] * 3
+    assert stacks_of(TWO_STACKS) == ("encoder.", "decoder.")
+    assert [layers_of(stack, dims) for stack in stacks_of(TWO_STACKS)] == [6, 2]
+    assert layers_of("decoder.", {"layers": 6}) == 6
+    assert [bare(name) for name in expected][1::2] == ["attention.0", "attention.0", "layer.1"]
+
+
+def test_outputs_of_one_stack_have_no_stack_in_front() -> None:
+    inputs = a_trace().inputs
+    assert (stacks_of(inputs), stack_of("layer.0", inputs)) == (("",), "")
+    assert layers_of("", {"layers": 6, "decoder_layers": 2}) == 6
+
+
+def test_a_sample_has_positions_of_each_stack_and_outputs_at_them() -> None:
+    outputs = {
+        "encoder.layer.0": np.arange(2.0 * 5 * 4).reshape(2, 5, 4),
+        "decoder.layer.0": np.arange(2.0 * 3 * 4).reshape(2, 3, 4),
+    }
+    some = sampled(Trace(TWO_STACKS, {"float64": outputs}, {}), sample=99)
+    found = {stack: [tuple(pair) for pair in valid_positions(some.inputs, stack)] for stack in stacks_of(TWO_STACKS)}
+    assert found["encoder."] == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1)]
+    assert found["decoder."] == [(0, 0), (1, 0), (1, 1), (1, 2)]
+    assert {*some.inputs} - {*TWO_STACKS} == {"positions", "decoder_positions"}
+    for name, array in some.outputs["float64"].items():
+        pairs = found[stack_of(name, TWO_STACKS)]
+        assert array.tolist() == [outputs[name][pair].tolist() for pair in pairs]
+    one = sampled(Trace(TWO_STACKS, {"float64": outputs}, {}), sample=3)
+    assert [array.shape for array in one.outputs["float64"].values()] == [(3, 4), (3, 4)]
+    assert len({tuple(pair) for pair in one.inputs["decoder_positions"]}) == 3
+    assert {*sampled(Trace(TWO_STACKS, {"float64": outputs}, {}), layers=(0,)).inputs} == {*TWO_STACKS}
+
+
+def test_heads_have_as_many_columns_as_labels() -> None:
+    inputs, dims = a_trace().inputs, {"hidden_size": HIDDEN, "vocab_size": VOCAB, "layers": 2, "labels": 5}
+    assert output_shape("logits", inputs, dims, HEADS) == (BATCH, 5)
+    assert output_shape("tag_logits", inputs, dims, HEADS) == (BATCH, LENGTH, 5)
+
+
+def test_cotangents_are_the_inputs_of_that_name() -> None:
+    weights = np.ones((BATCH, LENGTH, HIDDEN))
+    trace = Trace({**a_trace().inputs, "cotangents/layer.0": weights}, {}, {})
+    assert list(trace.cotangents) == ["layer.0"]
+    assert trace.cotangents["layer.0"] is weights
+
+
+def test_a_precision_is_one_of_two_or_both() -> None:
+    assert [dtypes_of(dtype) for dtype in ("float32", "float64", "both")] == [
+        ("float32",),
+        ("float64",),
+        ("float32", "float64"),
+    ]
+    with pytest.raises(OptionError) as caught:
+        dtypes_of("float16")
+    assert str(caught.value) == "`dtype='float16'`: expected float32, float64, both"
