@@ -137,7 +137,8 @@ def convert(
         verify: True to run `bort_convert.verify` on the finished directory before it takes its place, or a function to
             call with the source and the directory instead. The outcome goes into manifest and model card.
         force: replace a directory at `target` that an earlier conversion wrote, and that holds nothing else.
-        progress: called with the bytes written so far and the bytes in all.
+        progress: called with the bytes written so far and the bytes in all; then, for a target elsewhere, with the
+            bytes sent so far and the bytes to send.
 
     Returns:
         The manifest that was written to conversion.json.
@@ -187,7 +188,7 @@ def convert(
             max_shard_size=max_shard_size if max_shard_size != DEFAULT_SIZE else None,
             **tokenizer_options.settings,
         )
-        with _new_model_dir(target, source=params.path, force=force) as folder:
+        with _new_model_dir(target, source=params.path, force=force, progress=progress) as folder:
             manifest = convert_weights(
                 folder,
                 params,

@@ -54,7 +54,8 @@ def export(
             for those of the file that was converted. By default "source" where the model stood inside of another
             network or a table of the user's own took it, else "structural".
         force: replace a file at `target`, unless a converted directory holds it.
-        progress: called with the bytes written so far and the bytes in all.
+        progress: called with the bytes written so far and the bytes in all; then, for a target elsewhere, with the
+            bytes sent so far and the bytes to send.
 
     Returns:
         The manifest of the written file; its `tensors` are the arrays by name. It is not saved.
@@ -91,7 +92,7 @@ def export(
     with directory.open_weights() as stored, directory.open_extra() as extra:
         file_names = names_in_file(fitted, manifest, style)
         check_left_out(fitted, stored)
-        with new_file(target, force=force, reason_to_keep=reason_to_keep_file) as path:
+        with new_file(target, force=force, reason_to_keep=reason_to_keep_file, progress=progress) as path:
             digests = export_weights(path, fitted, stored, file_names, progress, extra=extra)
             stored.check_unchanged()
             extra.check_unchanged()

@@ -48,7 +48,8 @@ def extract(
         ignore: patterns of names of arrays to leave out; see `convert`.
         force: replace a file at `target`, unless a converted directory holds it.
         max_arrays: see `open_params`.
-        progress: called with the bytes written so far and the bytes in all.
+        progress: called with the bytes written so far and the bytes in all; then, for a target elsewhere, with the
+            bytes sent so far and the bytes to send.
 
     Returns:
         The manifest of the written file; it is not saved.
@@ -69,7 +70,9 @@ def extract(
         raise OptionError("target", target, f"expected a name that ends in {' or '.join(writers)}")
     with (
         open_params(source, max_arrays=max_arrays, mapped=False) as params,
-        new_file(target, source=params.path, force=force, reason_to_keep=reason_to_keep_file) as file,
+        new_file(
+            target, source=params.path, force=force, reason_to_keep=reason_to_keep_file, progress=progress
+        ) as file,
     ):
         reasons = _left_out(params, prefix, ignore)
         specs = [spec for name, spec in params.specs.items() if spec and name not in reasons]

@@ -36,6 +36,10 @@ _RENAME_EXCHANGE: Final = 2
 _NO_SUCH_SYNC: Final = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
+def _untold(_done: int, _total: int) -> None:
+    """The progress of an upload that nobody asks for."""
+
+
 def _never(_path: Place) -> str:
     return "is not empty, and nothing tells who wrote it. Empty it by hand, or choose another name"
 
@@ -48,6 +52,7 @@ def new_directory(
     force: bool = False,
     reason_to_keep: Callable[[Place], str] = _never,
     marker: str = "",
+    progress: Callable[[int, int], None] = _untold,
 ) -> Iterator[Path]:
     """Give an empty directory to fill; when the block ends without an error, it stands at `target`.
 
@@ -57,6 +62,7 @@ def new_directory(
         force: replace the directory at `target`, unless `check_place` or `reason_to_keep` speaks against it.
         reason_to_keep: says why a directory that is not empty may not be replaced; "" if it may be.
         marker: name of the file that is uploaded last, and without which a directory elsewhere is not whole.
+        progress: of a target elsewhere, called with the bytes that were sent so far and those of all files.
 
     Raises:
         OutputError: something else stands at `target`, or the system refuses to write.
@@ -64,7 +70,8 @@ def new_directory(
     path = named_place(target)
     with writing(path):
         if not isinstance(path, Path):
-            with remote_directory(path, marker=marker, force=force, reason_to_keep=reason_to_keep) as folder:
+            keep = reason_to_keep
+            with remote_directory(path, marker=marker, force=force, reason_to_keep=keep, progress=progress) as folder:
                 yield folder
             return
         if force:
@@ -91,6 +98,7 @@ def new_file(
     source: str | os.PathLike[str] | None = None,
     force: bool = False,
     reason_to_keep: Callable[[Place], str] = lambda _path: "",
+    progress: Callable[[int, int], None] = _untold,
 ) -> Iterator[Path]:
     """Give the name of a file to write; when the block ends without an error, the file stands at `target`.
 
@@ -99,6 +107,7 @@ def new_file(
         source: file or directory that the output is made from, which the output must not replace.
         force: replace the file at `target`, unless `reason_to_keep` speaks against it.
         reason_to_keep: says why a file may not be replaced; "" if it may be.
+        progress: of a target elsewhere, called with the bytes that were sent so far and its size.
 
     Raises:
         OutputError: something stands at `target` and `force` is false, it is no file or may not be replaced, or the
@@ -107,7 +116,7 @@ def new_file(
     path = named_place(target)
     with writing(path):
         if not isinstance(path, Path):
-            with remote_file(path, force=force, reason_to_keep=reason_to_keep) as file:
+            with remote_file(path, force=force, reason_to_keep=reason_to_keep, progress=progress) as file:
                 yield file
             return
         check_source(path, source)

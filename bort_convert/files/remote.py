@@ -225,8 +225,12 @@ class RemotePath(os.PathLike[str]):
         """Copy a file to this machine."""
         self.ask("get_file", os.fspath(target))
 
-    def upload(self, source: Path) -> None:
+    def upload(self, source: Path, sent: Callable[[int], object] = lambda _bytes: None) -> None:
         """Put a file here, in place of any that is here: one object, which a store shows whole or not at all.
+
+        Args:
+            source: the file.
+            sent: called with the bytes sent so far, as often as the filesystem tells them, and at the end.
 
         Raises:
             OSError: the protocol writes nothing, or the server does not take the file whole.
@@ -237,13 +241,14 @@ class RemotePath(os.PathLike[str]):
         if self.scheme in _WITH_FOLDERS:
             self.parent.ask("makedirs", exist_ok=True)
             partial = self._with_base(f"{self._base}.partial-{os.urandom(8).hex()}")
-            partial.ask("put_file", os.fspath(source), before_path=True)
+            partial.ask("put_file", os.fspath(source), before_path=True, callback=_counting(sent))
             partial.ask("mv", self.filesystem()[1])
         else:
-            self.ask("put_file", os.fspath(source), before_path=True)
+            self.ask("put_file", os.fspath(source), before_path=True, callback=_counting(sent))
         size = self.identity(anew=True).size
         if size != source.stat().st_size:
             raise OSError(errno.EIO, f"{size:,} bytes arrived of {source.stat().st_size:,}", str(self))
+        sent(size)
 
     def unlink(self) -> None:
         """Delete a file; it is no error if there is none."""
@@ -350,6 +355,13 @@ def as_os_error(error: Exception, label: str) -> OSError:
     reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
     clear = 0 < len(reason) < _LONGEST_REASON and "<" not in reason  # some are the text of an object
     return OSError(code, redacted(reason) if clear else type(error).__name__, label)
+
+
+def _counting(sent: Callable[[int], object]) -> Any:  # noqa: ANN401 - fsspec has no types
+    """What fsspec tells of an upload, as a count of bytes; after a break it counts on, but never beyond the file."""
+    from fsspec.callbacks import Callback  # noqa: PLC0415 - only for what is elsewhere
+
+    return Callback(hooks={"sent": lambda size, value, **_more: sent(min(value, size or 0))})
 
 
 @contextmanager

@@ -24,9 +24,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def remote_directory(
-    target: RemotePath, *, marker: str, force: bool, reason_to_keep: Callable[[Place], str]
+    target: RemotePath,
+    *,
+    marker: str,
+    force: bool,
+    reason_to_keep: Callable[[Place], str],
+    progress: Callable[[int, int], None],
 ) -> Iterator[Path]:
     """Give an empty directory to fill; when the block ends without an error, its files are put to `target`.
+
+    `progress` is called with the bytes that were sent so far and those of all files.
 
     Raises:
         OutputError: something else stands at `target`.
@@ -36,12 +43,16 @@ def remote_directory(
     with staging() as folder:
         yield folder
         _check_directory(target, marker, force=force, reason_to_keep=reason_to_keep)
-        _put_directory(folder, target, marker)
+        _put_directory(folder, target, marker, progress)
 
 
 @contextlib.contextmanager
-def remote_file(target: RemotePath, *, force: bool, reason_to_keep: Callable[[Place], str]) -> Iterator[Path]:
+def remote_file(
+    target: RemotePath, *, force: bool, reason_to_keep: Callable[[Place], str], progress: Callable[[int, int], None]
+) -> Iterator[Path]:
     """Give the name of a file to write; when the block ends without an error, it is put to `target`, one object.
+
+    `progress` is called with the bytes that were sent so far and those of the file.
 
     Raises:
         OutputError: something stands at `target` already, or around it.
@@ -51,7 +62,8 @@ def remote_file(target: RemotePath, *, force: bool, reason_to_keep: Callable[[Pl
     with staging() as folder:
         yield folder / target.name
         _check_file(target, force=force, reason_to_keep=reason_to_keep)
-        target.upload(folder / target.name)
+        size = (folder / target.name).stat().st_size
+        target.upload(folder / target.name, lambda sent: progress(sent, size))
 
 
 def _check_directory(target: RemotePath, marker: str, *, force: bool, reason_to_keep: Callable[[Place], str]) -> None:
@@ -88,10 +100,18 @@ def _check_file(target: RemotePath, *, force: bool, reason_to_keep: Callable[[Pl
         raise OutputError(f"{target} {reason}")
 
 
-def _put_directory(folder: Path, target: RemotePath, marker: str) -> None:
+def _put_directory(folder: Path, target: RemotePath, marker: str, progress: Callable[[int, int], None]) -> None:
     """Upload all files of a directory: first the list of them, last the marker."""
     old = target.names()
     new = sorted(path.name for path in folder.iterdir())
+    sizes = {name: (folder / name).stat().st_size for name in new}
+    done, total = 0, sum(sizes.values())
+
+    def put(name: str) -> None:
+        nonlocal done
+        (target / name).upload(folder / name, lambda sent: progress(done + sent, total))
+        done += sizes[name]
+
     listed = folder / INCOMPLETE
     listed.write_text(json.dumps({"files": sorted({*new, *old} - {INCOMPLETE}), "last": marker}) + "\n", "utf-8")
     (target / INCOMPLETE).upload(listed)
@@ -99,9 +119,9 @@ def _put_directory(folder: Path, target: RemotePath, marker: str) -> None:
         (target / marker).unlink()
     for name in new:
         if name != marker:
-            (target / name).upload(folder / name)
+            put(name)
     for name in old - {*new, INCOMPLETE}:
         (target / name).unlink()
     if marker in new:
-        (target / marker).upload(folder / marker)
+        put(marker)
     (target / INCOMPLETE).unlink()

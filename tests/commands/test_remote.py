@@ -177,6 +177,20 @@ def test_a_target_is_not_replaced_unless_asked_to(s3: str, fixtures: Path) -> No
         bort_convert.extract(fixtures / NAME, f"{target}/arrays.safetensors")
 
 
+def test_progress_counts_the_bytes_that_are_sent_to_a_store(s3: str, fixtures: Path, local: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    bort_convert.convert(fixtures / NAME, f"{s3}/out", **BORT, progress=lambda *counts: seen.append(counts))
+    total = sum(len(data) for data in content(local).values())
+    sent = [done for done, of in seen if of == total]
+    assert sent == sorted(sent)
+    assert len(set(sent)) >= len(content(local))
+    assert seen[-1] == (total, total)
+    seen.clear()
+    bort_convert.export(f"{s3}/out", f"{s3}/back.params", progress=lambda *counts: seen.append(counts))
+    size = RemotePath(f"{s3}/back.params").identity().size
+    assert seen[-1] == (size, size)
+
+
 class _Killed(BaseException):
     pass
 
@@ -189,11 +203,11 @@ def test_a_target_whose_upload_is_cut_off_at_any_file_is_refused_and_can_be_writ
     for count in range(1, files):
         target, left = f"{s3}/out-{count}", [count]
 
-        def upload(self: RemotePath, source: Path, left: list[int] = left) -> None:
+        def upload(self: RemotePath, source: Path, *sent: Any, left: list[int] = left) -> None:  # noqa: ANN401
             if not left[0]:
                 raise _Killed
             left[0] -= 1
-            uploaded(self, source)
+            uploaded(self, source, *sent)
 
         monkeypatch.setattr(RemotePath, "upload", upload)
         with pytest.raises(_Killed):
@@ -211,7 +225,7 @@ def test_a_target_whose_upload_is_cut_off_at_any_file_is_refused_and_can_be_writ
 def test_the_marker_comes_last(s3_server: S3, s3: str, fixtures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     uploaded = RemotePath.upload
-    monkeypatch.setattr(RemotePath, "upload", lambda self, source: (order.append(self.name), uploaded(self, source))[1])
+    monkeypatch.setattr(RemotePath, "upload", lambda self, *words: (order.append(self.name), uploaded(self, *words))[1])
     bort_convert.convert(fixtures / NAME, f"{s3}/out", **BORT)
     assert (order[0], order[-1]) == (INCOMPLETE, "conversion.json")
     assert len(order) == len(set(order))

@@ -216,6 +216,17 @@ def test_where_there_are_folders_a_file_is_renamed_into_place(tmp_path: Path) ->
         pass
 
 
+def test_a_large_file_is_counted_while_it_is_sent(tmp_path: Path) -> None:
+    size = 9 << 20
+    (tmp_path / "large").write_bytes(bytes(size))
+    target, sent = RemotePath("memory://counted/large"), []
+    target.upload(tmp_path / "large", sent.append)
+    target.unlink()
+    assert sent == sorted(sent)
+    assert sent[-1] == size
+    assert len({count for count in sent if 0 < count < size}) >= 2
+
+
 def test_a_failed_block_uploads_nothing(tmp_path: Path) -> None:
     def fail() -> None:
         with new_directory(f"file://{tmp_path}/out", marker="last") as folder:
