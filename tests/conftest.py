@@ -5,12 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 from servers import S3, Nginx, missing_servers
+
+from bort_convert.verification import reference
+from bort_convert.verification.reference_process import ReferenceProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -58,6 +62,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in NEEDS:
         if item.get_closest_marker(marker) and absent(marker):
             unavailable(f"needs {' and '.join(absent(marker))}: pip install '.[{marker}]'")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def mxnet_process() -> Iterator[None]:
+    """One process with MXNet for the session, as for a batch; what tests start on the command line has its own."""
+    with ReferenceProcess() as process, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reference, "ReferenceProcess", lambda: nullcontext(process))
+        yield
 
 
 @pytest.fixture
