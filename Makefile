@@ -185,6 +185,14 @@ agora-study: .venv/.made $(REAL) ## pre-train a small Bort and measure Agora on 
 	test -d build/agora/student || OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_student.py
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_study.py
 
+.PHONY: mutate
+mutate: .venv-mutate/.made ## change the core in one place at a time and run its tests: what no test notices (hours; SAMPLE=400 SEED=1 for some, ONLY=NAME for names that begin so)
+	OMP_NUM_THREADS=1 .venv-mutate/bin/python tests/support/mutate.py --sample $(or $(SAMPLE),0) --seed $(or $(SEED),0) --jobs $(JOBS) --only $(ONLY)
+
+.venv-mutate/.made: pyproject.toml constraints.txt
+	@$(call install,$(call pick,$(PYTHON) $(call named,3.11 3.12 3.10),3$(comma)10,3$(comma)12),.venv-mutate,constraints.txt,dev)
+	@.venv-mutate/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt mutmut==3.8.1
+
 .PHONY: fuzz
 FUZZ_SECONDS ?= 600
 fuzz: .venv-fuzz/.made ## fuzz the readers with atheris for FUZZ_SECONDS (600); fails on a finding and says where it lies

@@ -206,6 +206,8 @@ NAME = "a name with dots between its parts, one of which may be a placeholder su
         ('linear = "a", norm = "b"', "a row has one word, and this one has linear and norm"),
         ('rename = 1, to = "b", axes = "x"', "rename is 1, expected the name of a tensor, at most 256 characters"),
         ('rename = "a b", to = "b", axes = "x"', f"rename is 'a b', expected {NAME}"),
+        ('rename = ".a", to = "b", axes = "x"', f"rename is '.a', expected {NAME}"),
+        ('rename = "a..b", to = "b", axes = "x"', f"rename is 'a..b', expected {NAME}"),
         ('rename = "a{layer}.b", to = "b", axes = "x"', f"rename is 'a{{layer}}.b', expected {NAME}"),
         ('rename = "{a}.{b}", to = "b", axes = "x"', f"rename is '{{a}}.{{b}}', expected {NAME}"),
         ('rename = "{layer.__class__}", to = "b", axes = "x"', f"rename is '{{layer.__class__}}', expected {NAME}"),

@@ -153,6 +153,16 @@ def test_names_of_the_old_code_page_read(tmp_path: Path) -> None:
         assert list(file) == ["grösse"]
 
 
+@pytest.mark.parametrize("flag", [0x1, 0x40, 0x2000])
+def test_an_encrypted_member_is_refused_with_the_way_out(flag: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(archive(Zipped("w.npy", W, local={"flags": flag}, central={"flags": flag})))
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    way_out = "encrypted; expected plain bytes. Unpack the archive with its password first"
+    assert str(caught.value) == f"{path}: member 'w.npy': {way_out}"
+
+
 def test_a_nul_in_a_name_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(archive(Zipped("a\0b.npy", W)))

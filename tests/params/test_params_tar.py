@@ -132,6 +132,17 @@ def test_a_changed_byte_is_refused_or_changes_nothing_that_is_read(tmp_path: Pat
         problem(tmp_path / "m.tar.gz", bytes(changed))
 
 
+def test_a_size_stands_in_the_attributes_where_it_has_no_room_in_the_header(tmp_path: Path, content: bytes) -> None:
+    """As of a member of 8 GiB and more: the header then holds 0."""
+    size = f"{len(content)}"
+    whole = tarfile.TarInfo("m.params")
+    whole.pax_headers = {"size": size}
+    attributes = whole.tobuf(tarfile.PAX_FORMAT)
+    padded = content + bytes(-len(content) % 512)
+    assert f" size={size}\n".encode() in attributes
+    assert len(read(tmp_path / "m.tar", attributes + padded + bytes(1024))) == len(ARRAYS)
+
+
 def test_bytes_behind_the_end_are_refused(tmp_path: Path, content: bytes) -> None:
     data = tar(("m.params", content))
     assert "behind the end of the archive" in problem(tmp_path / "m.tar", data + b"x")

@@ -205,7 +205,7 @@ def test_comparing_nothing_fails() -> None:
 
 def test_an_output_that_the_target_lacks_fails() -> None:
     (run,) = compare(a_trace(float64={"mlm_logits": np.zeros((2, 2, 9))}), {"float64": {}})
-    assert run.layers[0].problem == "the target has no such output"
+    assert (run.layers[0].dtype, run.layers[0].problem) == ("float64", "the target has no such output")
     assert not run.passed
 
 

@@ -133,6 +133,7 @@ def test_outputs_come_in_the_order_of_a_forward_pass() -> None:
     names = ["logits", "layer.10", "layer.2", "attention.2", "embeddings", "mlm_logits", "attention.10"]
     expected = ["embeddings", "attention.2", "layer.2", "attention.10", "layer.10", "logits", "mlm_logits"]
     assert sorted(names, key=output_order) == expected
+    assert sorted(["logits", "final_norm", "layer.11"], key=output_order) == ["layer.11", "final_norm", "logits"]
 
 
 def test_valid_positions_are_those_before_the_length() -> None:
@@ -224,6 +225,10 @@ def metadata() -> dict[str, str]:
         ({"float64/pooled": np.zeros((2, 4))}, "float64/pooled is float64 (2, 4), expected float64 (2, 3)"),
         ({"float64/next_sentence": np.zeros((2, 3))}, "next_sentence is float64 (2, 3), expected float64 (2, 2)"),
         ({"float64/span_logits": np.zeros((2, 2))}, "span_logits is float64 (2, 2), expected float64 (2, 4, 2)"),
+        ({"float64/tag_logits": np.zeros((2, 4, 2))}, "tag_logits is float64 (2, 4, 2), expected float64 (2, 4, 0)"),
+        ({"float64/replaced_logits": np.zeros((2, 3))}, "replaced_logits is float64 (2, 3), expected float64 (2, 4)"),
+        ({"float64/sentence_order": np.zeros((2, 3))}, "sentence_order is float64 (2, 3), expected float64 (2, 2)"),
+        ({"float64/no_answer": np.zeros((2, 2))}, "no_answer is float64 (2, 2), expected float64 (2, 1)"),
     ],
 )
 def test_a_file_that_is_no_trace_is_refused(

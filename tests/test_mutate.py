@@ -1,0 +1,58 @@
+"""The list of equivalent mutants holds for the code as it is, and the score counts what it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mutate
+import pytest
+from mutate import Change
+
+DIFF = """\
+# bort_convert.mapping.axes.xǁAxisǁ__str____mutmut_1: survived
+--- bort_convert/mapping/axes.py
++++ bort_convert/mapping/axes.py
+@@ -1,5 +1,5 @@
+ def __str__(self) -> str:
+-    if not self.name:
++    if self.name:
+         return str(self.offset)
+"""
+
+
+def test_every_equivalent_mutant_changes_lines_that_are_there_and_has_its_reason() -> None:
+    assert mutate.stale() == []
+    assert all(len(reason.split()) > 3 for reason in mutate.equivalents().values())
+
+
+def test_an_entry_whose_line_is_gone_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    function = "bort_convert.mapping.axes.Axis.__str__"
+    entry = f'[[equivalent]]\nfunction = "{function}"\nbefore = "no such line"\nafter = "x"\nreason = "none"\n'
+    monkeypatch.setattr(mutate, "EQUIVALENT", tmp_path / "list.toml")
+    (tmp_path / "list.toml").write_text(entry)
+    assert mutate.stale() == [f"{function}: no such line"]
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("bort_convert.mapping.axes.xǁAxisǁ__str____mutmut_1", "bort_convert.mapping.axes.Axis.__str__"),
+        ("bort_convert.params.tar.x__members__mutmut_67", "bort_convert.params.tar._members"),
+        ("bort_convert.params.x_listed__mutmut_3", "bort_convert.params.listed"),
+    ],
+)
+def test_a_change_is_known_by_its_function_and_its_lines(name: str, function: str) -> None:
+    assert mutate.change_of(name, DIFF) == Change(function, "if not self.name:", "if self.name:")
+
+
+def test_the_score_is_the_share_of_killed_mutants_among_those_that_can_be_noticed() -> None:
+    axes, tar = "bort_convert.mapping.axes.x_a__mutmut_", "bort_convert.params.tar.x_b__mutmut_"
+    codes = {f"{axes}1": 1, f"{axes}2": 0, f"{axes}3": 36, f"{axes}4": None, f"{tar}1": 33, f"{tar}2": 1}
+    lines, score = mutate.table(codes, [f"{axes}2"])
+    assert [line.split() for line in lines] == [
+        ["module", "mutants", "killed", "equivalent", "survived", "score"],
+        ["bort_convert.mapping.axes", "3", "2", "1", "0", "100.0%"],
+        ["bort_convert.params.tar", "2", "1", "0", "1", "50.0%"],
+        ["all", "5", "3", "1", "1", "75.0%"],
+    ]
+    assert score == 0.75
