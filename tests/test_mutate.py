@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mutate
 import pytest
 from mutate import Change
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DIFF = """\
 # bort_convert.mapping.axes.xǁAxisǁ__str____mutmut_1: survived

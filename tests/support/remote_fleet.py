@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from servers import S3, Nginx, Proxy, missing_servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from servers import Server
 
 
 CUTS = [300, 600, 1_000, *(2_000 * 2**step for step in range(8)), *range(30_000, 120_000, 10_000)]
@@ -104,58 +107,87 @@ def main() -> int:
             code, local_seconds, _ = batch(ships, folder, folder / "local")
             expected = targets(folder / "local")
             passed = check("from files of this machine", passed=code == 1, detail=f"{local_seconds:.1f} s")
-            for kind, there in (
+            for kind, sources in (
                 ("nginx", put_on_web(ships, web, web.url)),
                 ("S3", put_in_store(ships, "fleet")),
             ):
                 shutil.rmtree(folder / "fetched")
                 (folder / "fetched").mkdir()
-                fetching = transfer(there, folder / "fetched")
-                code, seconds, _ = batch(there, folder, folder / f"from-{kind}")
+                fetching = transfer(sources, folder / "fetched")
+                code, seconds, _ = batch(sources, folder, folder / f"from-{kind}")
                 same = targets(folder / f"from-{kind}") == expected
                 ratio = seconds / (local_seconds + fetching)
                 detail = f"{seconds:.1f} s, transfer alone {fetching:.1f} s: {ratio:.2f} x; exit code {code}"
                 detail += f", {good} equal: {same}"
                 passed &= check(f"from {kind}", passed=same and code == 1 and ratio <= 1.5, detail=detail)
-            passed &= interrupted(ships, folder, web, expected)
-            passed &= stopped(ships, folder, web, expected)
+            with Proxy(web) as proxy:
+                there = Disturbed("nginx", put_on_web(ships, web, proxy.url), proxy, web)
+                passed &= interrupted(there, folder, expected)
+                passed &= stopped(there, folder, expected)
+            with Proxy(store) as proxy:
+                there = Disturbed("S3", put_in_store(ships, "disturbed"), proxy, proxy)
+                os.environ["AWS_ENDPOINT_URL"] = proxy.url
+                passed &= interrupted(there, folder, expected)
+                passed &= stopped(there, folder, expected)
+                os.environ["AWS_ENDPOINT_URL"] = store.url
             passed &= into_store(ships, folder, expected)
     return 0 if passed else 1
 
 
-def interrupted(ships: Sequence[Ship], folder: Path, web: Nginx, expected: dict[str, bytes]) -> bool:
+@dataclass(frozen=True)
+class Disturbed:
+    """A fleet behind a proxy.
+
+    Attributes:
+        kind: of server.
+        ships: the fleet, with URLs of the proxy.
+        proxy: the proxy.
+        stops: what stops and starts again: the server or, where it would forget its objects, the proxy.
+    """
+
+    kind: str
+    ships: Sequence[Ship]
+    proxy: Proxy
+    stops: Server | Proxy
+
+
+def interrupted(there: Disturbed, folder: Path, expected: dict[str, bytes]) -> bool:
     """Batches in one root through connections that are cut after N bytes, for each N; then one that is not."""
-    out = folder / "cut"
-    with Proxy(web) as proxy:
-        there = put_on_web(ships, web, proxy.url)
-        for number in CUTS:
-            proxy.cut_after = number
-            batch(there[:: max(1, len(there) // 20)], folder, out)
-        proxy.cut_after = None
-        batch(there, folder, out)
-    return whole_in_the_end(f"connections cut after {len(CUTS)} numbers of bytes", out, expected)
+    out = folder / f"cut-{there.kind}"
+    for there.proxy.cut_after in CUTS:
+        batch(there.ships[:: max(1, len(there.ships) // 20)], folder, out)
+    there.proxy.cut_after = None
+    batch(there.ships, folder, out)
+    return whole_in_the_end(f"{there.kind}, connections cut after {len(CUTS)} numbers of bytes", out, expected)
 
 
-def stopped(ships: Sequence[Ship], folder: Path, web: Nginx, expected: dict[str, bytes]) -> bool:
-    """A batch whose server stops in the middle; then one with the server."""
-    out = folder / "stopped"
-    there = put_on_web(ships, web, web.url)
-    web.forget()
-    plan = write_plan(folder / "plan.jsonl", list(there))
-    command = [sys.executable, "-m", "bort_convert", "batch", str(plan), "--out", str(out), "--json", "--fail-fast"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_for(web, len(ships))
-    web.stop()
-    process.wait()
-    web.start()
-    batch(there, folder, out)
-    return whole_in_the_end("server stopped and started", out, expected)
+def stopped(there: Disturbed, folder: Path, expected: dict[str, bytes]) -> bool:
+    """A batch that is killed, and one whose server stops in the middle; then one with the server."""
+    out = folder / f"stopped-{there.kind}"
+    plan = write_plan(folder / "plan.jsonl", [ship for ship in there.ships if not ship.refusal])
+    command = [sys.executable, "-m", "bort_convert", "batch", str(plan), "--out", str(out), "--json"]
+    statuses = []
+    for words in ([], ["--fail-fast"]):
+        process = subprocess.Popen(
+            [*command, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        wait_for(there.proxy, sum(map(len, expected.values())) // 4)
+        if words:
+            there.stops.stop()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+        statuses.append(process.wait())
+    there.stops.start()
+    batch(there.ships, folder, out)
+    detail = f"exit codes {statuses[0]} and {statuses[1]}"
+    passed = check(f"{there.kind}, a batch killed, and one without its server", passed=all(statuses), detail=detail)
+    return whole_in_the_end(f"{there.kind}, the next batch", out, expected) and passed
 
 
-def wait_for(web: Nginx, requests: int) -> None:
-    """Wait until a server has answered so many requests."""
-    end = time.monotonic() + 120
-    while len(web.requests()) < requests and time.monotonic() < end:
+def wait_for(proxy: Proxy, count: int) -> None:
+    """Wait until so many more bytes have come through."""
+    begin, end = proxy.received, time.monotonic() + 120
+    while proxy.received - begin < count and time.monotonic() < end:
         time.sleep(0.01)
 
 

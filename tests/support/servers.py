@@ -159,14 +159,21 @@ class Proxy:
         self.cut_after: int | None = None
         self.cuts_left: int | None = None
         self._server = server
-        self._listener = socket.create_server((HOST, 0))
-        self.port = self._listener.getsockname()[1]
-        self.url = f"http://{HOST}:{self.port}"
         self._open: set[socket.socket] = set()
-        threading.Thread(target=self._serve, daemon=True).start()
+        self.port = 0
+        self.start()
+        self.url = f"http://{HOST}:{self.port}"
 
-    def close(self) -> None:
-        """Take no more connections, and cut those that there are."""
+    def start(self) -> None:
+        """Take connections; on the same port if it has done so before."""
+        self._listener = socket.create_server((HOST, self.port))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Take no more connections, and cut those that there are: to a client the server is gone."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # or the thread that waits there would take one more
         self._listener.close()
         self.cut()
 
@@ -176,10 +183,10 @@ class Proxy:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
-    def _serve(self) -> None:
+    def _serve(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:
@@ -226,4 +233,4 @@ class Proxy:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self.close()
+        self.stop()
