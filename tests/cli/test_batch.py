@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import junitparser
 import pytest
 from command_line import run
+from environment import unmeasured
 from fleet import FIXTURES, launch, write_plan
 
 from bort_convert import cli
@@ -166,6 +167,7 @@ def test_a_signal_stops_all_workers_and_leaves_nothing_half_done(
         list(map(str, command)),
         stderr=subprocess.PIPE,
         text=True,
+        env=unmeasured(),
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     assert process.stderr is not None
