@@ -18,7 +18,7 @@ from bort_convert.verification.findings import BEHAVIOUR, CheckResult
 from bort_convert.verification.headline import failure_line, labels
 from bort_convert.verification.notes import limit_note
 from bort_convert.verification.report import Report
-from bort_convert.verification.trace import Trace
+from bort_convert.verification.trace import Trace, sampled
 
 PROVENANCE = {
     "source": "x.params",
@@ -297,7 +297,7 @@ def test_the_limits_are_those_of_each_output_and_a_relative_tolerance_counts_alo
     assert (run.layers, run.passed) == ((), False)
 
 
-@pytest.mark.parametrize("max_abs", [0.0012, 0.00121, 0.99, 1.0, 1.01, 3.00001e-7, 8.5e20])
+@pytest.mark.parametrize("max_abs", [1.4000000000000001e-09, 0.0012, 0.00121, 0.99, 1.0, 1.01, 3.00001e-7, 8.5e20])
 def test_the_smallest_tolerance_of_two_digits_passes_and_no_smaller_one_does(max_abs: float) -> None:
     atol = Difference("layer.0", "float32", count=1, max_abs=max_abs).smallest_atol
     assert float(f"{atol:.1e}") == atol >= max_abs
@@ -312,3 +312,57 @@ def test_the_noise_of_padding_is_none_of_the_floor() -> None:
     outputs = {"float32": {"layer.0": single}, "float64": {"layer.0": double}}
     (run, _) = compare(a_trace(**outputs), outputs)
     assert run.layers[0].floors == {"mxnet": 0.0, "torch": 0.0}
+
+
+def two_stacks(**outputs: dict[str, np.ndarray]) -> Trace:
+    """Rows of 3 and 1 tokens in the encoder, of 1 and 2 in the decoder."""
+    inputs = {"input_ids": np.zeros((2, 3), np.int64), "valid_length": np.array([3, 1])}
+    inputs |= {"decoder_input_ids": np.zeros((2, 2), np.int64), "decoder_valid_length": np.array([1, 2])}
+    return Trace(inputs, outputs, PROVENANCE)
+
+
+def test_padding_is_that_of_the_stack_of_the_output() -> None:
+    reference = two_stacks(float64={"decoder.layer.0": np.ones((2, 2, 2)), "encoder.layer.0": hidden()})
+    target = {"decoder.layer.0": np.ones((2, 2, 2)), "encoder.layer.0": hidden()}
+    target["decoder.layer.0"][0, 1] = target["encoder.layer.0"][1, 1] = 99.0
+    (run,) = compare(reference, {"float64": target})
+    assert run.passed
+    assert [layer.count for layer in run.layers] == [6, 8]
+    target["decoder.layer.0"][1, 1, 0] = target["encoder.layer.0"][0, 2, 1] = 5.0
+    (run,) = compare(reference, {"float64": target})
+    assert [layer.where for layer in run.layers] == [
+        {"batch": 1, "token": 1, "unit": 0},
+        {"batch": 0, "token": 2, "unit": 1},
+    ]
+
+
+def test_a_sample_of_two_stacks_is_compared_with_all_positions_of_the_target() -> None:
+    whole = {"decoder.layer.0": np.arange(8.0).reshape(2, 2, 2), "encoder.layer.0": np.arange(12.0).reshape(2, 3, 2)}
+    some = sampled(two_stacks(float64=whole), sample=2)
+    (run,) = compare(some, {"float64": whole})
+    assert run.passed
+    assert [layer.count for layer in run.layers] == [4, 4]
+
+
+def test_what_is_not_finite_in_one_precision_has_no_floor() -> None:
+    bad = hidden()
+    bad[0, 0, 0] = np.inf
+    outputs = {"float32": {"layer.0": hidden()}, "float64": {"layer.0": hidden()}}
+    (run, _) = compare(a_trace(float32=outputs["float32"], float64={"layer.0": bad}), outputs)
+    assert run.layers[0].floors == {"torch": 0.0}
+
+
+def test_a_decision_of_each_token_is_found_by_its_token_alone() -> None:
+    target = np.zeros((2, 3))
+    target[0, 2] = 1.0
+    (run,) = compare(a_trace(float64={"replaced_logits": np.zeros((2, 3))}), {"float64": {"replaced_logits": target}})
+    assert run.layers[0].where == {"batch": 0, "token": 2}
+
+
+def test_an_output_that_the_target_lacks_has_its_name() -> None:
+    (run,) = compare(a_trace(float64={"layer.0": hidden()}), {"float64": {}})
+    assert [layer.name for layer in run.layers] == ["layer.0"]
+
+
+def test_no_tolerance_passes_an_infinite_difference() -> None:
+    assert Difference("layer.0", "float32", count=1, max_abs=np.inf).smallest_atol == np.inf

@@ -52,6 +52,11 @@ def test_the_headline_of_a_failure_is_the_first_line_of_its_detail() -> None:
     assert Findings("a", "b", checks).headline == "FAIL config: a differs"
 
 
+def test_a_failed_run_is_not_the_headline_of_another_check() -> None:
+    checks = (CheckResult("config", passed=False, detail="a differs"), CheckResult(BEHAVIOUR, passed=True, detail=""))
+    assert Findings("a", "b", checks, (WRONG,)).headline == "FAIL config: a differs"
+
+
 def test_the_summary_has_the_worst_output_of_each_precision() -> None:
     checks = (CheckResult(BITS, passed=True, detail="all equal"), CheckResult(BEHAVIOUR, passed=True, detail="within"))
     runs = (Run("float16", ()), SINGLE, DOUBLE)

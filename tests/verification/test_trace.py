@@ -340,6 +340,8 @@ def test_a_sample_has_positions_of_each_stack_and_outputs_at_them() -> None:
     one = sampled(Trace(TWO_STACKS, {"float64": outputs}, {}), sample=3)
     assert [array.shape for array in one.outputs["float64"].values()] == [(3, 4), (3, 4)]
     assert len({tuple(pair) for pair in one.inputs["decoder_positions"]}) == 3
+    none = sampled(Trace(TWO_STACKS, {"float64": outputs}, {}), sample=0)
+    assert [array.shape for array in none.outputs["float64"].values()] == [(0, 4), (0, 4)]
     assert {*sampled(Trace(TWO_STACKS, {"float64": outputs}, {}), layers=(0,)).inputs} == {*TWO_STACKS}
 
 
