@@ -184,6 +184,7 @@ agora-toy: .venv/.made ## Agora and its baselines on two moons, over ten seeds (
 agora-study: .venv/.made $(REAL) ## pre-train a small Bort and measure Agora on real texts: docs/agora-study.md (an hour; it can be stopped and goes on)
 	test -d build/agora/student || OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_student.py
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_study.py
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_whole.py
 
 .PHONY: mutate
 mutate: .venv-mutate/.made ## change the core in one place at a time and run its tests: what no test notices (hours; SAMPLE=400 SEED=1 for some, ONLY=NAME for names that begin so)

