@@ -181,7 +181,7 @@ bench: .venv/.made $(FULL) ## measure everything against cp and the original rou
 agora-toy: .venv/.made ## Agora and its baselines on two moons, over ten seeds (seconds)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/agora_toy.py
 
-agora-study: .venv/.made $(REAL) ## pre-train a small Bort and measure Agora on real texts: docs/agora-study.md (an hour; it can be stopped and goes on)
+agora-study: .venv/.made $(REAL) ## pre-train a small Bort and measure Agora on real texts: docs/agora-study.md (an hour or two; it can be stopped and goes on)
 	test -d build/agora/student || OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_student.py
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_study.py
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore benchmarks/agora_whole.py

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 JOURNAL = WORK / "study.jsonl"
 TRAIN, DEV, TEST = 80, 100, 300
-TAU, COPIES, STEPS, SEEDS = "mask,drop", 1, 100, 8
+TAU, COPIES, STEPS, SEEDS = "mask,drop", 1, 100, 10
 THETA = grid(lr=[0.01, 0.003, 0.001], decay=[0.01], seed=[0, 1])
 LENGTH, BATCH = 64, 32
 NAMES = ("neg", "pos")

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 JOURNAL = WORK / "whole.jsonl"
 RUN = WORK / "whole"
-SEEDS = 5
+SEEDS = 8
 THETA = grid(lr=[1e-3, 3e-4], seed=[0, 1])
 OPTIONS = {"epochs": 8, "length": 48}
 
