@@ -215,3 +215,7 @@ def test_a_constant_keeps_its_dtype_where_none_is_bound() -> None:
 def test_a_changed_constant_is_refused_with_the_number_of_its_values() -> None:
     with pytest.raises(MappingError, match=r"^the tensor .*\b2\b"):
         Fill("3", 1.0).inverse(np.array([1, 2, 3], np.float32))
+
+
+def test_a_merge_of_one_tensor_has_its_axes() -> None:
+    assert Merge(1).target_axes("n m") == ("n m",)
