@@ -152,10 +152,11 @@ class Disturbed:
 
 
 def interrupted(there: Disturbed, folder: Path, expected: dict[str, bytes]) -> bool:
-    """Batches in one root through connections that are cut after N bytes, for each N; then one that is not."""
+    """Batches in one root whose connections are cut after N bytes, other files for each N; then one without cuts."""
     out = folder / f"cut-{there.kind}"
-    for there.proxy.cut_after in CUTS:
-        batch(there.ships[:: max(1, len(there.ships) // 20)], folder, out)
+    for index, number in enumerate(CUTS):
+        there.proxy.cut_after = number
+        batch(there.ships[index :: len(CUTS)], folder, out)
     there.proxy.cut_after = None
     batch(there.ships, folder, out)
     return whole_in_the_end(f"{there.kind}, connections cut after {len(CUTS)} numbers of bytes", out, expected)

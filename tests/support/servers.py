@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -171,11 +172,15 @@ class Proxy:
         threading.Thread(target=self._serve, args=(self._listener,), daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more connections, and cut those that there are: to a client the server is gone."""
+        """Refuse connections, and reset those that there are, as a system does whose server is killed."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # or the thread that waits there would take one more
         self._listener.close()
-        self.cut()
+        for connection in list(self._open):
+            self._open.discard(connection)  # so that it is closed without a farewell
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                connection.shutdown(socket.SHUT_RD)  # wakes the thread that reads it
 
     def cut(self) -> None:
         """Cut all connections."""
@@ -225,7 +230,7 @@ class Proxy:
             yield
         for connection in connections:
             with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR if connection in self._open else socket.SHUT_RD)
             connection.close()
             self._open.discard(connection)
 
