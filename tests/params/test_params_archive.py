@@ -187,6 +187,41 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
         assert file["w"].tolist() == [1, 2]
 
 
+WHOLE = archive(Zipped("w.npy", W))
+BEHIND = "bytes stand behind the end of the archive; expected the end of the file. `allow_trailing=True` ignores them"
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (WHOLE + b"12", BEHIND),
+        (
+            WHOLE[:-30],
+            "a zip archive without a readable central directory ('File is not a zip file'). Truncated download?",
+        ),
+        (b"PK\3\4" + WHOLE, "the first member of the archive starts at byte 4; expected 0"),
+        (
+            archive(Zipped("w.npy", W), Zipped("w.npy", W)),
+            "two members of the archive are called 'w.npy'; expected one",
+        ),
+        (
+            archive(Zipped("w.npy", W, local={"name": b"v.npy"})),
+            "member 'w.npy': its local header calls it b'v.npy'",
+        ),
+        (
+            archive(Zipped("w.npy", W, local={"flags": 0x801})),
+            "member 'w.npy': its local header has flags 0x0801 and method 0; expected 0, plain",
+        ),
+    ],
+)
+def test_a_damaged_archive_is_refused_with_what_to_do(data: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(data)
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert str(caught.value) == f"{path}: {message}"
+
+
 def test_a_stream_is_not_unpacked_past_its_size(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(stream(deflate_cut(W + bytes(2**26)) + b"\3\0", SIZE))
