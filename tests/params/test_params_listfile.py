@@ -192,3 +192,25 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
     with open_params(path, allow_trailing=True) as file:
         assert file["a"].tolist() == [1]
         assert file.note == "74 bytes behind the end ignored"
+
+
+def test_bytes_behind_the_last_name_are_refused_with_their_number_and_the_way_out(tmp_path: Path) -> None:
+    whole, path = list_file(record(f32(1, 2), (2,))), tmp_path / "x.params"
+    for extra, found in ((b"\0", "1 byte"), (b"\0\0", "2 bytes")):
+        path.write_bytes(whole + extra)
+        with pytest.raises(FormatError) as caught:
+            open_params(path)
+        assert str(caught.value) == (
+            f"{path}: {found} too many at byte {len(whole):,}, behind the last name; "
+            "expected the end of the file. `allow_trailing=True` ignores them, as MXNet does"
+        )
+
+
+def test_a_list_that_announces_more_arrays_than_its_bytes_hold_is_refused(tmp_path: Path) -> None:
+    whole, path = bytearray(list_file(record(f32(1, 2), (2,)))), tmp_path / "x.params"
+    whole[16:24] = (10**6).to_bytes(8, "little")
+    path.write_bytes(whole)
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    start = f"{path}: byte 16 announces 1,000,000 arrays, and {len(whole):,} bytes hold at most "
+    assert str(caught.value).startswith(start)
