@@ -268,3 +268,32 @@ def test_any_damage_to_an_archive_is_refused_or_reads(tmp_path: Path) -> None:
             except FormatError:
                 refused += 1
     assert refused > 2 * len(data)
+
+
+@pytest.mark.parametrize(("always", "ratio", "reads"), [(0, 100, True), (SIZE, 0, True), (SIZE - 1, 0, False)])
+def test_an_archive_unpacks_to_a_fixed_size_or_so_many_times_its_own(
+    always: int, ratio: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reads: bool
+) -> None:
+    monkeypatch.setattr("bort_convert.params.archive.ALWAYS_UNPACKED", always)
+    monkeypatch.setattr("bort_convert.params.archive.UNPACK_RATIO", ratio)
+    path = tmp_path / "x.params"
+    path.write_bytes(WHOLE)
+    if reads:
+        with open_params(path) as file:
+            assert file["w"].tolist() == [1, 2]
+    else:
+        with pytest.raises(FormatError, match=r"unpack to 76 bytes; at most 75 are made from .* unpack it first$"):
+            open_params(path)
+
+
+def test_an_archive_has_as_many_members_as_are_allowed_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(archive(Zipped("w.npy", W), Zipped("v.npy", W)))
+    with open_params(path, max_arrays=2) as file:
+        assert list(file) == ["w", "v"]
+    with pytest.raises(FormatError) as caught:
+        open_params(path, max_arrays=1)
+    assert str(caught.value) == (
+        f"{path}: the archive has 2 members; at most 1 are read. "
+        "If the file is what it should be, raise the limit with `max_arrays=2`"
+    )
