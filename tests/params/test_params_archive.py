@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import tempfile
 import tracemalloc
 import zipfile
@@ -297,3 +298,24 @@ def test_an_archive_has_as_many_members_as_are_allowed_and_no_more(tmp_path: Pat
         f"{path}: the archive has 2 members; at most 1 are read. "
         "If the file is what it should be, raise the limit with `max_arrays=2`"
     )
+
+
+def local_header(name_bytes: int, extra_bytes: int) -> bytes:
+    return b"PK\3\4" + struct.pack("<HHHHHIIIHH", 20, 0x800, 0, 0, 0, 0, 0, 0, name_bytes, extra_bytes)
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    [
+        (b"PK\3", "its local header needs 4 bytes at byte 346, where 3 remain"),
+        (b"PK\3\4\0\0", "its local header needs 26 bytes at byte 350, where 2 remain"),
+        (local_header(9, 0) + b"v", "its name needs 9 bytes at byte 376, where 1 remain"),
+        (local_header(5, 9) + b"v.npy", "its extra field needs 9 bytes at byte 381, where 0 remain"),
+    ],
+)
+def test_a_local_header_that_the_end_cuts_off_is_refused(end: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(archive(Zipped("w.npy", W), Zipped("v.npy", W, central={"offset": 346}), comment=end))
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert str(caught.value) == f"{path}: member 'v.npy': {message}. Truncated download?"
