@@ -50,3 +50,12 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(FormatError, match=r"x\.params: cannot be opened \(Permission denied\)"):
         open_params(path)
+
+
+@pytest.mark.parametrize(("announced", "is_one"), [(2, True), (3, False), (0, False)])
+def test_a_file_is_one_of_safetensors_if_its_header_ends_in_it(announced: int, tmp_path: Path, *, is_one: bool) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(announced.to_bytes(8, "little") + b"{}")
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert ("a safetensors file" in str(caught.value)) == is_one
