@@ -147,7 +147,7 @@ def _done(task: Task, result: FileResult, reports: list[Report]) -> FileResult:
     reason = "" if is_done else reason_to_convert(target, task.state, task.memory, source)
     result = replace(result, size=source.size, marks=source.marks)
     if not reason:
-        kept = FileResult.from_dict(task.memory.end) if task.memory.end and not task.memory.is_open else result
+        kept = FileResult.from_dict(task.memory.good) if task.memory.good and not task.memory.is_open else result
         now: dict[str, Any] = {
             "name": result.name,
             "source": result.source,

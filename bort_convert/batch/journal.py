@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bort_convert.batch.result import FAILED
 from bort_convert.errors import OutputError
 from bort_convert.files.atomic import sync
 from bort_convert.files.streams import write_all
@@ -48,7 +49,9 @@ class Memory:
     Attributes:
         state: that of the last conversion that began; None if none did.
         before: digest of the manifest that stood there when it began; "" for none.
-        end: result of the last conversion that ended; None if none did.
+        end: result of the last run that came to its end; None if none did.
+        good: result of the last run that left the target as it should be; None if there was none, or if a check of the
+            directory has failed since. A run that fails in another way leaves the target as it was.
         is_open: True if a conversion began, and nothing tells how far it came: the run was killed, or the worker died.
         is_ours: True if a conversion of the batch began where nothing stood: what stands there now may be replaced.
     """
@@ -56,6 +59,7 @@ class Memory:
     state: dict[str, Any] | None = None
     before: str = ""
     end: dict[str, Any] | None = None
+    good: dict[str, Any] | None = None
     is_open: bool = False
     is_ours: bool = False
 
@@ -70,6 +74,10 @@ def read_memories(folder: Path) -> dict[str, Memory]:
             memory.is_ours |= record["free"]
         elif record["event"] == END:
             memory.end = record["result"]
+            if memory.end["status"] != FAILED:
+                memory.good = memory.end
+            elif memory.end.get("problems"):
+                memory.good = None
             memory.is_open = memory.end["error"].get("type") == WORKER_DIED
     return memories
 

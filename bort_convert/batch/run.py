@@ -208,7 +208,7 @@ def _results(outcomes: Generator[Outcome[Task, FileResult]], journal: Journal | 
                 result = _lost(task, result, outcome.seconds)
             elif result.error.get("type") == NOT_SHARED:
                 raise OutputError(result.error["message"])
-            if journal and (result.status != UP_TO_DATE or task.memory.is_open):
+            if journal and (result.status != UP_TO_DATE or task.memory.is_open or _has_failed(task.memory)):
                 journal.end(result.name, result.to_dict())
             yield result
 

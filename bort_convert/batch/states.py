@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bort_convert.batch.options import FILES
-from bort_convert.batch.result import FAILED
 from bort_convert.errors import FormatError
 from bort_convert.files.remote import place_of, redacted
 from bort_convert.files.streams import sha256_of_file
@@ -124,9 +123,9 @@ def reason_to_convert(target: Place, state: dict[str, Any], memory: Memory, sour
         memory: of the journal.
         source: as it is now.
     """
-    end = memory.end
-    if end is None or end["status"] == FAILED:
-        return "failed before" if end else "new"
+    end = memory.good
+    if end is None:
+        return "failed before" if memory.end else "new"
     if not manifest_digest(target):
         return "the target is gone"
     if reason := _other_state(end["state"], state):

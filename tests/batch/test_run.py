@@ -99,7 +99,7 @@ def test_what_is_there_is_left_alone_and_what_changed_is_done_again(tmp_path: Pa
     third.source.write_bytes(third.source.read_bytes()[:-1] + b"t")
     shutil.copyfile(GOOD[5], third.source)
     ships[2] = replace(third, options=options_of(GOOD[5]))
-    assert statuses(convert(ships, tmp_path)) == ["up to date", "up to date", "converted: failed before", "up to date"]
+    assert statuses(convert(ships, tmp_path)) == ["up to date", "up to date", "converted: another source", "up to date"]
     bort_convert.convert(ships[2].source, tmp_path / "single", **ships[2].options)
     assert content(tmp_path / "single") == content(tmp_path / "out" / ships[2].name)
     assert first.source.exists()
@@ -366,12 +366,18 @@ def test_a_source_that_cannot_be_read_any_more_is_one_failure(
 
     ours = states.sha256_of_file
     monkeypatch.setattr(states, "sha256_of_file", lambda path: fails(path) if path == ships[1].source else ours(path))
-    result = convert(ships, tmp_path)
-    assert result.counts == {"up to date": 3, "failed": 1}
-    assert (
-        result.files[1].error["message"]
-        == f"{ships[1].source}: cannot be read: Input/output error. Is its disk in order?"
-    )
+    for _ in range(2):
+        result = convert(ships, tmp_path)
+        assert result.counts == {"up to date": 3, "failed": 1}
+        assert (
+            result.files[1].error["message"]
+            == f"{ships[1].source}: cannot be read: Input/output error. Is its disk in order?"
+        )
+    monkeypatch.undo()
+    assert convert(ships, tmp_path, retry_failed=True).counts == {"up to date": 4}  # the target stands as it was
+    tried: list[str] = []
+    again = convert(ships, tmp_path, retry_failed=True, progress=lambda file: tried.append(file.name))
+    assert (again.counts, tried) == ({"up to date": 4}, [])
 
 
 def test_wrong_places_and_numbers_are_refused(tmp_path: Path, ships: list[Ship]) -> None:
