@@ -95,6 +95,13 @@ def drafted(folder: Path, name: str, *, prefixed: bool = False) -> Own:
     return Own(name, family, source, logits_of(net), table)
 
 
+def test_a_draft_says_what_is_there_and_what_is_to_be_decided(fixtures: Path, tmp_path: Path) -> None:
+    source, table = fixtures / "own_head.params", tmp_path / "own.toml"
+    assert run("inspect", source, "--family", "bert", "--write-table", table).exit_code == 0
+    assert table.read_text("utf-8") == DRAFT.replace("own.params", "own_head.params")
+    assert run(source, tmp_path / "out", "--table", table, "--heads", 2).exit_code == 0
+
+
 @pytest.fixture(scope="module")
 def two_layers(tmp_path_factory: pytest.TempPathFactory) -> Own:
     return drafted(tmp_path_factory.mktemp("own"), "BERT, two layers")
