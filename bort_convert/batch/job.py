@@ -176,7 +176,7 @@ def _converted(task: Task, source: Source, result: FileResult, reports: list[Rep
     options = {name: value for name, value in task.entry.options.items() if name != "trace"}
     verifier = partial(_verify, task, reports) if task.settings.verify else None
     manifest = convert(
-        task.entry.source, task.target, **options, verify=verifier, force=task.memory.is_ours or task.settings.force
+        source.given, task.target, **options, verify=verifier, force=task.memory.is_ours or task.settings.force
     )
     return replace(
         result,

@@ -71,11 +71,13 @@ class Source:
     """A source as it is now.
 
     Attributes:
+        given: the file, or the folder with the one that is meant.
         place: the file.
         size: its bytes.
         marks: of one elsewhere, what tells its content from others; see `RemoteIdentity.lasting`.
     """
 
+    given: Place
     place: Place
     size: int
     marks: Mapping[str, str] = field(default_factory=dict)
@@ -87,14 +89,14 @@ class Source:
         Raises:
             FormatError: nothing is there, or it may not be read.
         """
-        place = place_of(source)
+        given = place_of(source)
         try:
-            if isinstance(place, Path):
-                return cls(place, place.stat().st_size)
-            place = source_file(place)
+            if isinstance(given, Path):
+                return cls(given, given, given.stat().st_size)
+            place = source_file(given)
             assert not isinstance(place, Path)
-            identity = place.identity(anew=True)
-            return cls(place, identity.size or 0, identity.lasting)
+            identity = place.identity()
+            return cls(given, place, identity.size or 0, identity.lasting)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else None
             raise FormatError(f"{redacted(source)}: cannot be read: {reason or error}") from error

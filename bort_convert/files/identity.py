@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bort_convert.errors import FormatError
@@ -76,10 +76,12 @@ class RemoteIdentity:
     Attributes:
         size: bytes; None where the server does not tell.
         marks: `etag`, `version`, `digest` and `modified`, those that the server tells.
+        details: all that fsspec told.
     """
 
     size: int | None
     marks: Mapping[str, str]
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, details: Mapping[str, Any]) -> RemoteIdentity:
@@ -89,7 +91,7 @@ class RemoteIdentity:
             for mark, names in _MARKS.items()
             if any(details.get(name) for name in names)
         }
-        return cls(details.get("size"), found)
+        return cls(details.get("size"), found, details)
 
     @property
     def lasting(self) -> dict[str, str]:

@@ -34,7 +34,8 @@ _FINAL: Final = (FileNotFoundError, PermissionError, IsADirectoryError, NotADire
 _FAULTS_OF_OURS: Final = (ImportError, NotImplementedError, TypeError, ValueError)
 _ANSWERS_TO_REPEAT: Final = {408, 425, 429}
 _LONGEST_REASON: Final = 300
-_WEB: Final = {"http", "https"}
+WEB: Final = {"http", "https"}
+"""Protocols of web servers."""
 _WITH_FOLDERS: Final = {"file", "local", "memory", "sftp", "ssh", "ftp", "smb", "hdfs", "webhdfs", "arrow_hdfs"}
 """Protocols whose folders must be made. Elsewhere a name with a slash is a name, and a folder might become a bucket."""
 
@@ -46,6 +47,8 @@ def is_remote(place: str | os.PathLike[str]) -> bool:
 
 def place_of(place: str | os.PathLike[str]) -> Place:
     """Give a path of this machine, or of elsewhere for a URL."""
+    if isinstance(place, RemotePath):  # it knows the file's identity
+        return place
     return RemotePath(os.fspath(place)) if is_remote(place) else Path(place)
 
 
@@ -88,8 +91,9 @@ class RemotePath(os.PathLike[str]):
 
     def __init__(self, url: str | os.PathLike[str]) -> None:
         self.url = os.fspath(url)
+        self._identity: RemoteIdentity | None = None
         self._base, self._query = self.url, ""
-        if self.scheme in _WEB:
+        if self.scheme in WEB:
             self._base, mark, query = self.url.partition("?")
             self._query = mark + query
 
@@ -162,20 +166,22 @@ class RemotePath(os.PathLike[str]):
 
     def is_dir(self) -> bool:
         """True if a folder is there; of a web server, if the URL ends with a slash."""
-        if self.scheme in _WEB:
+        if self.scheme in WEB:
             return self._base.endswith("/")
         return self._kind() == "directory"
 
     def identity(self, *, anew: bool = False) -> RemoteIdentity:
-        """Size and marks of a file; `anew` asks the server, whatever was listed before.
+        """Size and marks of a file, as the server told them this path at first; `anew` asks it again.
 
         Raises:
             OSError: there is none, or it cannot be asked.
         """
-        details = self.ask("info", anew=anew)
-        if details.get("type") == "directory":
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self))
-        return RemoteIdentity.of(details)
+        if anew or self._identity is None:
+            details = self.ask("info", anew=True)
+            if details.get("type") == "directory":
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(self))
+            self._identity = RemoteIdentity.of(details)
+        return self._identity
 
     def read_bytes(self) -> bytes:
         """Read a small file."""
@@ -197,7 +203,7 @@ class RemotePath(os.PathLike[str]):
         try:
             return (found for found in list(self.iterdir()) if fnmatch.fnmatchcase(found.name, pattern))
         except OSError:
-            if self.scheme not in _WEB:
+            if self.scheme not in WEB:
                 raise
             return iter(())
 
@@ -235,7 +241,7 @@ class RemotePath(os.PathLike[str]):
         Raises:
             OSError: the protocol writes nothing, or the server does not take the file whole.
         """
-        if self.scheme in _WEB:
+        if self.scheme in WEB:
             problem = "a web server takes no files; give a store such as s3://"
             raise OSError(errno.EROFS, problem, str(self))
         if self.scheme in _WITH_FOLDERS:

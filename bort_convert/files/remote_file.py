@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from bort_convert.errors import FormatError
 from bort_convert.files.identity import changed
 from bort_convert.files.leftovers import staging
-from bort_convert.files.remote import as_os_error, is_final, pauses_of, wait
+from bort_convert.files.remote import WEB, as_os_error, is_final, pauses_of, wait
 
 if TYPE_CHECKING:
     from bort_convert.files.remote import RemotePath
@@ -24,6 +24,7 @@ _MOST: Final = 8 << 20
 _LEAST: Final = 4096
 """Bytes that a request is not cut below, however often the connection broke."""
 _PRECONDITION_FAILED: Final = 412
+_S3: Final = {"s3", "s3a"}
 
 
 class RemoteFile:
@@ -37,7 +38,7 @@ class RemoteFile:
 
     def __init__(self, path: RemotePath) -> None:
         self.path = path
-        self.identity = path.identity(anew=True)
+        self.identity = path.identity()
         self._lock = threading.Lock()
         self._ahead = 0
         self._start, self._window = 0, b""
@@ -151,11 +152,15 @@ class RemoteFile:
             system, path = self.path.filesystem()
             options: dict[str, Any] = {}
             etag = self.identity.marks.get("etag", "")
-            if self.path.scheme in {"http", "https"}:
+            if self.path.scheme in WEB | _S3:
                 options["size"] = self.size
-                if etag.startswith('"'):  # a weak one matches nothing
-                    options["headers"] = {"If-Match": etag}
+            if self.path.scheme in WEB and etag.startswith('"'):  # a weak one matches nothing
+                options["headers"] = {"If-Match": etag}
             self._handle = system.open(path, "rb", cache_type="none", **options)
+            if self.path.scheme in _S3:  # what it does itself where it asks for the details once more
+                self._handle.details = self.identity.details
+                if not system.local_expiry_check:
+                    self._handle.read_kw = {**self._handle.read_kw, "IfMatch": etag}
         return self._handle
 
     def _fetched_whole(self) -> IO[bytes]:

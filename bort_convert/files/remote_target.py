@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bort_convert.errors import OutputError
 from bort_convert.files.fetched import INCOMPLETE
 from bort_convert.files.leftovers import staging
+from bort_convert.files.remote import WEB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +70,7 @@ def remote_file(
 def _check_directory(target: RemotePath, marker: str, *, force: bool, reason_to_keep: Callable[[Place], str]) -> None:
     if not target.name:
         raise OutputError(f"{target} has no name in its store. Give a name inside it")
-    if target.scheme in {"http", "https"}:
+    if target.scheme in WEB:
         raise OutputError(f"{target}: a web server takes no files; expected a store such as s3://, or a path")
     names = target.names()
     if not names or _is_cut_off(target, names, marker):

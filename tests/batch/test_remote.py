@@ -79,8 +79,11 @@ def there(request: pytest.FixtureRequest, ships: list[Ship], web: Nginx, s3: str
 def test_files_elsewhere_are_converted_as_files_of_this_machine(
     there: list[Ship], ships: list[Ship], expected: dict[str, bytes], tmp_path: Path, web: Nginx
 ) -> None:
+    web.forget()
     check(run(there, tmp_path, tmp_path / "out"), ships)
     assert targets(tmp_path / "out") == expected
+    methods = [line.split()[1] for line in web.requests() if "broken" not in line]
+    assert methods in ([], ["HEAD", "GET", "HEAD"] * GOOD)  # what it is, its bytes, and whether it is still that
     web.forget()
     again = run(there, tmp_path, tmp_path / "out")
     assert again.counts == {"up to date": GOOD, "failed": BROKEN}

@@ -150,6 +150,30 @@ def test_an_object_that_is_replaced_in_a_store_between_two_reads_is_refused(s3: 
     file.close()
 
 
+def test_a_store_is_asked_once_what_an_object_is_and_once_more_if_it_still_is(
+    s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs  # noqa: PLC0415 - few environments have it
+
+    (tmp_path / "x").write_bytes(b"abc")
+    path = RemotePath(f"{s3}/small")
+    path.upload(tmp_path / "x")
+    call, asked = s3fs.S3FileSystem._call_s3, []  # noqa: SLF001 - where every request passes
+
+    async def seen(self: object, method: str, *words: object, **options: object) -> object:
+        asked.append((method, options.get("IfMatch")))
+        return await call(self, method, *words, **options)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", seen)
+    file = RemoteFile(RemotePath(path))
+    buffer = memoryview(bytearray(3))
+    assert (file.read_at(buffer, 0), bytes(buffer)) == (3, b"abc")
+    file.identity.check(file.path)
+    etag = file.identity.marks["etag"]
+    assert asked == [("head_object", None), ("get_object", etag), ("head_object", None)]
+    file.close()
+
+
 @pytest.mark.parametrize("count", [20_000, 300_000])
 def test_a_large_file_comes_whole_through_connections_that_break(
     count: int, web: Nginx, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
