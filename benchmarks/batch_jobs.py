@@ -2,7 +2,7 @@
 
 python benchmarks/batch_jobs.py [FILES]
 
-FILES is the size of the fleet, by default 180: with few files, the second worker's imports are much of the work. The
+FILES is the size of the fleet, by default 600: with few files, the second worker's imports are much of the work. The
 wall time counts on a machine of at least two processors that does nothing else; the processor time counts on any.
 """
 
@@ -53,7 +53,7 @@ def _empty(out: Path) -> None:
 
 def main() -> None:
     """Measure, print and keep the results."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 180
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 600
     WORK.mkdir(parents=True, exist_ok=True)
     plans = {name: fleet(name, paths, count) for name, paths in (("live", GOOD), ("recorded", RECORDED))}
     result, rows = Result(), []
