@@ -49,6 +49,8 @@ OURS = re.compile(
 """The address of a file in the repository: the README has it, for package pages."""
 LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"^```(\w+) (\S+)$", re.MULTILINE)
+"""The beginning of a block that is a file, with its name."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -76,7 +78,7 @@ def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:  
 
 
 def with_links(source: str, text: str) -> str:
-    """The text of a page with its links as they are on the site.
+    """The text of a page with its links, and titles of files, as they are on the site.
 
     Args:
         source: path of the page in the project; links start from its folder.
@@ -84,6 +86,7 @@ def with_links(source: str, text: str) -> str:
     """
     parts = CODE.split(text)
     parts[::2] = [LINK.sub(lambda match: _link(source, *match.groups()), part) for part in parts[::2]]
+    parts[1::2] = [FILE.sub(r'```\1 title="\2"', part) for part in parts[1::2]]
     return "".join(parts)
 
 

@@ -40,6 +40,9 @@ PAGES = sorted(str(path.relative_to(SITE)) for path in SITE.rglob("*.html"))
 IN_THE_BROWSER = [page for page in PAGES if not page.startswith(("decisions/0", "inspect/"))]
 SCREENS = [(1280, "light"), (420, "dark")]
 LOADED = {"img": "src", "script": "src", "link": "href", "iframe": "src", "source": "srcset", "object": "data"}
+NO_PROSE = {"code", "pre", "script", "style"}
+MARKUP = ("```", "](", "| ---", "\n- ", "\n#")
+"""Markdown that a reader should not see."""
 NOT_LOADED = {"canonical", "next", "prev", "alternate"}
 
 
@@ -61,6 +64,28 @@ class Links(HTMLParser):
             self.links.append(found["href"])
         if found.get(LOADED.get(tag, "")) and found.get("rel") not in NOT_LOADED:
             self.loaded.append(found[LOADED[tag]])
+
+
+class Prose(HTMLParser):
+    """Text of a page outside of code.
+
+    Attributes:
+        text: the text.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text, self._code = "", 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        self._code += tag in NO_PROSE
+
+    def handle_endtag(self, tag: str) -> None:
+        self._code -= tag in NO_PROSE
+
+    def handle_data(self, data: str) -> None:
+        self.text += data if not self._code else ""
 
 
 @functools.cache
@@ -105,6 +130,15 @@ def faults_of(page: str) -> list[str]:
     elsewhere = [f"loaded: {name}" for name in found.loaded if urlsplit(name).netloc]
     twice = [f"twice: {name}" for name in sorted(set(found.names)) if found.names.count(name) > 1]
     return [*dead_links(SITE, SITE / page), *elsewhere, *twice]
+
+
+def test_no_page_shows_its_markup() -> None:
+    found = {page: Prose((SITE / page).read_text("utf-8")).text for page in PAGES}
+    assert {page: mark for page, text in found.items() for mark in MARKUP if mark in text} == {}
+
+
+def test_markup_would_be_seen() -> None:
+    assert Prose("<p>a <code>**b**</code></p><p>```python c.py d</p>").text == "a ```python c.py d"
 
 
 def test_style_sheets_load_nothing_from_elsewhere() -> None:
