@@ -76,8 +76,8 @@ class Row:
     @property
     def placeholders(self) -> list[str]:
         """Names of the placeholders in the names of its tensors, the outermost first."""
-        text = " ".join((*(source.name for source in self.sources), *self.targets))
-        return list(dict.fromkeys(_PLACEHOLDER.findall(text)))
+        names = (*(source.name for source in self.sources), *self.targets)
+        return list(dict.fromkeys(found for name in names for found in _PLACEHOLDER.findall(name)))
 
     def numbers(self, dims: Mapping[str, int]) -> Iterator[dict[str, int]]:
         """The numbers in place of the placeholders, one after the other; nothing, once, without a placeholder."""
@@ -110,7 +110,7 @@ def transpose(source: str, target: str, axes: str, *, prefixed: str = "") -> Row
 
 def linear(source: str, target: str, axes: str, *, prefixed: str = "") -> Rows:
     """A dense layer: a weight (out, in) and a bias (out,)."""
-    out_axis = axes.split(maxsplit=1)[0]
+    out_axis = axes.split()[0]
     return _pair(source, target, (("weight", "weight", axes), ("bias", "bias", out_axis)), prefixed)
 
 

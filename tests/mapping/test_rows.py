@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from bort_convert.mapping.family import Table
-from bort_convert.mapping.model_ops import Scramble
-from bort_convert.mapping.ops import Copy, Drop, Extra, Fill, Merge, Pad, Split, Transpose
+from bort_convert.mapping.model_ops import Frequencies, Scramble, Unfold
+from bort_convert.mapping.ops import Constant, Copy, Drop, Extra, Fill, Merge, Pad, Split, Transpose
 from bort_convert.mapping.rows import (
     Row,
     SourceTensor,
+    constant,
     conv1d,
     drop,
     extra,
     fill,
+    frequencies,
     ignore,
     linear,
     merge,
@@ -22,59 +25,85 @@ from bort_convert.mapping.rows import (
     optional,
     pad,
     rename,
+    resolve,
     scramble,
     split,
     target_rows,
     tied,
     transpose,
     under,
+    unfold,
     unless,
     when,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-def test_each_word_makes_its_row() -> None:
-    assert rename("a", "b", "x y") == Row((SourceTensor("a", "x y"),), ("b",), Copy())
-    assert transpose("a", "b", "x y").op == Transpose()
-    assert split("a", ["b", "c"], "2*x") == Row((SourceTensor("a", "2*x"),), ("b", "c"), Split(2))
-    assert merge(["a", "b"], "c", "x") == Row((SourceTensor("a", "x"), SourceTensor("b", "x")), ("c",), Merge(2))
-    assert pad("a", "b", "x", rows=2, why="padding").op == Pad(2)
+    from bort_convert.mapping.rows import Rows
+
+A = SourceTensor("a", "x y")
+WHY: Final = {"why": "a reason"}
+
+
+@pytest.mark.parametrize(
+    ("word", "arguments", "options", "row"),
+    [
+        (rename, ("a", "b", "x y"), {}, Row((A,), ("b",), Copy())),
+        (transpose, ("a", "b", "x y"), {}, Row((A,), ("b",), Transpose())),
+        (split, ("a", ["b", "c"], "x y"), {}, Row((A,), ("b", "c"), Split(2))),
+        (unfold, ("a", "b", "x y", "y z"), {}, Row((A,), ("b",), Unfold("y z", first=False))),
+        (unfold, ("a", "b", "x y", "y z"), {"first": True}, Row((A,), ("b",), Unfold("y z", first=True))),
+        (pad, ("a", "b", "x y"), {"rows": 2, **WHY}, Row((A,), ("b",), Pad(2, ""), **WHY)),
+        (pad, ("a", "b", "x y"), {"rows": 2, "after": "n", **WHY}, Row((A,), ("b",), Pad(2, "n"), **WHY)),
+        (constant, ("a", "x y", 0.5), WHY, Row((A,), (), Constant("x y", 0.5), **WHY)),
+        (frequencies, ("a", "x y"), WHY, Row((A,), (), Frequencies("x y"), **WHY)),
+        (drop, ("a", "x y"), WHY, Row((A,), (), Drop("a reason"), **WHY)),
+        (extra, ("a", "x y"), {}, Row((A,), (), Extra())),
+        (ignore, ("a", "x y"), {}, Row((A,), (), Extra(kept=False))),
+    ],
+)
+def test_a_word_makes_a_row_of_one_source_which_may_have_a_prefixed_name(
+    word: Callable[..., Row], arguments: tuple[Any, ...], options: dict[str, Any], row: Row
+) -> None:
+    assert word(*arguments, **options) == row
+    named = replace(row, sources=(replace(A, prefixed="#a"),))
+    assert word(*arguments, **options, prefixed="#a") == named
+
+
+def test_the_words_for_several_sources_or_none_make_their_rows() -> None:
+    assert merge(["a", "b"], "c", "x y") == Row((A, SourceTensor("b", "x y")), ("c",), Merge(2))
     assert fill("b", "1 x", 0.5, why="absent") == Row((), ("b",), Fill("1 x", 0.5), why="absent")
-    assert drop("a", "x", why="a cache") == Row((SourceTensor("a", "x"),), (), Drop("a cache"), why="a cache")
-    assert extra("a", "x").op == Extra()
-    assert (extra("a", "x").op.beside, ignore("a", "x").op.beside, drop("a", "x", why="").op.beside) == (
-        "kept",
-        "ignored",
-        "",
+    alias = tied("a", tied_to="b", axes="x y", why="tied")
+    assert alias == Row((A,), (), Drop("tied"), tied_to="b", why="tied")
+
+
+def test_a_tensor_beside_the_model_is_kept_or_ignored_and_one_that_is_left_out_is_neither() -> None:
+    made = (extra("a", "x"), ignore("a", "x"), drop("a", "x", why=""))
+    assert [row.op.beside for row in made] == ["kept", "ignored", ""]
+
+
+def test_a_layer_is_a_row_for_each_of_its_tensors() -> None:
+    sizes = "intermediate_size hidden_size"
+    weight, bias = SourceTensor("ffn.weight", sizes), SourceTensor("ffn.bias", "intermediate_size")
+    rows = (Row((weight,), ("dense.weight",), Copy()), Row((bias,), ("dense.bias",), Copy()))
+    assert linear("ffn", "dense", sizes) == rows
+    assert conv1d("ffn", "dense", sizes) == (replace(rows[0], op=Transpose()), rows[1])
+    gamma, beta = SourceTensor("norm.gamma", "hidden_size"), SourceTensor("norm.beta", "hidden_size")
+    assert norm("norm", "LayerNorm", "hidden_size") == (
+        Row((gamma,), ("LayerNorm.weight",), Copy()),
+        Row((beta,), ("LayerNorm.bias",), Copy()),
     )
-    assert tied("a", tied_to="b", axes="x", why="tied").tied_to == "b"
 
 
-def test_a_dense_layer_is_a_weight_and_a_bias_of_its_first_axis() -> None:
-    weight, bias = linear("ffn", "dense", "intermediate_size hidden_size", prefixed="~ffn#")
-    assert (weight.sources, weight.targets) == (
-        (SourceTensor("ffn.weight", "intermediate_size hidden_size", "~ffn#_weight"),),
-        ("dense.weight",),
-    )
-    assert (bias.sources, bias.targets) == (
-        (SourceTensor("ffn.bias", "intermediate_size", "~ffn#_bias"),),
-        ("dense.bias",),
-    )
-
-
-def test_a_conv1d_is_a_dense_layer_whose_weight_is_transposed() -> None:
-    weight, bias = conv1d("ffn", "c_fc", "intermediate_size hidden_size", prefixed="ffn#")
-    assert (weight.op, bias.op) == (Transpose(), Copy())
-    assert [row.sources + row.targets for row in (weight, bias)] == [
-        (SourceTensor("ffn.weight", "intermediate_size hidden_size", "ffn#_weight"), "c_fc.weight"),
-        (SourceTensor("ffn.bias", "intermediate_size", "ffn#_bias"), "c_fc.bias"),
-    ]
-
-
-def test_the_gamma_of_a_norm_becomes_weight_and_its_beta_bias() -> None:
-    gamma, beta = norm("layer_norm", "LayerNorm", "hidden_size")
-    assert (gamma.sources[0].name, gamma.targets) == ("layer_norm.gamma", ("LayerNorm.weight",))
-    assert (beta.sources[0].name, beta.targets) == ("layer_norm.beta", ("LayerNorm.bias",))
+@pytest.mark.parametrize(
+    ("word", "ends"), [(linear, ("weight", "bias")), (conv1d, ("weight", "bias")), (norm, ("gamma", "beta"))]
+)
+def test_the_prefixed_names_of_a_layer_end_as_its_structural_names_do(
+    word: Callable[..., Rows], ends: tuple[str, str]
+) -> None:
+    rows = word("ffn", "dense", "intermediate_size hidden_size", prefixed="~ffn#")
+    assert [source.prefixed for row in rows for source in row.sources] == [f"~ffn#_{end}" for end in ends]
 
 
 def test_a_group_marks_every_row_in_it() -> None:
@@ -106,13 +135,30 @@ def test_rows_that_count_together_may_not_make_one_tensor_twice() -> None:
 def test_under_puts_a_prefix_before_structural_names_and_nothing_else() -> None:
     rows = under("bort.", (rename("a", "b", "x", prefixed="#a"), tied("c", tied_to="a", axes="x", why="tied")))
     assert rows[0] == Row((SourceTensor("bort.a", "x", "#a"),), ("b",), Copy())
-    assert (rows[1].sources[0].name, rows[1].tied_to) == ("bort.c", "bort.a")
+    assert (rows[1].sources, rows[1].tied_to) == ((SourceTensor("bort.c", "x"),), "bort.a")
+
+
+def test_under_any_name_keeps_the_prefix_that_a_file_may_have_another_one_for() -> None:
+    (row,) = under("bort.", (rename("a", "b", "x", prefixed="#a"),), any_name=True)
+    assert row == Row((SourceTensor("bort.a", "x", "#a", child="bort."),), ("b",), Copy())
 
 
 def test_onto_puts_a_prefix_before_targets_and_nothing_else() -> None:
     rows = onto("bert.", (rename("a", "b", "x", prefixed="#a"), split("c", ["d", "e"], "x"), drop("f", "x", why="")))
     assert rows[0] == Row((SourceTensor("a", "x", "#a"),), ("bert.b",), Copy())
     assert [row.targets for row in rows[1:]] == [("bert.d", "bert.e"), ()]
+
+
+def test_a_hyperparameter_that_decides_a_shape_gets_its_value() -> None:
+    rows = (pad("a", "b", "x", rows=1, after="pad_token_id", why="padding"), rename("c", "d", "x"))
+    assert resolve(rows, {"pad_token_id": 3}) == (replace(rows[0], op=Pad(4)), rows[1])
+
+
+def test_a_row_with_more_names_than_its_operation_has_tensors_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="shorter than argument 1"):
+        scramble(["q", "k"], ["query", "key"], "x", prefixed=["#q"], why="a bug")
+    with pytest.raises(ValueError, match="shorter than argument 1"):
+        target_rows((Row((A,), ("b", "c"), Copy()),))
 
 
 def test_target_rows_take_the_targets_of_a_table_with_their_axes() -> None:
