@@ -3,12 +3,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from headers import DIMS, RELEASED, Header, classifier, encoder, header_of, language_model, reshaped, without
+from headers import (
+    DIMS,
+    LANGUAGE_MODEL,
+    RELEASED,
+    Header,
+    classifier,
+    encoder,
+    header_of,
+    language_model,
+    reshaped,
+    without,
+)
 
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError, VariantError
-from bort_convert.mapping.family import ConfigKey, Table
-from bort_convert.mapping.fit import Fit, fit
-from bort_convert.mapping.rows import rename
+from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Table
+from bort_convert.mapping.fit import MAX_INITIALISED, Fit, expected_size, fit
+from bort_convert.mapping.rows import fill, pad, rename, under
 from bort_convert.mapping.selection import Selection
 from bort_convert.models import _bert_forms, bert, roberta
 from bort_convert.models.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY
@@ -97,6 +109,13 @@ def test_heads_of_an_unpublished_size_are_missing_until_they_are_given() -> None
         ("heads", "2", "`heads='2'`: expected a whole number"),
         ("heads", 2.0, "`heads=2.0`: expected a whole number"),
         ("heads", True, "`heads=True`: expected a whole number"),
+        ("layers", "2", "`layers='2'`: expected a whole number"),
+        ("layers", 3, "`layers=3`: names and shapes are those of 2 layers. Leave `layers` out"),
+        (
+            "hyperparameters",
+            {"pad_token_id": 11},
+            "`hyperparameters={'pad_token_id': 11}`: pad_token_id is 11, and the vocabulary has 11 tokens",
+        ),
         (
             "variant",
             "bort_9",
@@ -317,8 +336,12 @@ def test_a_variant_names_its_family() -> None:
         OptionError, match="`variant='roberta_12_768_12'`: the file has other sizes: layers is 2, expec"
     ):
         fit(language_model(), families().values(), variant="roberta_12_768_12")
-    with pytest.raises(OptionError, match=r"the file fits bort, roberta; expected one of bort_4_8_768_1024, bort_2_16"):
+    with pytest.raises(OptionError) as caught:
         fit(language_model(), families().values(), variant="bert_12_768_12")
+    assert caught.value.problem == (
+        "the file fits bort, roberta; expected one of bort_4_8_768_1024, bort_2_16_512_1024, roberta_12_768_12, "
+        "roberta_24_1024_16"
+    )
 
 
 def test_the_config_of_roberta_base_is_the_published_one() -> None:
@@ -378,3 +401,133 @@ def test_a_table_that_names_a_tensor_twice_cannot_be_made() -> None:
         Table("a table", (rename("a", "b", "x"), rename("c", "b", "x")), ())
     with pytest.raises(ValueError, match="a table: the table names c, b twice"):
         Table("a table", (rename("c", "b", "x"), rename("c", "b", "x")), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "expected"),
+    [
+        ("attention_heads", 3, ""),
+        ("attention_heads", 4, "a number that divides hidden_size=6"),
+        ("attention_heads", 6, "a number that divides inner_size=9"),
+        ("attention_heads", 0, "a number that divides hidden_size=6"),
+        ("attention_heads", -3, "a number that divides hidden_size=6"),
+        ("attention_heads", True, "a number that divides hidden_size=6"),
+        ("attention_heads", None, "a number that divides hidden_size=6"),
+        ("layers", 4, ""),
+        ("layers", 3, "a multiple of groups=2"),
+        ("layers", 0, "a multiple of groups=2"),
+        ("layers", 2.0, "a multiple of groups=2"),
+    ],
+)
+def test_a_size_that_no_shape_shows_suits_those_that_are_shown(name: str, number: object, expected: str) -> None:
+    assert expected_size(name, number, {"hidden_size": 6, "inner_size": 9, "groups": 2}) == expected
+    assert expected_size("layers", 1, {}) == expected_size("attention_heads", 1, {}) == ""
+
+
+def test_layers_that_share_their_weights_are_as_many_as_the_size_has_or_as_are_given() -> None:
+    albert = families()["albert"]
+    base = albert.variants[0]
+    header = header_of(albert.tables[0].rows, {**base.dims, "vocab_size": 30000, "type_vocab_size": 2})
+    found = fit(header, [albert])
+    assert (found.variant, found.plan.dims["layers"], found.config["num_hidden_layers"]) == (base.name, 12, 12)
+    assert found.hyperparameters == {**albert.hyperparameters, "attention_heads": 12}
+    with pytest.raises(OptionError) as caught:
+        fit(header, [albert], layers=6)
+    assert str(caught.value) == "`layers=6`: google_albert_base_v2 has 12 layers. Leave `layers` out"
+    other = header_of(albert.tables[0].rows, {**base.dims, "vocab_size": 30001, "type_vocab_size": 2})
+    found = fit(other, [albert], layers=6)
+    assert (found.variant, found.sizes_of, found.plan.dims["layers"]) == ("", base.name, 6)
+    assert found.hyperparameters["attention_heads"] == 12
+
+
+def test_what_neither_file_nor_size_nor_user_says_is_assumed() -> None:
+    ids, rest = (
+        ("bos_token_id", "eos_token_id", "pad_token_id"),
+        ("head_layer_norm_eps", "hidden_act", "layer_norm_eps"),
+    )
+    assert fit_bort(language_model(**RELEASED)).assumed == ids
+    assert fit_bort(language_model(**RELEASED), special_token_ids={"pad_token_id": 1}).assumed == ()
+    assert fit_bort(language_model(), heads=2).assumed == tuple(sorted((*ids, *rest)))
+    assert fit_bort(language_model(), heads=2, special_token_ids={}).assumed == rest
+    given = {"activation": "relu", "pad_token_id": 2}
+    assert fit_bort(language_model(), heads=2, hyperparameters=given).assumed == (
+        "bos_token_id",
+        "eos_token_id",
+        "head_hidden_act",
+        "head_layer_norm_eps",
+        "layer_norm_eps",
+    )
+
+
+def test_another_activation_is_that_of_the_layers_and_not_of_a_head_of_0_x() -> None:
+    relu = {"hidden_act": "relu"}
+    head = fit_bort(language_model(), heads=2, hyperparameters=relu).hyperparameters
+    assert (head["hidden_act"], head["head_hidden_act"]) == ("relu", "gelu")
+    assert "head_hidden_act" not in fit_bort(encoder(), heads=2, hyperparameters=relu).hyperparameters
+    assert "head_hidden_act" not in fit_bort(language_model(), heads=2).hyperparameters
+    own = replace(FAMILY, versions=GLUONNLP_1)
+    assert "head_hidden_act" not in fit(language_model(), [own], heads=2, hyperparameters=relu).hyperparameters
+    both = {**relu, "head_hidden_act": "tanh"}
+    trained = replace(FAMILY, hyperparameters={**FAMILY.hyperparameters, "head_hidden_act": "relu"})
+    found = fit(language_model(), [trained], heads=2, hyperparameters=both)
+    assert found.hyperparameters["head_hidden_act"] == "tanh"
+
+
+def test_ids_of_special_tokens_without_a_row_in_the_vocabulary_are_left_out() -> None:
+    found = fit_bort(language_model(vocab_size=2), heads=2)
+    assert {name: found.config[name] for name in ("bos_token_id", "pad_token_id", "eos_token_id")} == {
+        "bos_token_id": 0,
+        "pad_token_id": 1,
+        "eos_token_id": None,
+    }
+    assert "eos_token_id" not in found.hyperparameters
+
+
+def test_positions_behind_a_padding_id_need_one() -> None:
+    with pytest.raises(VariantError) as caught:
+        fit(language_model(vocab_size=1), [roberta.FAMILY], heads=2)
+    assert str(caught.value) == (
+        "RoBERTa counts its positions from behind pad_token_id, and a vocabulary of 1 has no such token. "
+        "Pass the vocabulary"
+    )
+    assert caught.value.missing == ("vocab",)
+    with pytest.raises(OptionError) as wrong:
+        fit(language_model(), [roberta.FAMILY], heads=2, special_token_ids={"bos_token_id": 0})
+    assert str(wrong.value) == (
+        "`special_token_ids={'bos_token_id': 0}`: RoBERTa needs pad_token_id, a row of the vocabulary"
+    )
+
+
+def test_a_table_makes_no_more_values_from_nothing_than_a_model_may_have() -> None:
+    def made(size: int) -> Fit:
+        pads = pad("b", "y", "n m", rows=2, why="padding")
+        rows = (rename("a", "x", "n m"), pads, fill("z", f"{size}", 0.0, why="absent"))
+        family = replace(FAMILY, tables=(Table("own", rows, (("BertModel",),)),), config=(), variants=())
+        return fit({name: TensorSpec(name, "float32", (3, 5)) for name in "ab"}, [family])
+
+    assert len(made(MAX_INITIALISED - 10).plan.steps) == 3
+    with pytest.raises(MappingError) as caught:
+        made(MAX_INITIALISED - 9)
+    assert str(caught.value) == (
+        "z: the table makes 67,108,865 values from nothing, most of them here; expected at most 67,108,864"
+    )
+
+
+def test_a_network_of_the_users_own_has_the_backbone_under_its_names_in_gluonnlp() -> None:
+    head = (rename("tags.{tag}.weight", "tags.{tag}.weight", "labels hidden_size"),)
+    table = replace(
+        FAMILY.tables[0],
+        all_rows=(*under("net.", LANGUAGE_MODEL), *head),
+        backbone="net.",
+        own=frozenset({"tags.{tag}.weight"}),
+    )
+    tags = {f"tags.{tag}.weight": TensorSpec(f"tags.{tag}.weight", "float32", (3, 6)) for tag in range(2)}
+    header = {f"net.{name}": spec for name, spec in language_model().items()} | tags
+    found = fit(header, [replace(FAMILY, tables=(table,))], heads=2)
+    alone = fit_bort(language_model(), heads=2)
+    assert found.network_names == {f"net.{name}": name for name in language_model()}
+    assert found.network_plan.steps == alone.plan.steps
+    assert found.network_plan.aliases == alone.plan.aliases
+    assert found.network_plan.dims == found.plan.dims
+    assert alone.network_names == {name: name for name in language_model()}
+    assert alone.network_plan == alone.plan
