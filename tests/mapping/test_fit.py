@@ -20,7 +20,7 @@ from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError, VariantError
 from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Table
 from bort_convert.mapping.fit import MAX_INITIALISED, Fit, expected_size, fit
-from bort_convert.mapping.rows import fill, pad, rename, under
+from bort_convert.mapping.rows import extra, fill, ignore, pad, rename, under
 from bort_convert.mapping.selection import Selection
 from bort_convert.models import _bert_forms, bert, roberta
 from bort_convert.models.bort import CLASSIFIER_WITHOUT_DROPOUT, FAMILY
@@ -531,3 +531,18 @@ def test_a_network_of_the_users_own_has_the_backbone_under_its_names_in_gluonnlp
     assert found.network_plan.dims == found.plan.dims
     assert alone.network_names == {name: name for name in language_model()}
     assert alone.network_plan == alone.plan
+
+
+def test_tensors_that_are_no_part_of_a_tables_model_are_kept_or_ignored_as_others_are() -> None:
+    rows = (rename("a", "bert.a", "n"), extra("head", "n"), ignore("cache", "n"))
+    own = replace(FAMILY, tables=(Table("own", rows, (("BertModel",),)),), config=(), variants=())
+    names = {name: f"net.{name}" for name in ("head", "cache", "a")}
+    header = {name: TensorSpec(name, "float32", (2,)) for name in (*names.values(), "beside", "other.x")}
+    found = fit(header, [own], selection=Selection(ignore=("other.*",), keep_extra=True))
+    assert (found.prefix, found.names, [step.sources for step in found.plan.steps]) == (
+        "net.",
+        {"a": "net.a"},
+        [("a",)],
+    )
+    assert found.extra == ("net.head", "beside")
+    assert found.ignored == {"other.x": "other.*", "net.cache": "own"}
