@@ -155,13 +155,8 @@ def fit_directory(
 
 
 def _of_one_release(fitting: list[_DirectoryCandidate]) -> list[_DirectoryCandidate]:
-    """The candidates without a family of GluonNLP 1.0 that 0.x has too: the same directory comes from either."""
-    later = [candidate for candidate in fitting if candidate.family.versions == GLUONNLP_1]
-    older = [candidate for candidate in fitting if candidate.family.versions != GLUONNLP_1]
-    if not later or not older:
-        return fitting
-    types = {candidate.family.model_type for candidate in older}
-    return [*older, *(candidate for candidate in later if candidate.family.model_type not in types)]
+    """The candidates without families of GluonNLP 1.0 where one of 0.x fits: the same directory comes from either."""
+    return [candidate for candidate in fitting if candidate.family.versions != GLUONNLP_1] or fitting
 
 
 def unprefixed(fitted: Candidate | Fit) -> list[str]:

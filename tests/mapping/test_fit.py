@@ -381,6 +381,21 @@ def test_two_families_that_fit_are_told_apart_by_a_published_size_or_not_at_all(
         fit(language_model(), known)
     assert (caught.value.missing, caught.value.candidates) == (("family", "heads"), ("bort", "other"))
     assert fit(language_model(), known[1:], heads=2).family.name == "other"
+    headed = [
+        replace(FAMILY, name=name, hyperparameters={**FAMILY.hyperparameters, "attention_heads": 2}) for name in "ab"
+    ]
+    with pytest.raises(VariantError) as caught:
+        fit(language_model(), [*known, *headed])
+    assert (caught.value.missing, caught.value.candidates) == (("family",), ("a", "b"))
+
+
+def test_what_an_exported_network_tells_is_a_hyperparameter_and_is_remembered() -> None:
+    shown = {"attention_heads": 3, "layer_norm_eps": 1e-6}
+    found = fit_bort(language_model(), told=lambda candidate: shown if candidate.table is FAMILY.tables[0] else {})
+    assert found.told == shown
+    assert found.told.items() <= found.hyperparameters.items()
+    assert "layer_norm_eps" not in found.assumed
+    assert fit_bort(language_model(), heads=2).told == {}
 
 
 def test_a_hyperparameter_that_no_argument_gives_is_named() -> None:
@@ -501,7 +516,7 @@ def test_positions_behind_a_padding_id_need_one() -> None:
 def test_a_table_makes_no_more_values_from_nothing_than_a_model_may_have() -> None:
     def made(size: int) -> Fit:
         pads = pad("b", "y", "n m", rows=2, why="padding")
-        rows = (rename("a", "x", "n m"), pads, fill("z", f"{size}", 0.0, why="absent"))
+        rows = (rename("a", "x", "n m"), pads, fill("c", f"{size}", 0.0, why="absent"))
         family = replace(FAMILY, tables=(Table("own", rows, (("BertModel",),)),), config=(), variants=())
         return fit({name: TensorSpec(name, "float32", (3, 5)) for name in "ab"}, [family])
 
@@ -509,7 +524,7 @@ def test_a_table_makes_no_more_values_from_nothing_than_a_model_may_have() -> No
     with pytest.raises(MappingError) as caught:
         made(MAX_INITIALISED - 9)
     assert str(caught.value) == (
-        "z: the table makes 67,108,865 values from nothing, most of them here; expected at most 67,108,864"
+        "c: the table makes 67,108,865 values from nothing, most of them here; expected at most 67,108,864"
     )
 
 
