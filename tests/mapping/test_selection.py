@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import ConvertError, OptionError, OtherTensorsError, VariantError
-from bort_convert.mapping.candidates import closest_of, compare_with_file, known_tables
+from bort_convert.mapping.candidates import Candidate, closest_of, compare_with_file, known_tables
 from bort_convert.mapping.fit import Fit, fit
 from bort_convert.mapping.given import Given
-from bort_convert.mapping.selection import Selection
+from bort_convert.mapping.plan import Plan
+from bort_convert.mapping.selection import Selection, shown_names, standing
 from bort_convert.mapping.source_names import bare_name, prefixed_names
 from bort_convert.models.bert import FAMILY as BERT
 from bort_convert.models.bort import FAMILY as BORT
@@ -303,3 +304,41 @@ def test_the_time_is_in_proportion_to_the_names(style: str) -> None:
         return time.process_time() - start
 
     assert seconds(12_000) < 12 * seconds(3_000) + 0.5
+
+
+def standing_bort(prefix: str = "", family: Family = BORT) -> Candidate:
+    return Candidate(family, family.tables[0], {}, Plan(), prefix)
+
+
+def test_a_clause_names_the_families_and_where_the_model_stands() -> None:
+    known = families()
+    top = " stands at the top of the file"
+    assert standing([standing_bort()]) == f"a Bort{top}"
+    assert (
+        standing([standing_bort(), standing_bort(family=known["roberta"]), standing_bort()])
+        == f"a Bort or RoBERTa{top}"
+    )
+    assert standing([standing_bort(family=known["bert-1.0"])]) == f"GluonNLP 1.0's BERT{top}"
+    for name, title in {"electra": "an ELECTRA", "albert": "an ALBERT", "xlnet": "an XLNet", "bert": "a BERT"}.items():
+        assert standing([standing_bort(family=known[name])]) == f"{title}{top}"
+    assert standing([standing_bort("net\x1b.")], form=True) == r"a Bort (language model) stands under `net\x1b.`"
+
+
+def test_a_message_shows_four_names_with_their_shapes_and_counts_the_rest() -> None:
+    specs = tensors(a=(), b=(2,), c=(2, 3)) | {"d": None}
+    assert shown_names(["a", "b", "c", "d"], specs) == "a (), b (2), c (2, 3), d"
+    assert shown_names([str(number) for number in range(2004)]) == "0, 1, 2, 3 and 2,000 more"
+    assert shown_names(["x" * 61]) == f"{'x' * 60}... (61 characters)"
+
+
+def test_of_many_models_four_are_shown() -> None:
+    header = {name: spec for number in range(5) for name, spec in moved(encoder(layers=1), f"m{number}.").items()}
+    clauses = ", ".join(f"a Bort stands under `m{number}.`" for number in range(4))
+    with pytest.raises(VariantError) as caught:
+        fit_bort(header)
+    prefixes = " or ".join(f"`prefix='m{number}.'`" for number in range(4))
+    assert str(caught.value) == (
+        f"5 models stand in the file: {clauses} and 1 more. Pass {prefixes}, and `ignore=...` or `keep_extra=True` for "
+        "the tensors of the rest"
+    )
+    assert caught.value.candidates == tuple(f"m{number}." for number in range(5))
