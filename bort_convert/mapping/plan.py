@@ -113,7 +113,7 @@ class Plan:
         """
         aliases = self._aliases_of()
         for step in self.steps:
-            names = ", ".join(spec.name for spec in step.targets)
+            names = ", ".join([spec.name for spec in step.targets] or step.sources)
             try:
                 values = step.op.inverse(*(arrays[spec.name] for spec in step.targets))
             except MappingError as error:

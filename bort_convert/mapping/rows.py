@@ -110,7 +110,7 @@ def transpose(source: str, target: str, axes: str, *, prefixed: str = "") -> Row
 
 def linear(source: str, target: str, axes: str, *, prefixed: str = "") -> Rows:
     """A dense layer: a weight (out, in) and a bias (out,)."""
-    out_axis = axes.split()[0]
+    out_axis, *_ = axes.split()
     return _pair(source, target, (("weight", "weight", axes), ("bias", "bias", out_axis)), prefixed)
 
 

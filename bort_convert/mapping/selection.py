@@ -204,11 +204,11 @@ def _refusal(part: Sequence[Candidate], rest: Sequence[str], specs: Specs) -> st
 def _patterns(names: Iterable[str], taken: Iterable[str]) -> list[str]:
     """Patterns for all of these names and none of the model's: one for each part of the network where that will do."""
     parts = {part for name in taken for part in _parts(name)}
-    found: dict[str, None] = {}
+    found = []
     for name in names:
-        part = next((part for part in _parts(name) if part not in parts), "")
-        found[f"{glob.escape(part)}*" if part else glob.escape(name)] = None
-    return list(found)
+        part = next((part for part in _parts(name) if part not in parts), None)
+        found.append(f"{glob.escape(part)}*" if part else glob.escape(name))
+    return list(dict.fromkeys(found))
 
 
 def _parts(name: str) -> list[str]:

@@ -22,9 +22,13 @@ if TYPE_CHECKING:
 
     from bort_convert.mapping.rows import Rows
 
+    _Frame = tuple[str | None, ...]
+
 _KEPT: Final = 4096
 _MARKERS: Final = ("arg:", "aux:")
 _NUMBER: Final = re.compile("0|[1-9][0-9]{0,5}")
+_NOTHING: Final = "(?!)"
+"""A regular expression that matches no text."""
 _SLOT: Final = re.compile(rf"{{\w+}}|{_NUMBER.pattern}")
 # The signs of a prefixed name in a table (see rows.py) as a regular expression.
 _SIGNS: Final = {"#": r"\d+", "~": "[a-z]*", "[": "(?:", "]": ")?", "{": "(?P<", "}": r">\d+)"}
@@ -92,11 +96,11 @@ def numbers_in(names: Iterable[str], templates: Iterable[str]) -> dict[str, set[
         templates: structural names that have one or more placeholders, each a part between dots.
     """
     numbers: dict[str, set[int]] = {}
-    slots_by_frame: dict[tuple[str, ...], list[list[str]]] = {}
+    slots_by_frame: dict[_Frame, list[list[str]]] = {}
     for template in templates:
         frame, slots = _frame_and_slots(template, _SLOT)
         slots_by_frame.setdefault(frame, []).append(slots)
-        numbers |= {slot[1:-1]: numbers.get(slot[1:-1], set()) for slot in slots if slot.startswith("{")}
+        numbers |= {slot[1:-1]: set() for slot in slots if slot.startswith("{")}
     for name in names:
         frame, digits = _frame_and_slots(name, _NUMBER)
         for slots in slots_by_frame.get(frame, ()):
@@ -108,11 +112,11 @@ def numbers_in(names: Iterable[str], templates: Iterable[str]) -> dict[str, set[
     return numbers
 
 
-def _frame_and_slots(name: str, slot: re.Pattern[str]) -> tuple[tuple[str, ...], list[str]]:
-    """The parts of a name between dots, with "." for each that matches `slot`; and those that do."""
+def _frame_and_slots(name: str, slot: re.Pattern[str]) -> tuple[_Frame, list[str]]:
+    """The parts of a name between dots, with None for each that matches `slot`; and those that do."""
     parts = name.split(".")
     slots = [part for part in parts if slot.fullmatch(part)]
-    return tuple("." if slot.fullmatch(part) else part for part in parts), slots
+    return tuple(None if slot.fullmatch(part) else part for part in parts), slots
 
 
 @lru_cache(_KEPT)
@@ -123,7 +127,7 @@ def placeholder_pattern(template: str) -> re.Pattern[str]:
 
 def any_of(patterns: Iterable[re.Pattern[str]]) -> re.Pattern[str]:
     """One pattern that matches whatever any of these matches: with it a name is compared once, not with each."""
-    return compiled("|".join(dict.fromkeys(_unnamed(pattern) for pattern in patterns)) or "(?!)")
+    return compiled("|".join(dict.fromkeys(_unnamed(pattern) for pattern in patterns)) or _NOTHING)
 
 
 @lru_cache(_KEPT)

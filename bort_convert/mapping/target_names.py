@@ -76,7 +76,7 @@ def _take_companions(targets: dict[str, str], ends: Mapping[str, str]) -> dict[s
     """
     companions = {}
     for companion_end, other_end in ends.items():
-        other = next((target for target in targets if target.endswith(other_end)), "")
-        for target in [target for target in targets if target.endswith(companion_end)] if other else ():
-            companions[targets.pop(target)] = targets[other]
+        others = [target for target in targets if target.endswith(other_end)]
+        for target in [target for target in targets if target.endswith(companion_end)] if others else ():
+            companions[targets.pop(target)] = targets[others[0]]
     return companions

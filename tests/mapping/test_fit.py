@@ -163,6 +163,15 @@ def test_the_closest_table_is_shown_with_all_disagreements() -> None:
     assert len(caught.value.disagreements) == 2
 
 
+def test_a_file_that_holds_no_whole_model_is_refused_with_the_closest_table() -> None:
+    with pytest.raises(MappingError) as caught:
+        fit_bort(without(language_model(), "encoder.layer_norm.gamma"), heads=2)
+    assert str(caught.value) == (
+        "no family fits this file; the closest is bort (language model), with 1 disagreement:\n"
+        "  encoder.layer_norm.gamma: found nothing, expected shape (6,)"
+    )
+
+
 def test_tensors_of_two_forms_together_are_refused() -> None:
     header = language_model() | classifier()
     with pytest.raises(

@@ -8,7 +8,7 @@ from headers import DIMS, LANGUAGE_MODEL, Header, encoder, header_of, language_m
 
 from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError
-from bort_convert.mapping.ops import Fill
+from bort_convert.mapping.ops import Drop, Fill
 from bort_convert.mapping.plan import Plan, Step
 from bort_convert.mapping.planner import make_plan
 from bort_convert.mapping.rows import (
@@ -21,6 +21,7 @@ from bort_convert.mapping.rows import (
     merge,
     pad,
     rename,
+    scramble,
     split,
     target_rows,
     tied,
@@ -318,6 +319,10 @@ def test_gradients_of_what_follows_a_source_that_was_left_out_are_there() -> Non
 def test_a_source_that_an_operation_cannot_take_is_a_disagreement() -> None:
     plan = make_plan((split("qkv", ["q", "k", "v"], "n"),), {"qkv": TensorSpec("net0_qkv", "float32", (7,))})
     assert plan.disagreements == ("qkv (net0_qkv in the file): 7 rows do not divide into 3 equal parts",)
+    rows = (scramble(["q", "k"], ["query", "key"], "n m", prefixed=["", ""], why="a bug"),)
+    assert make_plan(rows, spec("q", 2, 3) | spec("k", 2, 3)).disagreements == (
+        "q, k: expected 2 vectors of one size, found (2, 3), (2, 3)",
+    )
 
 
 def test_an_axis_that_is_no_multiple_is_refused() -> None:
@@ -368,8 +373,12 @@ def test_a_source_that_was_left_out_cannot_be_restored() -> None:
     plan = make_plan((drop("cache", "n", why="a constant"),), {"cache": TensorSpec("cache", "float32", (2,))})
     assert plan.disagreements == ()
     assert dict(plan.forward({"cache": np.zeros(2)})) == {}
-    with pytest.raises(MappingError, match=r"left out \(a constant\)"):
+    with pytest.raises(MappingError, match=r"^cache: the source was left out \(a constant\) and can"):
         list(plan.revert({}))
+    targets = (TensorSpec("x", "float32", (2,)), TensorSpec("y", "float32", (2,)))
+    two = Plan((Step(("cache",), targets, Drop("a constant")),))
+    with pytest.raises(MappingError, match=r"^x, y: the source was left out \(a constant\) and can"):
+        list(two.revert({"x": np.zeros(2), "y": np.zeros(2)}))
 
 
 def test_names_from_a_file_are_escaped_in_messages() -> None:

@@ -132,6 +132,19 @@ def test_the_sentence_stays_short_and_its_names_printable(count: int) -> None:
     assert message.isprintable()
     assert len(message) < 900
     assert f"{count:,} other tensor{'s' * (count > 1)}: " in message
+    them = "it" if count == 1 else "them"
+    assert message.endswith(
+        f". Pass `ignore=...` to leave {them} out, or `keep_extra=True` to keep {them} in a file beside the model. To "
+        f"give {them} a place in a class, draft a table: `inspect` with `write_table='own.toml'`"
+    )
+
+
+def test_up_to_four_patterns_are_written_out() -> None:
+    for parts, shown in {"abcd": "['a.*', 'b.*', 'c.*', 'd.*']", "abcde": "..."}.items():
+        header = {**language_model(), **tensors(**{f"{part}__{name}": (1,) for part in parts for name in "xy"})}
+        with pytest.raises(OtherTensorsError) as caught:
+            fit_bort(header)
+        assert f" and {2 * len(parts) - 4} more. Pass `ignore={shown}` to leave them out" in str(caught.value)
 
 
 def test_the_patterns_of_the_sentence_leave_out_the_other_tensors_alone() -> None:
@@ -176,6 +189,17 @@ def test_a_pattern_without_a_match_or_with_a_match_in_the_model_is_an_error(
     assert str(caught.value) == message
 
 
+def test_a_pattern_matches_a_name_with_its_marker_or_without_it() -> None:
+    names = ["arg:a", "aux:b", "arg:c"]
+    assert Selection(ignore=("arg:a", "b", "[ab]")).ignored(names) == {"arg:a": "arg:a", "aux:b": "b"}
+
+
+def test_a_prefix_is_that_of_a_model_or_the_beginning_of_one() -> None:
+    header = {**moved(encoder(), "net."), **moved(encoder(layers=1), "net.inner.")}
+    for prefix, place in {"net.": "net.", "net.i": "net.inner."}.items():
+        assert fit_bort(header, Selection(prefix, keep_extra=True)).prefix == place
+
+
 def test_a_pattern_does_not_make_another_model_of_a_model() -> None:
     header = moved(header_with(BERT.tables[0], frozenset()), "net.")
     with pytest.raises(
@@ -213,9 +237,11 @@ def test_two_models_are_both_named_and_the_prefix_decides() -> None:
 
 
 def test_a_prefix_takes_the_backbone_out_of_a_form_that_fits_as_a_whole() -> None:
-    found = fit_bort(moved(classifier(), "net."), Selection("net.bort.", keep_extra=True))
-    assert (found.table.title, found.architecture, found.prefix) == ("language model", "BertModel", "net.bort.")
-    assert found.extra == tuple(name for name in moved(classifier(), "net.") if ".classifier." in name)
+    for path in ("", "net."):
+        header = moved(classifier(), path)
+        found = fit_bort(header, Selection(f"{path}bort.", keep_extra=True))
+        assert (found.table.title, found.architecture, found.prefix) == ("language model", "BertModel", f"{path}bort.")
+        assert found.extra == tuple(name for name in header if name.startswith(f"{path}classifier."))
 
 
 def test_part_of_a_head_is_an_other_tensor() -> None:
@@ -331,14 +357,23 @@ def test_a_message_shows_four_names_with_their_shapes_and_counts_the_rest() -> N
     assert shown_names(["x" * 61]) == f"{'x' * 60}... (61 characters)"
 
 
-def test_of_many_models_four_are_shown() -> None:
-    header = {name: spec for number in range(5) for name, spec in moved(encoder(layers=1), f"m{number}.").items()}
+@pytest.mark.parametrize(("count", "more"), [(4, ""), (5, " and 1 more")])
+def test_of_many_models_four_are_shown(count: int, more: str) -> None:
+    header = {name: spec for number in range(count) for name, spec in moved(encoder(layers=1), f"m{number}.").items()}
     clauses = ", ".join(f"a Bort stands under `m{number}.`" for number in range(4))
     with pytest.raises(VariantError) as caught:
         fit_bort(header)
     prefixes = " or ".join(f"`prefix='m{number}.'`" for number in range(4))
     assert str(caught.value) == (
-        f"5 models stand in the file: {clauses} and 1 more. Pass {prefixes}, and `ignore=...` or `keep_extra=True` for "
-        "the tensors of the rest"
+        f"{count} models stand in the file: {clauses}{more}. Pass {prefixes}, and `ignore=...` or `keep_extra=True` "
+        "for the tensors of the rest"
     )
-    assert caught.value.candidates == tuple(f"m{number}." for number in range(5))
+    assert caught.value.candidates == tuple(f"m{number}." for number in range(count))
+
+
+def test_a_pattern_for_prefixed_names_ends_at_an_underscore() -> None:
+    names = prefixed_names(language_model(), BORT.tables[0].rows, "bort")
+    header = {written: language_model()[name] for name, written in names.items()}
+    header |= tensors(fc_weight=(2,), fc_bias=(2,), bortmodel0_own_weight=(2,), scale=(1,))
+    with pytest.raises(OtherTensorsError, match=r"`ignore=\['fc_\*', 'bortmodel0_own_\*', 'scale'\]`"):
+        fit_bort(header)

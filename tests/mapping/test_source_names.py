@@ -8,7 +8,14 @@ from headers import CLASSIFIER, LANGUAGE_MODEL
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bort_convert.mapping.source_names import any_of, numbers_in, placeholder_pattern, structural_names
+from bort_convert.mapping.rows import rename
+from bort_convert.mapping.source_names import (
+    any_of,
+    numbers_in,
+    placeholder_pattern,
+    prefixed_names,
+    structural_names,
+)
 
 if TYPE_CHECKING:
     from bort_convert.mapping.rows import Rows
@@ -121,6 +128,19 @@ def test_the_numbers_of_a_placeholder_are_found_in_names_that_match_the_rest_of_
     ]
     assert numbers_in(others, templates) == {"layer": set(), "part": set()}
     assert numbers_in(names, []) == {}
+
+
+def test_the_number_of_the_last_layer_is_0_without_layers() -> None:
+    rows = (
+        rename("norm", "x", "n", prefixed="#_{last}_norm"),
+        rename("h.{layer}", "y.{layer}", "n", prefixed="h{layer}"),
+    )
+    assert prefixed_names(["norm"], rows, "bert") == {"norm": "0_0_norm"}
+    assert prefixed_names(["h.2", "norm", "h.1", "other"], rows, "bert") == {
+        "h.2": "h2",
+        "norm": "0_2_norm",
+        "h.1": "h1",
+    }
 
 
 def test_several_placeholders_of_one_name_are_found_beside_numbers_that_stand_in_the_table() -> None:
