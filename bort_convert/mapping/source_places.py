@@ -134,10 +134,12 @@ def _structural_places(bare: Mapping[str, str], tables: Sequence[Rows]) -> list[
 
 def _with_child(bare: Mapping[str, str], rows: Rows) -> Mapping[str, str]:
     """The names of a file with a table's own attribute for the model inside, if one model alone has another there."""
-    child = next((source.child for row in rows for source in row.sources if source.child), "")
-    inside = {name.removeprefix(child) for name in _required_names(rows) if name.startswith(child)} if child else set()
+    child = next((source.child for row in rows for source in row.sources if source.child), None)
+    if child is None:
+        return bare
+    inside = {name.removeprefix(child) for name in _required_names(rows) if name.startswith(child)}
     found: dict[str, set[str]] = defaultdict(set)
-    for name in bare if inside else ():
+    for name in bare:
         for path, rest in _cuts(name):
             if rest in inside:
                 found[path].add(rest)
@@ -145,7 +147,7 @@ def _with_child(bare: Mapping[str, str], rows: Rows) -> Mapping[str, str]:
     if len(paths) != 1:
         return bare
     (path,) = paths
-    own, cut = path[: path[:-1].rfind(".") + 1] + child, len(path)
+    own, cut = path[: path.removesuffix(".").rfind(".") + 1] + child, len(path)
     return {own + name[cut:] if name.startswith(path) else name: written for name, written in bare.items()}
 
 

@@ -12,6 +12,9 @@ from hostile_graphs import HOSTILE
 
 from bort_convert import convert, export, inspect, open_params, verify
 from bort_convert.errors import FormatError, MappingError, OptionError, VariantError
+from bort_convert.mapping.from_graph import layer_of, variables_of
+from bort_convert.mapping.rows import linear, norm, rename, tied
+from bort_convert.symbol import Graph, Node
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 BERT, CLASSIFIER, TAGGER = "bert_2_2_8_8", "bert_2_2_8_8-classifier3", "bert_2_2_8_8-tags5"
 GPT = "gpt2_2_3_48_12"
+CELLS = "bert.encoder.transformer_cells"
 TOLD = {"attention_heads": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12}
 
 
@@ -110,17 +114,24 @@ def test_another_epsilon_behind_the_embeddings_is_kept_for_them(
     ("options", "problem"),
     [
         ({"heads": 4}, "it has attention_heads 2, and `heads=4` says 4"),
-        ({"hyperparameters": {"activation": "relu"}}, "it has hidden_act gelu, and `hyperparameters=.* says relu"),
-        ({"hyperparameters": {"epsilon": 1e-5}}, "it has layer_norm_eps 1e-12, and `hyperparameters=.* says 1e-05"),
+        (
+            {"hyperparameters": {"activation": "relu"}},
+            "it has hidden_act gelu, and `hyperparameters={'hidden_act': 'relu'}` says relu",
+        ),
+        (
+            {"hyperparameters": {"epsilon": 1e-5}},
+            "it has layer_norm_eps 1e-12, and `hyperparameters={'layer_norm_eps': 1e-05}` says 1e-05",
+        ),
     ],
 )
 def test_an_argument_that_the_graph_contradicts_is_refused(
     options: dict[str, Any], problem: str, fixtures: Path, tmp_path: Path
 ) -> None:
     graph = fixtures / "graphs" / f"{CLASSIFIER}-symbol.json"
-    with pytest.raises(OptionError, match=problem) as caught:
+    with pytest.raises(OptionError) as caught:
         convert(fixtures / f"{CLASSIFIER}.params", tmp_path / "out", family="bert", symbol=graph, **options)
-    assert caught.value.option == "symbol"
+    assert (caught.value.option, caught.value.value) == ("symbol", graph)
+    assert caught.value.problem == f"{problem}. Another network was exported, or one is wrong"
     assert not (tmp_path / "out").exists()
 
 
@@ -135,18 +146,40 @@ def test_the_command_line_shows_the_flag_that_the_graph_contradicts(fixtures: Pa
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (setting("transformer1_.*ffn0_bertlayernorm0", eps="1e-05"), "layer_norm_eps is 1e-12 at .* 1e-05"),
-        (setting("transformer0_multiheadattentioncell0_reshape[02]$", shape="(0, 0, 4, -1)"), "attention_heads is "),
-        (setting("pooler_tanh_fwd", act_type="relu"), "is relu, and transformers has tanh there"),
-        (setting("transformer0_.*gelu0__mulscalar0$", scalar="0.25"), r"the activation behind .*ffn_1\.weight is none"),
+        (
+            setting("transformer1_.*ffn0_bertlayernorm0", eps="1e-05"),
+            (
+                f"layer_norm_eps is 1e-12 at {CELLS}.0.layer_norm.gamma, 1e-05 at {CELLS}.1.ffn.layer_norm.gamma; no "
+                "class of transformers has several"
+            ),
+        ),
+        (
+            setting("transformer0_multiheadattentioncell0_reshape[02]$", shape="(0, 0, 4, -1)"),
+            (
+                f"attention_heads is 4 at {CELLS}.0.attention_cell.proj_query.weight, 2 at "
+                f"{CELLS}.1.attention_cell.proj_query.weight; no class of transformers has several"
+            ),
+        ),
+        (
+            setting("pooler_tanh_fwd", act_type="relu"),
+            (
+                "the activation between bert.pooler.weight and classifier.1.weight is relu, and transformers has tanh "
+                "there"
+            ),
+        ),
+        (
+            setting("transformer0_.*gelu0__mulscalar0$", scalar="0.25"),
+            f"the activation behind {CELLS}.0.ffn.ffn_1.weight is none that is known",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_graph_that_no_class_computes_is_refused(
     change: Change, problem: str, fixtures: Path, symbol: Callable[[str, Change], Path], tmp_path: Path
 ) -> None:
     graph = symbol(CLASSIFIER, change)
-    with pytest.raises(MappingError, match=problem):
+    with pytest.raises(MappingError) as caught:
         convert(fixtures / f"{CLASSIFIER}.params", tmp_path / "out", family="bert", symbol=graph)
+    assert str(caught.value) == f"net-symbol.json: {problem}"
 
 
 def test_a_graph_of_another_size_or_network_is_refused(
@@ -157,11 +190,17 @@ def test_a_graph_of_another_size_or_network_is_refused(
         node["attrs"]["__shape__"] = "(7,)"
 
     source, target = fixtures / f"{CLASSIFIER}.params", tmp_path / "out"
-    with pytest.raises(MappingError, match=r"classifier\.1\.bias: the graph has the shape \(7,\), the file \(3,\)"):
+    with pytest.raises(MappingError) as caught:
         convert(source, target, family="bert", symbol=symbol(CLASSIFIER, wider))
-    with pytest.raises(MappingError, match="is not the graph of this checkpoint") as caught:
+    assert str(caught.value) == (
+        "net-symbol.json is not the graph of this checkpoint:\n"
+        "  classifier.1.bias: the graph has the shape (7,), the file (3,)"
+    )
+    with pytest.raises(MappingError) as caught:
         convert(source, target, family="bert", symbol=fixtures / "graphs" / f"{GPT}-symbol.json")
-    assert len(caught.value.disagreements) > 20
+    with open_params(source) as params:
+        layers = [name for name in params if name.startswith(CELLS)]
+    assert caught.value.disagreements == tuple(f"{name}: the graph has no such parameter" for name in layers)
     with pytest.raises(FormatError, match="is no JSON"):
         convert(source, target, family="bert", symbol=source)
     assert not target.exists()
@@ -181,8 +220,51 @@ def test_a_hostile_file_ends_a_conversion_in_one_line(name: str, fixtures: Path,
 def test_a_release_that_the_graph_contradicts_is_refused(fixtures: Path, tmp_path: Path) -> None:
     graph = fixtures / "graphs" / f"{BERT}-symbol.json"
     options: dict[str, Any] = {"family": "ernie", "symbol": graph}
-    with pytest.raises(OptionError, match=r"it has head_layer_norm_eps 1e-12, and gluonnlp 0\.10 has 1e-05"):
+    with pytest.raises(OptionError) as caught:
         convert(fixtures / f"{BERT}.params", tmp_path / "out", gluonnlp_version="0.10", **options)
+    assert caught.value.problem == (
+        "it has head_layer_norm_eps 1e-12, and gluonnlp 0.10 has 1e-05. Another network was exported, or one is wrong"
+    )
+
+
+ROWS = (
+    rename("words", "words", "v n", prefixed="~model#_words_weight"),
+    tied("decoder.weight", tied_to="words", axes="v n", why="tied"),
+    *linear("cells.{layer}.ffn", "h.{layer}.ffn", "n n", prefixed="~cells#_h{layer}_ffn"),
+    *norm("norm", "norm", "n"),
+    rename("parts.{part}.w", "parts.{part}.w", "n"),
+)
+OWN = {
+    "words": "arg:words", "decoder.weight": "x", "cells.0.ffn.weight": "y", "cells.0.ffn.bias": "z", "norm.gamma": "g",
+    "norm.beta": "b",
+}  # fmt: skip
+
+
+def graph_of(*variables: str) -> Graph:
+    return Graph((*(Node("null", name) for name in variables), Node("LayerNorm", "norm0_gamma")), (), 10901)
+
+
+def test_a_variable_is_the_tensor_of_its_name_in_the_file_or_of_its_prefixed_name_or_the_last_one_left() -> None:
+    graph = graph_of(
+        "data", "words", "model0_words_weight", "net_cells3_h0_ffn_bias", "cells3_h0_ffn_weight", "a_gamma"
+    )
+    assert variables_of(graph, OWN, ROWS, ["decoder.weight"]) == {
+        "words": "words",
+        "cells3_h0_ffn_weight": "cells.0.ffn.weight",
+        "net_cells3_h0_ffn_bias": "cells.0.ffn.bias",
+        "a_gamma": "norm.gamma",
+    }
+
+
+def test_of_two_variables_or_tensors_left_over_none_is_the_other() -> None:
+    graph = graph_of("cells3_h7_ffn_weight", "a_weight", "b_beta", "c_beta", "d_bias", "e_gamma", "gamma")
+    names = OWN | {"norm2.gamma": "g2"}
+    assert variables_of(graph, names, ROWS, []) == {"d_bias": "cells.0.ffn.bias"}
+
+
+def test_a_tensor_belongs_to_the_layer_that_its_name_has_the_number_of() -> None:
+    names = ("cells.12.ffn.bias", "cells.0.ffn.weight", "parts.3.w", "words", "decoder.weight", "cells.0.ffn.x", "x")
+    assert [layer_of(ROWS, name) for name in names] == [12, 0, None, None, None, None, None]
 
 
 @pytest.mark.mxnet

@@ -57,6 +57,7 @@ def test_of_a_table_that_stands_nowhere_the_nearest_place_is_found_if_it_has_any
         [place("net.", "shift")],
     ]
     assert find_places([], [rows]) == [[]]
+    assert find_places([f".{name}" for name in WHOLE], [ROWS]) == [[place(".", *WHOLE)]]
 
 
 def test_a_name_with_a_marker_and_one_without_do_not_count_if_they_are_the_same_otherwise() -> None:
