@@ -15,6 +15,7 @@ The exit status is 1 if a bar is missed.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -182,12 +183,16 @@ def examine(
 ) -> Result:
     """Write, convert and verify one checkpoint, each in a process of its own; by its bits alone if asked for."""
     source, out = folder / f"{checkpoint.name}.params", folder / "out"
+    entry, free = checkpoint.entry, shutil.disk_usage(folder).free
+    if entry and 2 * entry.size > free:
+        needs = f"it takes {2 * entry.size / 1e9:.1f} GB to write and to convert, and {free / 1e9:.1f} GB are free"
+        return Result(checkpoint.name, megabytes=round(entry.size / 1e6, 1), problems=(f"FAIL not run: {needs}",))
     if isinstance(checkpoint, PublishedCheckpoint):
         checkpoint.write(source)
     else:
         subprocess.run([sys.executable, "-W", "ignore", str(MAKER), str(source)], check=True)
     result = _examined(checkpoint, source, out, after_conversion, bits=bits)
-    size, entry = source.stat().st_size, checkpoint.entry
+    size = source.stat().st_size
     if entry and size != entry.size:
         problem = f"FAIL {size:,} bytes were written, the published file has {entry.size:,}"
         return replace(result, problems=(*result.problems, problem))

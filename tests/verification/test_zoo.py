@@ -179,6 +179,16 @@ def test_the_smallest_published_file_of_1_0_has_its_bytes_and_every_bit_arrives(
     assert "FAIL " in printed.partition("bytes were written")[0], "a changed value"
 
 
+def test_a_published_file_that_has_no_room_is_not_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(zoo, "BUILD", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: shutil._ntuple_diskusage(100, 50, int(90.4e9)))  # noqa: SLF001
+    assert zoo.main(["--bits", "google_t5_11B-model"]) == 1
+    needs = "FAIL not run: it takes 90.5 GB to write and to convert, and 90.4 GB are free"
+    assert capsys.readouterr().out.splitlines()[3] == needs
+
+
 @pytest.mark.parametrize("limit", [published.ZIP64, 300, 200])
 def test_an_archive_of_mxnet_2_is_written_with_the_bytes_that_are_computed(
     limit: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
