@@ -28,12 +28,21 @@ def test_every_equivalent_mutant_changes_lines_that_are_there_and_has_its_reason
     assert all(len(reason.split()) > 3 for reason in mutate.equivalents().values())
 
 
-def test_an_entry_whose_line_is_gone_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    function = "bort_convert.mapping.axes.Axis.__str__"
-    entry = f'[[equivalent]]\nfunction = "{function}"\nbefore = "no such line"\nafter = "x"\nreason = "none"\n'
+@pytest.mark.parametrize(
+    ("function", "line"),
+    [
+        ("bort_convert.mapping.axes.Axis.__str__", "no such line"),
+        ("bort_convert.mapping.axes.Axis.gone", "return"),
+        ("bort_convert.mapping.axes.Axis.__str__", "from __future__ import annotations"),
+    ],
+)
+def test_an_entry_whose_line_is_not_in_its_function_is_stale(
+    function: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = f'[[equivalent]]\nfunction = "{function}"\nbefore = "{line}"\nafter = "x"\nreason = "none"\n'
     monkeypatch.setattr(mutate, "EQUIVALENT", tmp_path / "list.toml")
     (tmp_path / "list.toml").write_text(entry)
-    assert mutate.stale() == [f"{function}: no such line"]
+    assert mutate.stale() == [f"{function}: {line}"]
 
 
 @pytest.mark.parametrize(

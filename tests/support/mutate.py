@@ -7,6 +7,7 @@ change that nobody can notice is listed in `equivalent_mutants.toml` with the re
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import random
 import re
@@ -63,13 +64,27 @@ def module_of(function: str) -> str:
 
 
 def stale() -> list[str]:
-    """Entries of the list of which the code has no such line any more."""
+    """Entries of the list of which the function has no such line any more."""
     found = []
     for change in equivalents():
-        lines = (ROOT / module_of(change.function).replace(".", "/")).with_suffix(".py").read_text("utf-8").split("\n")
-        code = {line.strip() for line in lines}
+        code = lines_of(change.function)
         found += [f"{change.function}: {line}" for line in change.before.split("\n") if line not in code]
     return found
+
+
+def lines_of(function: str) -> set[str]:
+    """Lines of a function without indentation; none if it is gone."""
+    module = module_of(function)
+    text = (ROOT / module.replace(".", "/")).with_suffix(".py").read_text("utf-8")
+    body: list[ast.stmt] = ast.parse(text).body
+    node: ast.ClassDef | ast.FunctionDef | None = None
+    for name in function.removeprefix(f"{module}.").split("."):
+        node = next((one for one in body if isinstance(one, ast.ClassDef | ast.FunctionDef) and one.name == name), None)
+        if node is None:
+            return set()
+        body = node.body
+    assert node is not None
+    return {line.strip() for line in text.split("\n")[node.lineno - 1 : node.end_lineno]}
 
 
 def change_of(name: str, diff: str) -> Change:
