@@ -67,8 +67,11 @@ def test_the_reader_gives_the_expected_message(name: str, tmp_path: Path) -> Non
             (array,) = params
             caught += [refusal(lambda: params.pieces(array)), refusal(lambda: params[array])]
     for message in caught:
-        assert message.startswith(f"{path}: ")
-        assert bad.message in message
+        if bad.reader == "trace":  # some end in a message of Python's
+            assert message.startswith(f"{path}: ")
+            assert bad.message in message
+        else:
+            assert message == f"{path}: {bad.message}"
         assert message.isprintable()
         assert len(message) < len(str(path)) + 500
 

@@ -91,16 +91,17 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
 def test_a_header_that_is_refused_in_a_member_is_refused_in_a_deflated_one_and_outside(
     case: str, tmp_path: Path
 ) -> None:
-    data, expected = NPY_CASES[case]
+    data, message = NPY_CASES[case]
     path = tmp_path / "x.params"
     path.write_bytes(archive(Zipped("w.npy", data, deflated=True)))
     with pytest.raises(FormatError) as caught:
         open_params(path)
-    assert f"{path}: member 'w.npy': " in str(caught.value)
-    assert expected in str(caught.value)
+    assert str(caught.value) == f"{path}: member 'w.npy': {message}"
     path.write_bytes(data)
-    with pytest.raises(FormatError):
+    with pytest.raises(FormatError) as caught:
         open_params(path)
+    if data.startswith(b"\x93NUMPY"):
+        assert str(caught.value) == f"{path}: {message}"
 
 
 def test_a_member_has_no_trailing_bytes_whatever_is_allowed(tmp_path: Path) -> None:
