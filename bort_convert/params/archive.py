@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bort_convert.params.cursor import Cursor, Span, amount, counted, quoted
-from bort_convert.params.info import MAX_ARRAYS, check_count, name_limit
+from bort_convert.params.info import check_count, name_limit
 from bort_convert.params.member import CrcGuard, Member
 from bort_convert.params.sniff import END_MAGIC, LOCAL_MAGIC
 
@@ -46,7 +46,7 @@ DAMAGE = (
 )
 
 
-def read_members(span: Span, *, allow_trailing: bool = False, max_arrays: int = MAX_ARRAYS) -> list[Member]:
+def read_members(span: Span, *, allow_trailing: bool, max_arrays: int) -> list[Member]:
     """Read the members of an archive, in the order of its central directory.
 
     Raises:
@@ -74,9 +74,8 @@ def read_members(span: Span, *, allow_trailing: bool = False, max_arrays: int = 
 
 
 def _check_end(span: Span, comment: bytes) -> None:
-    end = Cursor(span)
-    end.skip(max(span.size - END_BYTES - len(comment), 0), "the archive")
-    if end.take(len(END_MAGIC), "the end of the central directory") != END_MAGIC:
+    end = span.stop - END_BYTES - len(comment)
+    if span.data[end : end + len(END_MAGIC)] != END_MAGIC:
         raise span.error(
             "bytes stand behind the end of the archive; expected the end of the file. `allow_trailing=True` "
             "ignores them"
@@ -130,7 +129,7 @@ def _member(span: Span, info: zipfile.ZipInfo, limit: int) -> Member:
     deflated = info.compress_type == zipfile.ZIP_DEFLATED
     if not deflated and info.compress_size != info.file_size:
         raise here.error(f"stored as {info.compress_size:,} bytes of {info.file_size:,}; expected the same number")
-    body = Span(span.data, span.start + start, span.start + stop, label, span.guard)
+    body = Span(span.data, span.start + start, span.start + stop, label)
     if not deflated:
         body = replace(body, guard=CrcGuard(body, info.CRC))
     return Member(name, body, info.file_size, info.CRC, deflated)

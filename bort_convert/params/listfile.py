@@ -10,7 +10,6 @@ from bort_convert.errors import FormatError
 from bort_convert.params.cursor import Cursor, clipped, counted, quoted
 from bort_convert.params.info import (
     DTYPES,
-    MAX_ARRAYS,
     MAX_DIMENSIONS,
     NONE,
     Contents,
@@ -36,7 +35,7 @@ CONTEXT_BYTES = 8  # device type and number, without meaning outside the process
 STORAGES: tuple[Storage, ...] = ("dense", "row_sparse", "csr")
 
 
-def read_list(span: Span, *, allow_trailing: bool = False, max_arrays: int = MAX_ARRAYS) -> Contents:
+def read_list(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
     """Read all records of a list file: their headers are read, their values stepped over.
 
     A v2 record of no dimensions is a scalar in every file that MXNet has written. Only when the file does not end

@@ -62,7 +62,7 @@ SHAPE_MEMBER, FORMAT_MEMBER = "shape.npy", "format.npy"
 FORMAT_BYTES = 4200  # the longest header, and a storage type
 
 
-def read_npy(span: Span, *, allow_trailing: bool = False) -> Contents:
+def read_npy(span: Span, *, allow_trailing: bool) -> Contents:
     """Read a single `.npy` file: one array without a name.
 
     Raises:

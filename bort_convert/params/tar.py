@@ -189,7 +189,7 @@ def _members(stream: _Stream, max_arrays: int) -> Iterator[tuple[str, int]]:
         size = int(attributes["size"]) if _SIZE.fullmatch(attributes.get("size", b"")) else size
         attributes = {}
         if kind in _REGULAR:
-            yield name.decode("utf-8", "backslashreplace"), size
+            yield name.decode(errors="backslashreplace"), size
         else:
             stream.skip(size if kind not in b"123456" else 0)
 
@@ -217,8 +217,7 @@ def _check_sum(span: Span, header: bytes) -> None:
 def _records(content: bytes) -> dict[str, bytes]:
     """The attributes of a member: records of `LENGTH NAME=VALUE` and a line end."""
     found = {}
-    while match := _RECORD.match(content):
-        length = int(match[1])
-        found[match[2].decode("utf-8", "replace")] = content[match.end() : length - 1]
-        content = content[max(length, 1) :]
+    while (match := _RECORD.match(content)) and (length := int(match[1])):
+        found[match[2].decode(errors="replace")] = content[match.end() : length - 1]
+        content = content[length:]
     return found

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from bad_files import deflate_cut, stream
-from params_files import Zipped, archive, f32, list_file, npy, record, sparse, zip64
+from params_files import Zipped, archive, f32, list_file, npy, record, sparse
 
 from bort_convert.errors import FormatError
 from bort_convert.params import open_params
+from bort_convert.params.archive import _SpanFile
+from bort_convert.params.cursor import Span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,11 +141,92 @@ def test_no_room_to_unpack_is_a_format_error(tmp_path: Path, monkeypatch: pytest
         open_params(path)
 
 
-def test_sizes_may_be_in_the_extra_field(tmp_path: Path) -> None:
+SIZE = len(W)
+IN_EXTRA = 0xFFFFFFFF
+SIZES = struct.pack("<QQ", SIZE, SIZE)
+
+
+def field(number: int, content: bytes) -> bytes:
+    return struct.pack("<HH", number, len(content)) + content
+
+
+@pytest.mark.parametrize("elsewhere", [("packed", "size"), ("packed",), ("size",)])
+@pytest.mark.parametrize(
+    "extra",
+    [
+        field(1, SIZES),
+        field(0x9999, b"") + field(1, SIZES),
+        field(0x9999, b"abc") + field(1, SIZES + bytes(8)) + field(0x9999, b"x"),
+        field(1, SIZES[:8]) + field(1, SIZES),
+        field(0x9999, bytes(20)) + field(0x9999, b"abc") + field(1, SIZES) + b"123",
+        field(0x9999, bytes(40_000)) + field(1, SIZES),
+    ],
+)
+def test_sizes_may_be_in_the_extra_field(extra: bytes, elsewhere: tuple[str, ...], tmp_path: Path) -> None:
     path = tmp_path / "x.params"
-    path.write_bytes(archive(Zipped("w.npy", W, local=zip64(len(W), len(W)))))
+    path.write_bytes(archive(Zipped("w.npy", W, local={"extra": extra, **dict.fromkeys(elsewhere, IN_EXTRA)})))
     with open_params(path) as file:
         assert file["w"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("extra", "found"),
+    [
+        (b"", IN_EXTRA),
+        (b"\1\0\x10", IN_EXTRA),
+        (field(1, SIZES)[:-1], IN_EXTRA),
+        (field(1, SIZES[:-1]) + field(0x9999, b""), IN_EXTRA),
+        (field(2, SIZES), IN_EXTRA),
+        (field(0x9999, field(1, SIZES)), IN_EXTRA),
+        (field(1, b"\xff" * 16), 2**64 - 1),
+    ],
+)
+def test_sizes_that_are_in_no_extra_field_are_missed(extra: bytes, found: int, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(archive(Zipped("w.npy", W, local={"extra": extra, "packed": IN_EXTRA, "size": IN_EXTRA})))
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert str(caught.value) == (
+        f"{path}: member 'w.npy': its local header has CRC-32 0x{zlib.crc32(W):08X} and {found:,} bytes that "
+        f"unpack to {found:,}; expected 0x{zlib.crc32(W):08X}, 76 and 76, as the central directory has"
+    )
+
+
+def test_an_extra_field_counts_only_where_the_header_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(archive(Zipped("w.npy", W, local={"extra": field(1, struct.pack("<QQ", 1, 2))})))
+    with open_params(path) as file:
+        assert file["w"].tolist() == [1, 2]
+
+
+def test_a_central_directory_has_as_many_bytes_as_the_names_of_its_members_may_take(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    for count in (13, 22):  # beyond the limit on names less that on the search, and beyond both together
+        names = [f"{number}{'x' * 62_000}" for number in range(count)]
+        path.write_bytes(archive(*(Zipped(f"{name}.npy", W) for name in names)))
+        with open_params(path, max_arrays=20_000) as file:
+            assert list(file) == names
+    with pytest.raises(FormatError) as caught:
+        open_params(path, max_arrays=100)
+    assert str(caught.value) == (
+        f"{path}: a zip archive with a central directory of more than 1,310,720 bytes. If the archive is what it "
+        "should be, raise the number of its members with `max_arrays`"
+    )
+
+
+def test_a_span_reads_as_a_file_up_to_its_end_and_to_its_limit() -> None:
+    file = _SpanFile(Span(bytearray(b"<<0123456789>>"), 2, 12, "x"), 12)
+    assert (file.readable(), file.seekable(), file.tell()) == (True, True, 0)
+    buffer = bytearray(b"......")
+    assert (file.readinto(buffer), buffer, file.tell()) == (6, b"012345", 6)
+    assert (file.readinto(buffer), buffer, file.tell()) == (4, b"678945", 10)
+    assert (file.readinto(buffer), file.seek(-1, os.SEEK_END)) == (0, 9)
+    assert (file.seek(-2, os.SEEK_CUR), file.seek(11), file.readinto(buffer), file.seek(0)) == (7, 11, 0, 0)
+    with pytest.raises(OSError, match=r"^before the start of the file$"):
+        file.seek(-1)
+    assert file.readinto(memoryview(bytearray(2))) == 2
+    with pytest.raises(FormatError, match=r"^x: a zip archive with a central directory of more than 12 bytes\."):
+        file.readinto(bytearray(1))
 
 
 def test_names_of_the_old_code_page_read(tmp_path: Path) -> None:
@@ -176,9 +259,6 @@ def test_gaps_and_a_comment_are_allowed(tmp_path: Path) -> None:
     path.write_bytes(archive(Zipped("w.npy", W), Zipped("v.npy", W), comment=b"made by hand", gap=bytes(13)))
     with open_params(path) as file:
         assert list(file) == ["w", "v"]
-
-
-SIZE = len(W)
 
 
 def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
