@@ -23,7 +23,7 @@ WIDEST = 80  # characters of a file's own text in a message
 
 def quoted(text: str | bytes) -> str:
     """Quote, escape and shorten text from a file for a message."""
-    return clipped(repr(text[: WIDEST + 1]))
+    return clipped(repr(text[:WIDEST]))
 
 
 def clipped(text: str) -> str:

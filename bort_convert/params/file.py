@@ -38,7 +38,7 @@ class FileBytes:
         mapped: True if `view` maps the file, False if it reads.
     """
 
-    def __init__(self, file: OpenBytes, size: int, label: str, *, mapped: bool = True) -> None:
+    def __init__(self, file: OpenBytes, size: int, label: str, *, mapped: bool) -> None:
         self.label = label
         self.mapped = mapped
         self._file = file

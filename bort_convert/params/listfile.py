@@ -79,7 +79,7 @@ class _Walk:
 
     def contents(self) -> Contents:
         _, _, count = self.cursor.numbers("QQQ", self.subject)
-        most = max(self.span.size - FIXED_BYTES, 0) // SMALLEST_RECORD
+        most = (self.span.size - FIXED_BYTES) // SMALLEST_RECORD
         if count > most:
             raise self.span.error(
                 f"byte 16 announces {counted(count, 'array')}, and {self.span.size:,} bytes hold at most {most:,}"
@@ -90,14 +90,13 @@ class _Walk:
             self.subject = f"tensor {number:,} of {count:,}"
             records.append(self._record())
         names = self._names(count)
-        note = ""
-        if left := self.cursor.left:
-            if not self.allow_trailing:
-                raise self.span.error(
-                    f"{counted(left, 'byte')} too many at byte {self.cursor.byte:,}, behind the last name; expected "
-                    f"the end of the file. `allow_trailing=True` ignores them, as MXNet does"
-                )
-            note = f"{counted(left, 'byte')} behind the end ignored"
+        left = self.cursor.left
+        if left and not self.allow_trailing:
+            raise self.span.error(
+                f"{counted(left, 'byte')} too many at byte {self.cursor.byte:,}, behind the last name; expected "
+                f"the end of the file. `allow_trailing=True` ignores them, as MXNet does"
+            )
+        note = f"{counted(left, 'byte')} behind the end ignored" if left else ""
         named = bool(names)
         return Contents("list", named, tuple(zip(names or map(str, range(count)), records, strict=True)), note)
 

@@ -168,8 +168,7 @@ def _parse_header(span: Span, text: str) -> tuple[str, Shape, bool]:
     """Parse a header to dtype, shape, and True if the first axis runs fastest."""
     match = HEADER.fullmatch(text)
     items = dict(zip(match.groups()[::2], match.groups()[1::2], strict=True)) if match else {}
-    order = ORDERS.get(items.get("fortran_order", ""))
-    if len(items) < len(KEYS) or order is None or not SHAPE.fullmatch(items["shape"]):
+    if len(items) < len(KEYS) or items["fortran_order"] not in ORDERS or not SHAPE.fullmatch(items["shape"]):
         raise span.error(
             f"the .npy header is {quoted(text.strip())}; expected a dict of descr, fortran_order and shape"
         )
@@ -178,7 +177,7 @@ def _parse_header(span: Span, text: str) -> tuple[str, Shape, bool]:
         raise span.error(f"the .npy header has descr {clipped(descr)}{pickle}; expected a little-endian number or bool")
     dtype, shape = DTYPES[descr], tuple(map(int, SIZE.findall(items["shape"])))
     check_shape(span, "the array", shape, dtype)
-    return dtype, shape, order and len(shape) > 1
+    return dtype, shape, ORDERS[items["fortran_order"]] and len(shape) > 1
 
 
 def _storage(leaves: Mapping[str, Member]) -> Storage | None:

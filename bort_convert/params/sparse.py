@@ -39,17 +39,16 @@ def check_shapes(span: Span, subject: str, record: Record) -> None:
         if (found := record.stored[name].dtype) not in INDEX_DTYPES:
             raise span.error(f"{subject}: the {name} of a {record.storage} array are {found}; expected int64")
     shapes = {name: array.shape for name, array in record.stored.items()}
-    rows = record.shape[:1]
     expected: dict[str, Shape]
     if record.storage == "row_sparse":
-        _check_rank(span, subject, record, rows != ())
+        _check_rank(span, subject, record, bool(record.shape))
         count = shapes["data"][:1]
         expected = {"data": (*count, *record.shape[1:]) if count else record.shape, "indices": count}
     else:
         _check_rank(span, subject, record, len(record.shape) == 2)  # noqa: PLR2004 - rows and columns
         count = shapes["indices"][:1]
         unfilled = count == (0,) and shapes["indptr"] == (0,)
-        expected = {"data": count, "indices": count, "indptr": (0,) if unfilled else (rows[0] + 1,)}
+        expected = {"data": count, "indices": count, "indptr": (0,) if unfilled else (record.shape[0] + 1,)}
     for name, shape in expected.items():
         if shapes[name] != shape:
             raise span.error(

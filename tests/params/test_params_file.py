@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ BYTES = bytes(range(256)) * 64
 def data(tmp_path: Path) -> Iterator[FileBytes]:
     (tmp_path / "x").write_bytes(BYTES)
     with (tmp_path / "x").open("rb") as file:
-        content = FileBytes(file.fileno(), len(BYTES), "x")
+        content = FileBytes(file.fileno(), len(BYTES), "x", mapped=True)
         yield content
         content.close()
 
@@ -84,7 +85,61 @@ def test_a_file_that_is_not_mapped_and_became_shorter_is_a_format_error(tmp_path
     assert kept.sum() == 5000
 
 
-@pytest.mark.parametrize("fault", [ImportError("no mmap"), PermissionError(13, "Permission denied"), None])
+def test_a_block_is_read_once_and_no_byte_twice(data: FileBytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[tuple[int, int]] = []
+    real = os.preadv
+
+    def noted(descriptor: int, buffers: list[memoryview], offset: int) -> int:
+        read.append((offset, len(buffers[0])))
+        return real(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", noted)
+    for start, stop in ((4, 4100), (4, 8), (4000, 4100), (4100, 4104), (5000, 11000), (11000, 11001), (16000, 16384)):
+        assert data[start:stop] == BYTES[start:stop]
+    assert read == [(4, 4096), (4100, 4096), (5000, 6000), (11000, 4096), (16000, 384)]
+
+
+@pytest.mark.parametrize("fault", [None, OSError(22, "Invalid argument")])
+def test_the_system_is_told_that_headers_are_read_here_and_there_and_then_whole_arrays(
+    fault: OSError | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[int, int, str]] = []
+
+    def advise(_: int, start: int, count: int, advice: str) -> None:
+        told.append((start, count, advice))
+        if fault:
+            raise fault
+
+    save_params(tmp_path / "x.params", {"w": np.zeros(3)})
+    monkeypatch.setattr(os, "posix_fadvise", advise, raising=False)
+    for advice in ("RANDOM", "NORMAL"):
+        monkeypatch.setattr(os, f"POSIX_FADV_{advice}", advice, raising=False)
+    with open_params(tmp_path / "x.params"):
+        assert told == [(0, 0, "RANDOM"), (0, 0, "NORMAL")]
+
+
+def test_a_file_larger_than_the_memory_for_copies_is_mapped_for_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = mmap.mmap
+
+    def limited(descriptor: int, length: int, *, access: int) -> mmap.mmap:
+        if access == mmap.ACCESS_COPY:
+            raise OSError(12, "Cannot allocate memory")
+        return real(descriptor, length, access=access)
+
+    save_params(tmp_path / "x.params", {"w": np.arange(5000)})
+    monkeypatch.setattr(mmap, "mmap", limited)
+    with open_params(tmp_path / "x.params") as params:
+        assert not params["w"].flags.writeable
+        assert np.shares_memory(params["w"], params["w"])
+        np.testing.assert_array_equal(params["w"], np.arange(5000))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [ImportError("no mmap"), PermissionError(13, "Permission denied"), ValueError("cannot mmap an empty file"), None],
+)
 def test_where_a_file_cannot_be_mapped_its_arrays_are_read(
     fault: Exception | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

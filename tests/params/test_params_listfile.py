@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from params_files import V1, V2, V3, f32, i32, i64, list_file, names, record, u32, u64
+from params_files import V1, V2, V3, f32, i32, i64, list_file, names, record, row_sparse, u32, u64
 
 from bort_convert.errors import FormatError
 from bort_convert.params import open_params
@@ -160,6 +160,98 @@ def test_the_smallest_records_fill_a_file(tmp_path: Path) -> None:
     path.write_bytes(list_file(*[u32(0)] * 8, table=u64(0)))
     with open_params(path) as file:
         assert (len(file), len(file.header), file.size) == (0, 8, 64)
+
+
+FIRST = record(f32(1, 2), (2,))
+DENSE_END = [("{}: its context", 8), ("{}: its type flag", 4), ("{}: its data, (2, 1) float64,", 16)]
+FIELDS = {
+    "version 0": (
+        u32(2, 2, 1) + i32(1, 0, 1) + bytes(16),
+        [("the first word of {}", 4), ("{}: its shape", 8), *DENSE_END],
+    ),
+    "version 1": (
+        u32(V1, 2) + i64(2, 1) + i32(1, 0, 1) + bytes(16),
+        [("the first word of {}", 4), ("{}: its number of dimensions", 4), ("{}: its shape", 16), *DENSE_END],
+    ),
+    "version 2": (
+        record(bytes(16), (2, 1), flag=1),
+        [
+            ("the first word of {}", 4),
+            ("{}: its storage type", 4),
+            ("{}: its number of dimensions", 4),
+            ("{}: its shape", 16),
+            *DENSE_END,
+        ],
+    ),
+    "row_sparse": (
+        row_sparse(),
+        [
+            ("the first word of {}", 4),
+            ("{}: its storage type", 4),
+            *[("{}: its number of dimensions", 4), ("{}: its shape", 16)] * 2,
+            ("{}: its context", 8),
+            ("{}: its type flag", 4),
+            ("{}: the type flag of its indices", 4),
+            ("{}: its number of dimensions", 4),
+            ("{}: its shape", 8),
+            ("{}: its data, (2, 2) float32,", 16),
+            ("{}: its indices, (2,) int64,", 16),
+        ],
+    ),
+    "names": (
+        u32(0) + names("ab", "c"),
+        [
+            ("the first word of {}", 4),
+            ("the number of names", 8),
+            *[
+                ("the length of name 1 of 2", 8),
+                ("name 1 of 2", 2),
+                ("the length of name 2 of 2", 8),
+                ("name 2 of 2", 1),
+            ],
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FIELDS)
+def test_a_file_that_ends_in_a_field_is_refused_with_its_name_and_place(case: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    (data, fields), start = FIELDS[case], 24 + len(FIRST)
+    assert sum(size for _, size in fields) == len(data)
+    for field, size in fields:
+        end = start + size - 1
+        path.write_bytes(list_file(FIRST, data, count=2, table=b"")[:end])
+        with pytest.raises(FormatError) as caught:
+            open_params(path)
+        assert str(caught.value) == (
+            f"{path}: {field.format('tensor 2 of 2')} needs {size} byte{'s' * (size > 1)} at byte {start}, "
+            f"where {size - 1} remain. Truncated download?"
+        )
+        start += size
+
+
+def test_names_together_have_a_limit(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    texts = ["a" * 2**19, "b" * 2**19, "c"]
+    path.write_bytes(list_file(*[u32(0)] * 2, table=names(*texts[:2])))
+    with open_params(path, max_arrays=9) as file:
+        assert list(file.header) == texts[:2]
+    path.write_bytes(list_file(*[u32(0)] * 3, table=names(*texts)))
+    with open_params(path, max_arrays=11_000) as file:
+        assert list(file.header) == texts
+    with pytest.raises(FormatError) as caught:
+        open_params(path, max_arrays=9)
+    assert str(caught.value) == (
+        f"{path}: name 3 of 3 has 1 bytes at byte {path.stat().st_size - 1:,}; all names may have 1,048,576"
+    )
+
+
+def test_version_0_has_32_dimensions_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(u32(32, *[1] * 32) + i32(1, 0, 0) + f32(7)))
+    with open_params(path) as file:
+        assert (file["a"].shape, file["a"].tolist()) == ((1,) * 32, np.full((1,) * 32, 7).tolist())
 
 
 def test_scalars_and_none_are_never_mixed_and_the_first_error_is_raised(tmp_path: Path) -> None:
