@@ -176,7 +176,7 @@ def _members(stream: _Stream, max_arrays: int) -> Iterator[tuple[str, int]]:
     while (header := b"".join(stream.take(_BLOCK))).strip(b"\0"):
         count += 1
         check_count(stream.span, f"the archive has {count:,} members or more", count, max_arrays)
-        size, kind = _number(stream.span, header[124:136]), header[156:157]
+        size, kind = _number(stream.span, "size", header[124:136]), header[156:157]
         _check_sum(stream.span, header)
         if kind in (_ATTRIBUTES, _LONG_NAME):
             if size > _LONGEST_HEADER:
@@ -199,17 +199,17 @@ def _name(header: bytes) -> bytes:
     return prefix + b"/" + name if prefix and header[TAR_BYTE : TAR_BYTE + 6] == b"ustar\0" else name
 
 
-def _number(span: Span, field: bytes) -> int:
+def _number(span: Span, noun: str, field: bytes) -> int:
     if field[0] & 0x80:  # GNU's form for sizes of 8 GiB and more
         return int.from_bytes(bytes((field[0] & 0x7F,)) + field[1:], "big")
     match = _OCTAL.fullmatch(field)
     if not match:
-        raise span.error(f"a member has the size {quoted(field)}; expected octal digits")
+        raise span.error(f"a member has the {noun} {quoted(field)}; expected octal digits")
     return int(match[1] or b"0", 8)
 
 
 def _check_sum(span: Span, header: bytes) -> None:
-    expected = _number(span, header[148:156])
+    expected = _number(span, "checksum", header[148:156])
     if sum(header[:148]) + 8 * ord(" ") + sum(header[156:]) != expected:
         raise span.error("the checksum of a member's header is wrong. The file is damaged: fetch it again")
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import tempfile
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from bad_files import deflate_cut, stream
-from params_files import Zipped, archive, f32, list_file, npy, record, sparse
+from bad_files import deflate_cut, stream, tarred
+from params_files import Zipped, archive, f32, list_file, names, npy, record, sparse
 
 from bort_convert.errors import FormatError
 from bort_convert.params import open_params
@@ -86,6 +87,17 @@ def test_folders_of_sparse_arrays_read_as_one(tmp_path: Path) -> None:
         assert file.pieces("c").keys() == {"data", "indices", "indptr"}
 
 
+def test_a_sparse_array_has_32_dimensions_at_most(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    rows = sparse("r", "row_sparse", npy(f32(5), f"({'1,' * 32})"), (1,) * 32, indices=(0,))
+    path.write_bytes(archive(*rows))
+    with open_params(path) as file:
+        assert (file["r"].shape, file["r"].dtype, file["r"].ravel().tolist()) == ((1,) * 32, np.dtype("<f4"), [5])
+    path.write_bytes(archive(*[Zipped(f"{member.name.removeprefix('r/')}", member.data) for member in rows[:-1]]))
+    with open_params(path) as file:
+        assert list(file) == ["data", "shape", "indices"]
+
+
 @pytest.mark.parametrize("change", ["another member", "another word"])
 def test_a_folder_with_anything_else_holds_dense_arrays(change: str, tmp_path: Path) -> None:
     members = sparse("r", "row_sparse", npy(f32(1, 2), "(1, 2)"), (3, 2), indices=(2,))
@@ -108,6 +120,8 @@ def test_a_download_that_was_not_unpacked_reads(deflated: bool, tmp_path: Path) 
     with open_params(path) as file:
         assert (file.kind, file.note) == ("list", "read from member 'model/net.params' of the archive")
         assert file.size == path.stat().st_size
+        assert (file.content.path, file.content.name) == ("model/net.params", "net.params")
+        assert (file.content.size, file.content.sha1()) == (len(LIST), hashlib.sha1(LIST).hexdigest())  # noqa: S324
         assert file["a"].tolist() == [1, 2]
         offset = file.header["a"].offset
         assert offset is not None
@@ -130,15 +144,22 @@ def test_any_container_reads_from_inside_an_archive(inner: bytes, deflated: bool
         assert os.read(file.fileno(), 8) == file[name].tobytes() == f32(1, 2)
 
 
-def test_no_room_to_unpack_is_a_format_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("data", "place"),
+    [(archive(Zipped("net.params", LIST, deflated=True)), " member 'net.params':"), (tarred("net.params"), "")],
+)
+def test_no_room_to_unpack_is_a_format_error(
+    data: bytes, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "net.zip"
-    path.write_bytes(archive(Zipped("net.params", LIST, deflated=True)))
+    path.write_bytes(data)
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with pytest.raises(FormatError, match=r"member 'net.params': cannot be unpacked \(No space left on device\)"):
+    with pytest.raises(FormatError) as caught:
         open_params(path)
+    assert str(caught.value) == f"{path}:{place} cannot be unpacked (No space left on device)"
 
 
 SIZE = len(W)
@@ -266,6 +287,22 @@ def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
     path.write_bytes(archive(Zipped("w.npy", W)) + b"12")
     with open_params(path, allow_trailing=True) as file:
         assert file["w"].tolist() == [1, 2]
+
+
+def test_what_is_ignored_and_where_the_bytes_are_from_is_noted(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    twice = list_file(*[record(f32(1, 2), (2,))] * 2, table=names("w", "w")) + b"12"
+    path.write_bytes(archive(Zipped("net.params", twice)))
+    with open_params(path, allow_trailing=True, allow_duplicates=True) as file:
+        assert file.note == (
+            "read from member 'net.params' of the archive; 2 bytes behind the end ignored; "
+            "1 array hidden by a later one of the same name"
+        )
+    path.write_bytes(archive(Zipped("net.params", archive(Zipped("w.npy", W)) + b"12")))
+    with open_params(path, allow_trailing=True) as file:
+        assert file["w"].tolist() == [1, 2]
+    with pytest.raises(FormatError, match=r"member 'net\.params': bytes stand behind the end of the archive"):
+        open_params(path)
 
 
 WHOLE = archive(Zipped("w.npy", W))

@@ -54,6 +54,7 @@ def test_every_type_reads(descr: str, tmp_path: Path) -> None:
         "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 1L), }          \n",
         "{'shape':(2,1),'descr':'<f4','fortran_order':False}",
         " { 'fortran_order' : False , 'shape' : ( 2 , 1 , ) , 'descr' : '<f4' , } \n",
+        "{'shape':(2,1),'descr':'<f4','fortran_order':False}".ljust(4096),
     ],
 )
 def test_a_header_reads_however_it_is_formatted(text: str, version: tuple[int, int], tmp_path: Path) -> None:
@@ -75,13 +76,23 @@ def test_what_numpy_writes_reads(shape: tuple[int, ...], fortran: bool, tmp_path
         assert (file.header["0"].offset == 128) == in_place
 
 
+def test_one_axis_runs_alike_in_either_order(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    path.write_bytes(npy(f32(1, 2), fortran="True"))
+    with open_params(path) as file:
+        assert (file["0"].tolist(), file.header["0"].offset) == ([1, 2], path.stat().st_size - 8)
+        assert (file.header["0"].storage, file.note) == ("dense", "")
+
+
 def test_trailing_bytes_are_ignored_on_request(tmp_path: Path) -> None:
     path = tmp_path / "x.params"
     path.write_bytes(npy(f32(1, 2, 3)))
-    with pytest.raises(
-        FormatError, match=r"12 bytes behind the .npy header; expected 8 for \(2,\) float32. `allow_trail"
-    ):
+    with pytest.raises(FormatError) as caught:
         open_params(path)
+    assert str(caught.value) == (
+        f"{path}: 12 bytes behind the .npy header; expected 8 for (2,) float32. "
+        "`allow_trailing=True` ignores bytes behind a bare .npy"
+    )
     with open_params(path, allow_trailing=True) as file:
         assert file["0"].tolist() == [1, 2]
         assert file.note == "4 bytes behind the end ignored"

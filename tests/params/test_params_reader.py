@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import struct
 import sys
 import tracemalloc
@@ -8,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from params_files import f32, list_file, names, npy, record, u32, u64
+from bad_files import tarred
+from params_files import Zipped, archive, f32, list_file, names, npy, record, row_sparse, u32, u64
 
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError
 from bort_convert.params import ParamsFile, TensorInfo, open_params
+from bort_convert.params.file import FileBytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +39,102 @@ def test_the_header_is_read_without_values(path: Path) -> None:
         ]
         with pytest.raises(TypeError):
             file.header["d"] = file.header["a"]  # type: ignore[index]
+
+
+def test_the_specs_are_those_of_the_header_and_a_record_without_a_value_has_none(path: Path) -> None:
+    with open_params(path) as file:
+        assert file.specs == {
+            "a": TensorSpec("a", "float32", (2,)),
+            "b": None,
+            "c": TensorSpec("c", "float32", (2, 1)),
+        }
+
+
+def test_the_content_of_a_file_on_its_own_is_the_file(path: Path) -> None:
+    with open_params(path) as file:
+        assert (file.path, file.content.path, file.content.name) == (path, "x.params", "x.params")
+        assert file.size == file.content.size == path.stat().st_size
+        assert file.content.sha1() == hashlib.sha1(path.read_bytes()).hexdigest()  # noqa: S324
+        assert (file.note, file.marks, file.source) == ("", {}, file.fileno())
+
+
+def test_a_file_that_was_written_to_is_no_longer_the_one_that_was_opened(path: Path) -> None:
+    with open_params(path) as file:
+        file.check_unchanged()
+        path.write_bytes(b"")
+        with pytest.raises(FormatError) as caught:
+            file.check_unchanged()
+    assert str(caught.value).startswith(f"{path}: changed while it was read: it had {file.size} bytes and has 0 now.")
+
+
+CHECKED = {
+    "bool": (
+        list_file(record(b"\1\0\7", (3,), flag=7)),
+        "tensor 'a': value 2 of a bool array is the byte 7; expected 0 or 1",
+    ),
+    "checksum": (
+        archive(Zipped("a.npy", npy(f32(1, 2)), local={"crc": 1}, central={"crc": 1})),
+        "member 'a.npy': the CRC-32 is 0x9BF27345; expected 0x00000001. The file is damaged: fetch it again",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CHECKED)
+def test_a_check_sees_what_opening_could_not(case: str, path: Path) -> None:
+    data, message = CHECKED[case]
+    path.write_bytes(data)
+    with open_params(path) as file:
+        for ask in (file.check, file.pieces, file.__getitem__):
+            with pytest.raises(FormatError) as caught:
+                ask("a")
+            assert str(caught.value) == f"{path}: {message}"
+        with pytest.raises(KeyError, match="none"):
+            file.check("none")
+
+
+def test_a_check_reads_no_values_but_bools(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(list_file(record(f32(1, 2), (2,)), record(b"\1", (1,), flag=7), row_sparse(), u32(0)))
+    asked: list[int] = []
+    view = FileBytes.view
+
+    def noted(data: FileBytes, start: int, count: int) -> memoryview:
+        asked.append(count)
+        return view(data, start, count)
+
+    monkeypatch.setattr(FileBytes, "view", noted)
+    with open_params(path) as file:
+        for name in file.header:
+            file.check(name)
+    assert asked == [1]
+
+
+WAYS = {
+    "plain": list_file(record(f32(1, 2), (2,))),
+    "stored": archive(Zipped("x.params", list_file(record(f32(1, 2), (2,))))),
+    "deflated": archive(Zipped("x.params", list_file(record(f32(1, 2), (2,))), deflated=True)),
+    "tar": tarred("x.params", content=list_file(record(f32(1, 2), (2,)))),
+}
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+@pytest.mark.parametrize("way", WAYS)
+def test_arrays_are_views_of_one_map_or_read_each_time(way: str, path: Path, *, mapped: bool) -> None:
+    path.write_bytes(WAYS[way])
+    with open_params(path, mapped=mapped) as file:
+        assert np.shares_memory(file["a"], file["a"]) == mapped
+        assert file["a"].tolist() == [1, 2]
+    with open_params(path) as file:
+        assert np.shares_memory(file["a"], file["a"])
+
+
+def test_a_file_that_the_system_cannot_read_is_a_format_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("bort_convert.params.file.read_into", fail)
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert str(caught.value) == f"{path}: cannot be read: Input/output error. Is its disk in order?"
 
 
 def test_it_is_a_mapping_of_arrays(path: Path) -> None:
@@ -95,8 +195,8 @@ def test_a_closed_file_keeps_its_header_and_nothing_else(path: Path) -> None:
     file.close()
     assert file.header["a"].shape == (2,)
     assert list(file) == ["a", "c"]
-    for ask in (lambda: file["a"], lambda: file.pieces("a"), file.fileno):
-        with pytest.raises(ValueError, match="closed"):
+    for ask in (lambda: file["a"], lambda: file.pieces("a"), lambda: file.check("a"), file.fileno):
+        with pytest.raises(ValueError, match=r"^I/O operation on closed file$"):
             ask()
     assert view.tolist() == [1, 2]
 

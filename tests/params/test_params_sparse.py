@@ -67,13 +67,32 @@ def test_a_few_bytes_do_not_become_terabytes(tmp_path: Path) -> None:
     with open_params(path) as file:
         assert file.header["a"].shape == (2**40, 2**20)
         for name, needed in (("a", "4,611,686,018,427,387,904"), ("b", "134,217,728")):
-            with pytest.raises(
-                FormatError, match=f"takes {needed} bytes; at most 67,108,864 are made from a file of 2"
-            ):
+            shape = file.header[name].shape
+            with pytest.raises(FormatError) as caught:
                 file[name]
+            assert str(caught.value) == (
+                f"{path}: tensor '{name}': the dense form of {shape} float32 takes {needed} bytes; at most 67,108,864 "
+                f"are made from a file of {file.size:,}. pieces() gives what is stored"
+            )
             assert file.pieces(name)["data"].size == 0
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("always", "ratio", "reads"), [(0, 1, True), (40, 0, True), (39, 0, False)])
+def test_a_dense_array_has_a_fixed_size_or_so_many_times_that_of_the_file(
+    always: int, ratio: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, reads: bool
+) -> None:
+    monkeypatch.setattr("bort_convert.params.sparse.ALWAYS_DENSE", always)
+    monkeypatch.setattr("bort_convert.params.sparse.DENSE_RATIO", ratio)
+    path = tmp_path / "x.params"
+    path.write_bytes(list_file(row_sparse()))
+    with open_params(path) as file:
+        if reads:
+            assert file["a"].nbytes == 40
+        else:
+            with pytest.raises(FormatError, match="takes 40 bytes; at most 39 are made"):
+                file["a"]
 
 
 def test_an_array_of_a_larger_file_may_be_larger_when_dense(tmp_path: Path) -> None:

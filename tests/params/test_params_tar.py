@@ -95,8 +95,11 @@ def test_the_one_params_file_is_read_whatever_stands_beside_it(
 
 
 def test_streams_of_gzip_one_behind_the_other_are_one(tmp_path: Path, content: bytes) -> None:
-    data = tar(("m.params", content))
-    assert read(tmp_path / "m.tgz", gzip.compress(data[:700]) + gzip.compress(data[700:])) == EXPECTED
+    data = tar(("é.params", content))  # a header, attributes, a header and the bytes
+    for cut in (300, 520, 1100, 1700):
+        assert read(tmp_path / "m.tgz", gzip.compress(data[:cut]) + gzip.compress(data[cut:])) == EXPECTED
+        with open_params(tmp_path / "m.tgz") as params:
+            assert params.content.path == "é.params"
 
 
 def test_an_archive_with_none_or_two_is_refused_with_the_names(tmp_path: Path, content: bytes) -> None:
@@ -323,6 +326,14 @@ BOMBS = {
         lambda: tar(("m.params", b"x"))[:124] + b"12x45678901\0" + tar(("m.params", b"x"))[136:],
         r"a member has the size b'12x45678901\x00'; expected octal digits",
     ),
+    "a size beyond all numbers": (
+        lambda: raw_header(b"m.params", b"\x81" + bytes(11)) + bytes(1024),
+        "the archive ends where more than 2**64 more bytes are expected. Truncated download?",
+    ),
+    "a checksum that is no number": (
+        lambda: tar(("m.params", b"x"))[:148] + b"checksum" + tar(("m.params", b"x"))[156:],
+        "a member has the checksum b'checksum'; expected octal digits",
+    ),
     "a block of letters": (
         lambda: raw_header(b"a") + b"X" * 512 + bytes(512),
         "a member has the size b'XXXXXXXXXXXX'; expected octal digits",
@@ -351,13 +362,26 @@ def test_other_gzip_files_are_named_as_before(tmp_path: Path, content: bytes) ->
 def test_a_directory_stands_for_its_one_params_file(tmp_path: Path, content: bytes) -> None:
     folder = tmp_path / "model"
     (folder / "deeper.params").mkdir(parents=True)
-    with pytest.raises(FormatError, match=r"this is a directory with no \.params file\. Expected one \.params file; g"):
+    with pytest.raises(FormatError) as caught:
         open_params(folder)
+    end = "Expected one .params file; give the file itself"
+    assert str(caught.value) == f"{folder}: this is a directory with no .params file. {end}"
     (folder / "m.params").write_bytes(content)
     (folder / "._m.params").write_bytes(b"x")
     with open_params(folder) as params:
         assert params.path == folder / "m.params"
         assert dict(params).keys() == ARRAYS.keys()
     (folder / "n\x1b.params").write_bytes(content)
-    with pytest.raises(FormatError, match=r"with 'm\.params', 'n\\x1b\.params'\. Expected one"):
+    with pytest.raises(FormatError) as caught:
         open_params(folder)
+    assert str(caught.value) == rf"{folder}: this is a directory with 'm.params', 'n\x1b.params'. {end}"
+
+
+def test_a_directory_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "iterdir", refuse)
+    with pytest.raises(FormatError) as caught:
+        open_params(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be read (Permission denied)"
