@@ -169,10 +169,8 @@ def _required_names(rows: Rows, *, layers: bool = True) -> frozenset[str]:
 def _cuts(name: str) -> Iterator[tuple[str, str]]:
     """Cut a name into a path and a rest at each of its dots, and before its first part."""
     yield "", name
-    dot = name.find(".")
-    while dot >= 0:
-        yield name[: dot + 1], name[dot + 1 :]
-        dot = name.find(".", dot + 1)
+    for dot in re.finditer("[.]", name):
+        yield name[: dot.end()], name[dot.end() :]
 
 
 def _complete_or_nearest(found: Mapping[str, set[str]], required: frozenset[str]) -> list[str]:

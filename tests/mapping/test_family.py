@@ -32,6 +32,13 @@ FAMILY = replace(
 )
 
 
+def test_a_table_that_names_a_tensor_twice_cannot_be_made() -> None:
+    with pytest.raises(ValueError, match=r"^a table: the table names b twice$"):
+        Table("a table", (rename("a", "b", "x"), rename("c", "b", "x")), ())
+    with pytest.raises(ValueError, match=r"^a table: the table names c, b twice$"):
+        Table("a table", (rename("c", "b", "x"), rename("c", "b", "x")), ())
+
+
 def test_a_row_counts_by_the_hyperparameters_that_are_true() -> None:
     always, old, new = rename("a", "x", "n"), *when("old", rename("b", "y", "n")), *unless("old", rename("c", "z", "n"))
     table = Table("model", (always, old, new), ())
@@ -104,6 +111,7 @@ def test_a_published_size_differs_in_sizes_or_in_the_vocabulary() -> None:
         (ConfigKey("size", "hidden_size", after="pad_token_id"), 11),
         (ConfigKey("size", "hidden_size", plus=1, after="pad_token_id"), 12),
         (ConfigKey("act", "act", plus=1), "gelu"),
+        (ConfigKey("padding", "pad_token_id"), 3),
         (ConfigKey("mask", "mask_token_id"), None),
     ],
 )
@@ -207,6 +215,11 @@ def test_a_token_id_that_sizes_depend_on_is_lost_if_it_is_not_known() -> None:
     assert family.lost_hyperparameter({}) == "pad_token_id"
     assert family.lost_hyperparameter({"pad_token_id": 0}) == ""
     assert FAMILY.lost_hyperparameter({}) == ""
+
+
+def test_a_family_may_have_another_name_in_gluonnlp_and_says_the_kind_of_its_config() -> None:
+    assert (FAMILY.source_name, replace(FAMILY, gluonnlp_name="bert").source_name) == ("toy", "bert")
+    assert replace(FAMILY, config=(*FAMILY.config, ConfigKey("model_type", constant="bert"))).model_type == "bert"
 
 
 def test_a_tokenizer_of_a_kind_that_cannot_be_made_is_refused() -> None:

@@ -420,13 +420,6 @@ def test_groups_that_no_class_has_a_place_for_are_refused() -> None:
         fit(language_model(), [replace(FAMILY, tables=(table,))], heads=2)
 
 
-def test_a_table_that_names_a_tensor_twice_cannot_be_made() -> None:
-    with pytest.raises(ValueError, match="a table: the table names b twice"):
-        Table("a table", (rename("a", "b", "x"), rename("c", "b", "x")), ())
-    with pytest.raises(ValueError, match="a table: the table names c, b twice"):
-        Table("a table", (rename("c", "b", "x"), rename("c", "b", "x")), ())
-
-
 @pytest.mark.parametrize(
     ("name", "number", "expected"),
     [
