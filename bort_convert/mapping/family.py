@@ -343,7 +343,7 @@ class Family:
             OptionError: the family has no such hyperparameter, or GluonNLP has no model with such a value.
         """
         own = {name for variant in self.variants for name in variant.hyperparameters}
-        defaults = {HEADS: 1, **self.hyperparameters, **dict.fromkeys(own - {HEADS}, "")}
+        defaults = {**dict.fromkeys((HEADS, *own), ""), **self.hyperparameters}
         checked = {SYNONYMS.get(name, name): value for name, value in given.items()}
         if unknown := [name for name in checked if name not in defaults]:
             known = ", ".join(sorted(defaults))

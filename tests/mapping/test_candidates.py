@@ -64,6 +64,7 @@ def test_a_size_is_published_if_its_vocabulary_is_too() -> None:
     assert (found.variant, found.published) == (VARIANTS[1], None)
     words = replace(found, plan=replace(found.plan, dims={"n": 2, "vocab_size": 7}))
     assert (words.variant, words.published) == (VARIANTS[1], VARIANTS[1])
+    assert replace(found, plan=Plan(dims={"n": 2})).variant == VARIANTS[1]
     other = replace(found, plan=Plan(dims={"n": 3}))
     assert (other.variant, other.published) == (None, None)
     assert published_first([other, words, found]) == [words, found]
@@ -118,8 +119,11 @@ def test_a_family_counts_if_it_has_what_is_given_and_needs_no_more() -> None:
     with pytest.raises(OptionError) as caught:
         known_tables([needing], Given())
     assert caught.value.value == {}
+    rope = Given(hyperparameters={"rope": 1})
     with pytest.raises(OptionError, match="Needing has no rope; expected one of attention_heads"):
-        known_tables([needing, FAMILY], Given(hyperparameters={"rope": 1}))
+        known_tables([needing, FAMILY], rope)
+    turning = replace(FAMILY, hyperparameters={"rope": 2})
+    assert known_tables([FAMILY, turning], rope) == [(turning, TABLE, TABLE.rows)]
 
 
 def test_a_table_is_compared_with_the_whole_file_under_the_names_in_it() -> None:
@@ -127,6 +131,14 @@ def test_a_table_is_compared_with_the_whole_file_under_the_names_in_it() -> None
     assert (found.family, found.table, found.prefix, found.beside) == (FAMILY, TABLE, "", 0)
     assert found.names == {name: f"arg:{name}" for name in SPECS}
     assert found.plan == make_plan(ROWS, SPECS)
+    (found,) = compare_with_file({"other.x": SPECS["words"]}, [(FAMILY, TABLE, ROWS)])
+    assert found.distance == 4
+
+
+def test_a_table_that_disagrees_for_sure_where_another_fits_is_not_compared() -> None:
+    more = replace(TABLE, all_rows=(*ROWS, rename("own", "own", "n")))
+    tables = [(FAMILY, known, known.rows) for known in (more, TABLE, replace(TABLE, title="again"))]
+    assert [found.table.title for found in compare_with_file(SPECS, tables)] == ["model", "again"]
 
 
 def test_sizes_and_groups_that_a_table_has_no_class_for_are_disagreements() -> None:
