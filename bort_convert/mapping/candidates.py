@@ -155,9 +155,9 @@ def largest_parts(candidates: Iterable[Candidate]) -> list[list[Candidate]]:
     """Group candidates that fit by the tensors that they take; drop those that take a part of another's."""
     owners: dict[str, frozenset[str]] = {}
     parts: dict[frozenset[str], list[Candidate]] = {}
-    for candidate in sorted(candidates, key=lambda candidate: -len(candidate.taken)):
-        owner = owners.get(min(candidate.taken, default=""), frozenset())
-        if candidate.taken and not candidate.taken < owner:
+    taking = (candidate for candidate in candidates if candidate.taken)
+    for candidate in sorted(taking, key=lambda candidate: -len(candidate.taken)):
+        if not candidate.taken < owners.get(min(candidate.taken), frozenset()):
             parts.setdefault(candidate.taken, []).append(candidate)
             for name in candidate.taken:
                 owners.setdefault(name, candidate.taken)
@@ -212,7 +212,7 @@ def _compare_at(specs: Specs, family: Family, table: Table, rows: Rows, place: P
         groups = dict.fromkeys(row.group for row in rows if row.group)
         chosen = tuple(row for row in rows if not row.group)
         smaller = _plan_of(table, chosen, here)
-        for group in groups if not smaller.disagreements else ():
+        for group in groups:
             more = tuple(row for row in rows if row in chosen or row.group == group)
             larger = _plan_of(table, more, here)
             chosen, smaller = (chosen, smaller) if larger.disagreements else (more, larger)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from bort_convert.mapping.rows import Rows, SourceTensor
 
-_HEAD: Final = re.compile(r"\[[^\]]*\]|[~a-z]*#_")
+_HEAD: Final = re.compile(r"^(?:\[[^\]]*\]|[~a-z]*#_)")
 """The beginning of a prefixed name in a table: the prefix of the block that holds the parameter."""
 _NUMBER: Final = re.compile(r"(?<![^.])(\d+|{\w+})(?![^.])")
 """A part of a structural name that is a number, or a placeholder for one."""
@@ -222,8 +222,8 @@ def _required_blocks(rows: Rows) -> dict[str, dict[str, str]]:
 
 def _head_and_tail(source: SourceTensor) -> tuple[str, str]:
     """Cut the prefixed name of a source behind the prefix of its block."""
-    head = _HEAD.match(source.prefixed)
-    return (head[0], source.prefixed[head.end() :]) if head else ("", source.prefixed)
+    tail = _HEAD.sub("", source.prefixed)
+    return source.prefixed.removesuffix(tail), tail
 
 
 def _blocks(
@@ -251,9 +251,7 @@ def _places_of_blocks(
 ) -> Iterator[Place]:
     """Put one block of each kind together: those with the same scopes around them, and those that alone are left."""
     scopes = {
-        head: {
-            block: _scope(head, block) for block, names in blocks.get(head, {}).items() if needed.keys() <= names.keys()
-        }
+        head: {block: _scope(head, block) for block, names in blocks[head].items() if needed.keys() <= names.keys()}
         for head, needed in required.items()
     }
     for head, needed in required.items():
@@ -282,4 +280,6 @@ def _scope(head: str, block: str) -> str:
 
 def _common_beginning(blocks: Iterable[str]) -> str:
     """The characters that all prefixes of blocks begin with."""
-    return "".join(one[0] for one in takewhile(lambda found: len({*found}) == 1, zip(*blocks, strict=False)))
+    return "".join(
+        character for character, *_ in takewhile(lambda found: len({*found}) == 1, zip(*blocks, strict=False))
+    )

@@ -37,6 +37,7 @@ TABLE = Table("model", ROWS, (("ToyModel",), ("ToyHead", "head")))
 SHAPES = {"a.0": (2,), "b.0": (2,), "words": (5, 2), "decoder": (5, 2), "head.0.w": (2,)}
 SPECS = {name: TensorSpec(name, "float32", shape) for name, shape in SHAPES.items()}
 VARIANTS = (Variant("toy_9", {"n": 9}, {}), Variant("toy_2", {"n": 2}, {}, vocabularies=frozenset({7})))
+UNEQUAL = {"head": ("n", "v")}
 FAMILY = replace(TOY, tables=(TABLE,), variants=VARIANTS)
 
 
@@ -133,6 +134,8 @@ def test_a_table_is_compared_with_the_whole_file_under_the_names_in_it() -> None
     assert found.plan == make_plan(ROWS, SPECS)
     (found,) = compare_with_file({"other.x": SPECS["words"]}, [(FAMILY, TABLE, ROWS)])
     assert found.distance == 4
+    (found,) = compare_with_file({**SPECS, "arg:words": SPECS["words"]}, [(FAMILY, TABLE, ROWS)])
+    assert found.plan.disagreements == ("'arg:words' and 'words' both mean words; expected one of them",)
 
 
 def test_a_table_that_disagrees_for_sure_where_another_fits_is_not_compared() -> None:
@@ -142,7 +145,7 @@ def test_a_table_that_disagrees_for_sure_where_another_fits_is_not_compared() ->
 
 
 def test_sizes_and_groups_that_a_table_has_no_class_for_are_disagreements() -> None:
-    table = replace(TABLE, architectures=(("ToyModel",),), equal_sizes={("n", "v"): "one size"})
+    table = replace(TABLE, architectures=(("ToyModel",),), equal_sizes={("n", "v"): "one size"}, equal_unless=UNEQUAL)
     problems = ("no target class has a place for head together", "n is 2, and v is 5; expected one size: one size")
     known = [(FAMILY, table, ROWS)]
     (found,) = compare_with_file(SPECS, known)
@@ -151,16 +154,36 @@ def test_sizes_and_groups_that_a_table_has_no_class_for_are_disagreements() -> N
     assert found.plan.disagreements == problems
 
 
-def test_at_a_place_a_group_that_disagrees_is_beside_the_model_and_others_stay() -> None:
-    rows = (*ROWS, *optional("tags", rename("tags", "tags", "n")))
-    table = replace(TABLE, all_rows=rows, architectures=(*TABLE.architectures, ("ToyTags", "tags")))
-    specs = SPECS | {name: TensorSpec(name, "float32", (3,)) for name in ("tags", "other")}
+def test_at_a_place_the_groups_that_disagree_are_beside_the_model_and_others_stay() -> None:
+    rows = (*ROWS, *(row for group in ("tags", "spans") for row in optional(group, rename(group, group, "n"))))
+    table = replace(TABLE, all_rows=rows)
+    specs = SPECS | {name: TensorSpec(name, "float32", (3,)) for name in ("tags", "spans", "other")}
     there = {f"net.{name}": spec for name, spec in specs.items()}
-    (found,) = compare_at_places(there, [(FAMILY, table, rows)])
-    assert (found.plan.groups, found.prefix, found.beside) == (frozenset({"head"}), "net.", 2)
-    assert found.names == {name: f"net.{name}" for name in specs if name != "other"}
-    assert found.plan == make_plan(rows, SPECS)
-    del there["net.a.0"]
-    (found,) = compare_at_places(there, [(FAMILY, table, rows)])
-    assert found.plan == make_plan(rows, {name: specs[name] for name in specs if name not in {"a.0", "other"}})
-    assert found.beside == 1
+    names = {name: f"net.{name}" for name in specs if name != "other"}
+    known = [(FAMILY, table, rows)]
+    assert compare_at_places(there, known) == [Candidate(FAMILY, table, names, make_plan(rows, SPECS), "net.", 3)]
+    del there["net.a.0"], names["a.0"]
+    whole = make_plan(rows, {name: specs[name] for name in names})
+    assert compare_at_places(there, known) == [Candidate(FAMILY, table, names, whole, "net.", 1)]
+
+
+def test_a_group_that_the_sizes_need_stays_where_another_one_disagrees() -> None:
+    rows = (*ROWS, *optional("tags", rename("tags", "tags", "n")))
+    table = replace(TABLE, all_rows=rows, equal_unless=UNEQUAL)
+    specs = SPECS | {"tags": TensorSpec("tags", "float32", (3,))}
+    (found,) = compare_at_places(specs, [(FAMILY, table, rows)])
+    assert (found.plan, found.beside) == (make_plan(rows, SPECS), 1)
+
+
+def test_blocks_that_may_belong_together_in_several_ways_are_a_disagreement() -> None:
+    rows = (rename("a", "a", "n", prefixed="~model#_a"), rename("b", "b", "n", prefixed="~cells#_b"))
+    table = replace(TABLE, all_rows=rows)
+    written = {"a": "net_model0_a", "b": "net_cells0_b"}
+    specs = {name: TensorSpec(name, "float32", (2,)) for name in (*written.values(), "net_cells1_b")}
+    problem = (
+        "`net_cells0_`, `net_cells1_`: no name tells which of these blocks belong together. Leave out those that do "
+        "not, with `ignore=...`"
+    )
+    plan = make_plan(rows, {name: specs[known] for name, known in written.items()})
+    expected = Candidate(FAMILY, table, written, replace(plan, disagreements=(problem,)), "net_")
+    assert compare_at_places(specs, [(FAMILY, table, rows)]) == [expected]

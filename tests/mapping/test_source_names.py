@@ -143,6 +143,11 @@ def test_the_number_of_the_last_layer_is_0_without_layers() -> None:
     }
 
 
+def test_the_signs_of_a_prefixed_name_are_what_gluonnlp_writes_first() -> None:
+    rows = (rename("a.{layer}", "a.{layer}", "n", prefixed="[~classifier#_]~encoder#_h{layer}_~ffn#"),)
+    assert prefixed_names(["a.2"], rows, "bort") == {"a.2": "bortclassifier0_bertencoder0_h2_bertpositionwiseffn0"}
+
+
 def test_several_placeholders_of_one_name_are_found_beside_numbers_that_stand_in_the_table() -> None:
     templates = ["cells.{layer}.0.ffn.{ffn}.w", "cells.{layer}.1.ffn.{other}.w"]
     names = ["cells.2.0.ffn.5.w", "cells.3.1.ffn.0.w", "cells.4.2.ffn.6.w", "cells.5.0.ffn..w", "cells.6.0.ffn.w"]

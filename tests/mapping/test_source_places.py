@@ -46,6 +46,7 @@ def test_a_table_stands_wherever_nothing_that_it_requires_is_missing() -> None:
         [place("", *WHOLE), place("net.", *(name for name in WHOLE if name != "decoder"))],
         [place("", "words")],
     ]
+    assert [found.prefix for found in find_places(names, [ROWS])[0]] == ["", "net."]
 
 
 def test_of_a_table_that_stands_nowhere_the_nearest_place_is_found_if_it_has_anything_of_it() -> None:
@@ -80,10 +81,10 @@ def test_a_model_inside_may_be_another_attribute_than_the_tables() -> None:
         [Place("net.", written)],
         [place("net.backbone.", *inside)],
     ]
-    top = [name.removeprefix("net.") for name in names]
-    assert find_places(top, [CHILD])[0] == [
-        Place("", {name: known.removeprefix("net.") for name, known in written.items()}),
-    ]
+    for prefix in ("", "tower.net."):
+        moved = [prefix + name.removeprefix("net.") for name in names]
+        known = {name: prefix + there.removeprefix("net.") for name, there in written.items()}
+        assert find_places(moved, [CHILD]) == [[Place(prefix, known)]]
 
 
 @pytest.mark.parametrize("paths", [("one.", "two."), ("",), ("bert.", "two.")])
@@ -120,6 +121,8 @@ def test_blocks_with_the_same_scopes_around_them_stand_together() -> None:
 def test_blocks_that_alone_are_left_stand_together_whatever_their_prefixes() -> None:
     own = blocks("net_words_", "net_layers_")
     assert find_places(own.values(), [ROWS]) == [[Place("net_", own)]]
+    outer = blocks("net_", "net_layers_")
+    assert find_places(outer.values(), [ROWS]) == [[Place("net_", outer)]]
     whole = blocks("model0_", "cells0_")
     assert find_places([*own.values(), *whole.values()], [ROWS]) == [[Place("", whole), Place("net_", own)]]
 
@@ -146,6 +149,15 @@ def test_a_table_without_a_prefixed_name_stands_nowhere_among_them() -> None:
     assert find_places(blocks("model0_", "cells0_").values(), [rows, ROWS]) == [
         [],
         [Place("", blocks("model0_", "cells0_"))],
+    ]
+
+
+def test_a_prefixed_name_may_have_no_prefix_of_a_block() -> None:
+    rows = (rename("a", "a", "n", prefixed="~model#_a"), rename("b", "b", "n", prefixed="shared_b"))
+    names = {"a": "model0_a", "b": "shared_b"}
+    assert find_places([*names.values(), "unshared_b"], [rows]) == [[Place("", names)]]
+    assert find_places([f"net_{name}" for name in names.values()], [rows]) == [
+        [Place("net_", {name: f"net_{written}" for name, written in names.items()})],
     ]
 
 
