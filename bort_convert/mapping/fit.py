@@ -320,7 +320,7 @@ def _check_size(name: str, number: int, dims: Mapping[str, int], variant: Varian
 
 def expected_size(name: str, number: object, dims: Mapping[str, int]) -> str:
     """The numbers that suit a model as one of `UNSEEN_SIZES`, where this is none of them; "" where it is."""
-    count = number if isinstance(number, int) and type(number) is int and number > 0 else 0
+    count = max(number, 0) if isinstance(number, int) and type(number) is int else 0
     if name == LAYERS:
         groups = dims.get("groups", 1)
         return "" if count and count % groups == 0 else f"a multiple of groups={groups}"

@@ -176,6 +176,19 @@ def test_what_a_fit_of_the_directory_lacks_is_a_disagreement() -> None:
     )
 
 
+def test_two_names_for_one_target_and_sizes_that_a_table_wants_equal_are_disagreements() -> None:
+    specs, config = directory("bort")
+    new, old = "bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.gamma"
+    with pytest.raises(MappingError) as caught:
+        fit_directory(specs | {old: replace(specs[new], name=old)}, config, [FAMILIES["bort"]], named=True)
+    assert caught.value.disagreements == (f"{old}: is the same tensor as {new}; expected one of them",)
+    (table,) = TOY.tables
+    equal = toy(tables=(replace(table, equal_sizes={("labels", "hidden_size"): "one width"}),))
+    with pytest.raises(MappingError) as caught:
+        fit_directory(specs_of(targets_of(toy_arrays())), CONFIG, [equal])
+    assert caught.value.disagreements == ("labels is 3, and hidden_size is 2; expected one size: one width",)
+
+
 def test_a_directory_of_gluonnlp_1_and_0_x_alike_is_one_of_0_x() -> None:
     specs = specs_of(targets_of(toy_arrays()))
     later, other = toy(name="later", versions=GLUONNLP_1), toy(name="other", versions=GLUONNLP_1)

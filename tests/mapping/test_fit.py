@@ -20,6 +20,7 @@ from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import MappingError, OptionError, VariantError
 from bort_convert.mapping.family import GLUONNLP_1, ConfigKey, Table
 from bort_convert.mapping.fit import MAX_INITIALISED, Fit, expected_size, fit
+from bort_convert.mapping.model_ops import Scramble
 from bort_convert.mapping.rows import extra, fill, ignore, pad, rename, under
 from bort_convert.mapping.selection import Selection
 from bort_convert.models import _bert_forms, bert, roberta
@@ -446,7 +447,8 @@ def test_layers_that_share_their_weights_are_as_many_as_the_size_has_or_as_are_g
     base = albert.variants[0]
     header = header_of(albert.tables[0].rows, {**base.dims, "vocab_size": 30000, "type_vocab_size": 2})
     found = fit(header, [albert])
-    assert (found.variant, found.plan.dims["layers"], found.config["num_hidden_layers"]) == (base.name, 12, 12)
+    assert (found.variant, found.sizes_of, found.plan.dims["layers"]) == (base.name, "", 12)
+    assert found.config["num_hidden_layers"] == 12
     assert found.hyperparameters == {**albert.hyperparameters, "attention_heads": 12}
     with pytest.raises(OptionError) as caught:
         fit(header, [albert], layers=6)
@@ -455,6 +457,38 @@ def test_layers_that_share_their_weights_are_as_many_as_the_size_has_or_as_are_g
     found = fit(other, [albert], layers=6)
     assert (found.variant, found.sizes_of, found.plan.dims["layers"]) == ("", base.name, 6)
     assert found.hyperparameters["attention_heads"] == 12
+    with pytest.raises(OptionError, match=r"^`layers=0`: expected a multiple of groups=1$"):
+        fit(other, [albert], layers=0)
+
+
+def test_all_arguments_that_are_missing_are_named_together() -> None:
+    albert = families()["albert"]
+    dims = DIMS | {"embedding_size": 2, "groups": 1, "type_vocab_size": 2}
+    with pytest.raises(VariantError) as caught:
+        fit(header_of(albert.tables[0].rows, dims), [albert])
+    assert str(caught.value).endswith(
+        "); layers, attention_heads cannot be read from shapes. Pass `layers=N`. Pass `heads=N`"
+    )
+    assert caught.value.missing == ("layers", "heads")
+
+
+def test_heads_that_a_shape_shows_may_be_given_and_are_a_size() -> None:
+    xlnet = families()["xlnet"]
+    base, rows = xlnet.variants[0], xlnet.tables[0].rows
+    dims = {**base.dims, "head_dim": 64, "vocab_size": 32000, "type_vocab_size": 2}
+    found = fit(header_of(rows, dims), [xlnet], heads=12)
+    assert (found.variant, found.plan.dims["attention_heads"]) == (base.name, 12)
+    assert "attention_heads" not in found.hyperparameters
+    with pytest.raises(OptionError) as caught:
+        fit(header_of(rows, dims), [xlnet], heads=6)
+    assert str(caught.value) == "`heads=6`: names and shapes are those of 12 attention heads. Leave `heads` out"
+
+
+def test_sizes_that_no_shape_shows_are_bound_in_the_operations() -> None:
+    trained = FAMILY.for_version("0.9.2")
+    found = fit(header_of(trained.tables[0].rows, DIMS), [trained], heads=3)
+    scrambled = [step.op for step in found.plan.steps if isinstance(step.op, Scramble)]
+    assert scrambled == [Scramble(3, heads=3)] * 2
 
 
 def test_what_neither_file_nor_size_nor_user_says_is_assumed() -> None:
@@ -563,3 +597,4 @@ def test_tensors_that_are_no_part_of_a_tables_model_are_kept_or_ignored_as_other
     )
     assert found.extra == ("net.head", "beside")
     assert found.ignored == {"other.x": "other.*", "net.cache": "own"}
+    assert not any(name.endswith("_token_id") for name in found.hyperparameters)  # there is no vocabulary

@@ -194,3 +194,4 @@ def test_a_table_with_prefixed_names_is_preferred_where_they_are_asked_for() -> 
         found = fit_directory(specs, {}, [family], prefixed=prefixed)
         assert found.fit.table.title == title
         assert len(found.notes) == (not prefixed)
+    assert fit_directory(specs, {}, [family]).fit.table.title == "first"
