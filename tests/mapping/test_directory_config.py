@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 FAMILIES = families()
 
 
-def directory(name: str) -> tuple[dict[str, TensorSpec], dict[str, Any]]:
+def directory(name: str, **dims: int) -> tuple[dict[str, TensorSpec], dict[str, Any]]:
     """Tensors and config.json of a small language model with two heads."""
     family = FAMILIES[name]
-    header = header_of(family.tables[0].rows, {**DIMS, "type_vocab_size": 2})
+    header = header_of(family.tables[0].rows, {**DIMS, "type_vocab_size": 2, **dims})
     found = fit(header, [family], heads=2)
     return {spec.name: spec for step in found.plan.steps for spec in step.targets}, found.config
 
@@ -128,6 +128,10 @@ def test_a_key_that_the_file_lacks_has_the_value_of_the_class_or_of_the_family()
     )
     found = fit_directory(specs, config | {"layer_norm_eps": 1e-5}, [FAMILIES["roberta"]], named=True)
     assert found.fit.hyperparameters["pad_token_id"] == 1
+    specs, config = directory("roberta", hidden_size=24)
+    del config["num_attention_heads"]
+    found = fit_directory(specs, config, [FAMILIES["roberta"]], named=True)
+    assert found.fit.hyperparameters["attention_heads"] == 12
 
 
 def test_a_class_with_another_activation_in_its_head_is_gluonnlps_only_if_the_user_says_so() -> None:

@@ -87,7 +87,20 @@ def test_a_plan_from_targets_restores_the_sources_bit_for_bit(head: bool) -> Non
     assert {name: array.tobytes() for name, array in restored.items()} == {
         name: array.tobytes() for name, array in arrays.items()
     }
-    assert found.sources.keys() == arrays.keys()
+    assert found.sources == specs_of(arrays)
+
+
+def test_each_source_has_the_dtype_of_its_own_target() -> None:
+    specs = TOY_SPECS | {"toy.positions": replace(TOY_SPECS["toy.positions"], dtype="float16")}
+    expected = specs_of(toy_arrays())
+    expected["positions"] = replace(expected["positions"], dtype="float16")
+    assert fit_directory(specs, CONFIG, [TOY]).sources == expected
+
+
+def test_an_alias_may_stand_before_its_original_in_a_table() -> None:
+    (table,) = TOY.tables
+    family = replace(TOY, tables=(replace(table, all_rows=(ROWS[1], ROWS[0], *ROWS[2:])),))
+    assert fit_directory(TOY_SPECS, CONFIG, [family]).sources == specs_of(toy_arrays())
 
 
 @pytest.mark.parametrize(
@@ -186,8 +199,8 @@ def test_sources_without_a_prefixed_name_are_listed() -> None:
 
 
 def test_a_table_with_prefixed_names_is_preferred_where_they_are_asked_for() -> None:
-    rows = {"first": rename("a", "toy.x", "hidden_size")}
-    rows["second"] = rename("b", "toy.x", "hidden_size", prefixed="~model#_b")
+    rows = {"first": rename("a", "toy.x", "n")}
+    rows["second"] = rename("b", "toy.x", "n", prefixed="~model#_b")
     tables = tuple(Table(title, (row,), (("ToyModel",),)) for title, row in rows.items())
     family, specs = replace(TOY, tables=tables, config=()), {"toy.x": TensorSpec("toy.x", "float32", (3,))}
     for prefixed, title in {False: "first", True: "second"}.items():
