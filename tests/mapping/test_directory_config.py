@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from headers import DIMS, header_of
+from headers import DIMS, RELEASED, header_of
 from toy_family import CONFIG, TOY, specs_of, targets_of, toy_arrays
 
 from bort_convert.errors import MappingError, VariantError
@@ -27,7 +27,7 @@ def directory(name: str, **dims: int) -> tuple[dict[str, TensorSpec], dict[str, 
     """Tensors and config.json of a small language model with two heads."""
     family = FAMILIES[name]
     header = header_of(family.tables[0].rows, {**DIMS, "type_vocab_size": 2, **dims})
-    found = fit(header, [family], heads=2)
+    found = fit(header, [family], heads=None if dims == RELEASED else 2)
     return {spec.name: spec for step in found.plan.steps for spec in step.targets}, found.config
 
 
@@ -103,6 +103,16 @@ def test_a_value_that_says_the_same_or_what_no_tensor_depends_on_is_accepted(cha
     assert found.fit.hyperparameters["attention_heads"] == 2
 
 
+def test_the_heads_of_a_published_size_are_its_own() -> None:
+    specs, config = directory("bort", **RELEASED)
+    assert fit_directory(specs, config, [FAMILIES["bort"]]).fit.variant == "bort_4_8_768_1024"
+    with pytest.raises(MappingError) as caught:
+        fit_directory(specs, config | {"num_attention_heads": 4}, [FAMILIES["bort"]])
+    assert caught.value.disagreements == (
+        "config.json: num_attention_heads is 4, expected 8 by GluonNLP's Bort, and no tensor shows it",
+    )
+
+
 def test_values_that_a_checkpoint_has_no_place_for_are_noted() -> None:
     assert fit_changed("bort", hidden_dropout_prob=0.2, initializer_range=None).notes == (
         "a checkpoint has no place for these of config.json: hidden_dropout_prob 0.2, initializer_range not there",
@@ -119,7 +129,7 @@ def test_a_padding_id_that_positions_are_counted_from_is_a_row(value: object, sh
 
 def test_a_key_that_the_file_lacks_has_the_value_of_the_class_or_of_the_family() -> None:
     specs, config = directory("roberta")
-    for name in ("pad_token_id", "hidden_act", "layer_norm_eps", "tie_word_embeddings"):
+    for name in ("pad_token_id", "hidden_act", "layer_norm_eps", "tie_word_embeddings", "hidden_dropout_prob"):
         del config[name]
     with pytest.raises(MappingError) as caught:
         fit_directory(specs, config, [FAMILIES["roberta"]], named=True)
@@ -127,7 +137,7 @@ def test_a_key_that_the_file_lacks_has_the_value_of_the_class_or_of_the_family()
         "config.json: layer_norm_eps is 1e-12, expected 1e-05 by GluonNLP's RoBERTa, and no tensor shows it",
     )
     found = fit_directory(specs, config | {"layer_norm_eps": 1e-5}, [FAMILIES["roberta"]], named=True)
-    assert found.fit.hyperparameters["pad_token_id"] == 1
+    assert (found.fit.hyperparameters["pad_token_id"], found.notes) == (1, ())
     specs, config = directory("roberta", hidden_size=24)
     del config["num_attention_heads"]
     found = fit_directory(specs, config, [FAMILIES["roberta"]], named=True)

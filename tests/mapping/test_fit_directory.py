@@ -208,3 +208,5 @@ def test_a_table_with_prefixed_names_is_preferred_where_they_are_asked_for() -> 
         assert found.fit.table.title == title
         assert len(found.notes) == (not prefixed)
     assert fit_directory(specs, {}, [family]).fit.table.title == "first"
+    with pytest.raises(MappingError, match=r"config\.json: n_inner is 4, expected 0$"):
+        fit_directory(specs, {"n_inner": 4}, [family])
