@@ -141,7 +141,8 @@ class _Reader:
     def _check_tensors(self) -> None:
         """Refuse a graph that lacks tensors of the layers, or has other shapes."""
         plan, rows = self.candidate.plan, self.candidate.table.rows
-        shapes = {spec.name: spec.shape for step in plan.steps if step.copied for spec in step.targets}
+        copied = (step for step in plan.steps if step.copied)
+        shapes = {source: spec.shape for step in copied for source in step.sources for spec in step.targets}
         known = {*self.parameters.values()}
         problems = [
             f"{own}: the graph has no such parameter"
@@ -150,7 +151,7 @@ class _Reader:
         ]
         for variable, own in self.parameters.items():
             sizes = self.graph.nodes[self.graph.variables[variable]].numbers("__shape__") or ()
-            shape = shapes.get(self.targets.get(own, ""), ())
+            shape = shapes.get(own, ())
             if len(sizes) == len(shape) and any(
                 size not in {None, 0, -1, axis} for size, axis in zip(sizes, shape, strict=True)
             ):
@@ -160,15 +161,16 @@ class _Reader:
 
     def hyperparameters(self) -> dict[str, Hyperparameter]:
         """Everything that the graph shows, by the names of hyperparameters."""
-        found: dict[str, Hyperparameter] = {}
-        found |= self._one_value(_EPSILON, self._epsilons())
-        found |= self._one_value(_ACTIVATION, self._activations())
-        found |= self._one_value(HEADS, self._heads())
+        found = {
+            **self._one_value(_EPSILON, self._epsilons()),
+            **self._one_value(_ACTIVATION, self._activations()),
+            **self._one_value(HEADS, self._heads()),
+        }
         own = self.candidate.family.hyperparameters
         for name in (_EPSILON, _ACTIVATION):
             beside = f"embedding_{name}"
-            if beside not in own and found.get(beside) == found.get(name):
-                found.pop(beside, None)
+            if beside in found and beside not in own and found[beside] == found.get(name):
+                del found[beside]
         if not self.candidate.table.architecture(self.candidate.plan.groups).endswith(MASKED_LM_CLASSES):
             found = {name: value for name, value in found.items() if not name.startswith("head_")}
         return found
@@ -185,7 +187,8 @@ class _Reader:
         """
         by_name: dict[str, dict[Hyperparameter, str]] = {}
         for own, value in values.items():
-            place = next((head for part, head in _PLACES.items() if part in self.targets.get(own, "")), "")
+            target = self.targets.get(own)
+            place = next((head for part, head in _PLACES.items() if target and part in target), "")
             by_name.setdefault(place + name, {}).setdefault(value, own)
         for key, found in by_name.items():
             if len(found) > 1:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _SHOWN: Final = 4
 """Number of names that a message shows."""
 _SHOWN_CHARACTERS: Final = 60
+_VOWELS: Final = "AEIOX"
+"""First letters of a title that "an" stands before."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +171,7 @@ def select(
 def standing(part: Sequence[Candidate], *, form: bool = False) -> str:
     """A clause on a model in a file: "a BERT stands under `bert_model.`"; if asked, with the form of its checkpoint."""
     titles = list(dict.fromkeys(candidate.family.title for candidate in part))
-    article = "" if "'s " in titles[0] else "an " if titles[0][0] in "AEIOX" else "a "
+    article = "" if "'s " in titles[0] else "an " if titles[0][0] in _VOWELS else "a "
     table = f" ({part[0].table.title})" if form else ""
     prefix = part[0].prefix
     where = f"under `{printable(prefix)}`" if prefix else "at the top of the file"

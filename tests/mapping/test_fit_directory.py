@@ -201,12 +201,15 @@ def test_sources_without_a_prefixed_name_are_listed() -> None:
 def test_a_table_with_prefixed_names_is_preferred_where_they_are_asked_for() -> None:
     rows = {"first": rename("a", "toy.x", "n")}
     rows["second"] = rename("b", "toy.x", "n", prefixed="~model#_b")
+    rows["third"] = rename("c", "toy.x", "n")
     tables = tuple(Table(title, (row,), (("ToyModel",),)) for title, row in rows.items())
     family, specs = replace(TOY, tables=tables, config=()), {"toy.x": TensorSpec("toy.x", "float32", (3,))}
     for prefixed, title in {False: "first", True: "second"}.items():
         found = fit_directory(specs, {}, [family], prefixed=prefixed)
         assert found.fit.table.title == title
         assert len(found.notes) == (not prefixed)
-    assert fit_directory(specs, {}, [family]).fit.table.title == "first"
+    found = fit_directory(specs, {}, [family])
+    assert found.fit.table.title == "first"
+    assert found.notes == ("written as 'first'; what a directory holds does not tell it from 'second' or 'third'",)
     with pytest.raises(MappingError, match=r"config\.json: n_inner is 4, expected 0$"):
         fit_directory(specs, {"n_inner": 4}, [family])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,13 +13,21 @@ from hostile_graphs import HOSTILE
 
 from bort_convert import convert, export, inspect, open_params, verify
 from bort_convert.errors import FormatError, MappingError, OptionError, VariantError
-from bort_convert.mapping.from_graph import layer_of, variables_of
+from bort_convert.mapping.candidates import closest_of, compare_with_file, known_tables
+from bort_convert.mapping.family import Variant
+from bort_convert.mapping.from_graph import layer_of, told_by, variables_of
+from bort_convert.mapping.given import Given
 from bort_convert.mapping.rows import linear, norm, rename, tied
-from bort_convert.symbol import Graph, Node
+from bort_convert.models.registry import families
+from bort_convert.symbol import Graph, Node, read_graph
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from bort_convert.dtypes import Hyperparameter
+    from bort_convert.mapping.candidates import Candidate
+    from bort_convert.mapping.family import Family
 
     Change = Callable[[list[dict[str, Any]]], None]
 
@@ -117,6 +126,10 @@ def test_another_epsilon_behind_the_embeddings_is_kept_for_them(
         (
             {"hyperparameters": {"activation": "relu"}},
             "it has hidden_act gelu, and `hyperparameters={'hidden_act': 'relu'}` says relu",
+        ),
+        (
+            {"hyperparameters": {"layer_norm_eps": 1e-4}},
+            "it has layer_norm_eps 1e-12, and `hyperparameters={'layer_norm_eps': 0.0001}` says 0.0001",
         ),
         (
             {"hyperparameters": {"epsilon": 1e-5}},
@@ -265,6 +278,68 @@ def test_of_two_variables_or_tensors_left_over_none_is_the_other() -> None:
 def test_a_tensor_belongs_to_the_layer_that_its_name_has_the_number_of() -> None:
     names = ("cells.12.ffn.bias", "cells.0.ffn.weight", "parts.3.w", "words", "decoder.weight", "cells.0.ffn.x", "x")
     assert [layer_of(ROWS, name) for name in names] == [12, 0, None, None, None, None, None]
+
+
+@pytest.mark.parametrize("word", ["weight", "bias", "gamma", "beta"])
+def test_the_one_variable_left_over_is_the_one_tensor_with_the_same_last_word(word: str) -> None:
+    assert variables_of(graph_of(f"a_{word}"), {f"x.{word}": "y"}, (), []) == {f"a_{word}": f"x.{word}"}
+
+
+def candidate_of(source: Path, family: Family) -> Candidate:
+    """The table of a family that a file fits."""
+    with open_params(source) as params:
+        return closest_of(compare_with_file(params.specs, known_tables([family], Given())))
+
+
+def test_everything_that_is_known_is_compared_with_what_the_graph_shows(fixtures: Path) -> None:
+    candidate = candidate_of(fixtures / f"{BERT}.params", families()["ernie"])
+    graph = read_graph(fixtures / "graphs" / f"{BERT}-symbol.json")
+    shown = TOLD | {"head_hidden_act": "gelu", "head_layer_norm_eps": 1e-12}
+    given: dict[str, Hyperparameter] = {"pad_token_id": 3, "epsilon": 1e-12}
+    assert told_by(graph, "net", hyperparameters=given)(candidate) == shown
+    published = replace(candidate.family, variants=(Variant("small", {"layers": 2}, {"attention_heads": 8}),))
+    known = {
+        "`heads=4` says 4": told_by(graph, "net", heads=4, gluonnlp_version="0.10"),
+        "small has 8": told_by(graph, "net", heads=2),
+    }
+    for problem, told in known.items():
+        with pytest.raises(OptionError, match=f"^`symbol='net'`: it has attention_heads 2, and {problem}[.] Another"):
+            told(replace(candidate, family=published))
+
+
+@pytest.mark.parametrize("size", [0, -1, None, 3])
+def test_a_size_that_a_graph_leaves_open_is_any(
+    size: int | None, fixtures: Path, symbol: Callable[[str, Change], Path]
+) -> None:
+    def opened(nodes: list[dict[str, Any]]) -> None:
+        (node,) = (node for node in nodes if node["name"] == "bertclassifier0_dense0_bias")
+        node["attrs"]["__shape__"] = f"({size},)"
+
+    told = told_by(read_graph(symbol(CLASSIFIER, opened)), "net")
+    assert told(candidate_of(fixtures / f"{CLASSIFIER}.params", families()["bert"])) == TOLD
+
+
+def test_a_class_without_a_masked_language_model_head_has_no_hyperparameters_of_one(fixtures: Path) -> None:
+    candidate = candidate_of(fixtures / f"{BERT}.params", families()["bert"])
+    other = replace(candidate.table, architectures=(("BertOfMyOwn", *candidate.plan.groups),))
+    told = told_by(read_graph(fixtures / "graphs" / f"{BERT}-symbol.json"), "net")
+    assert told(replace(candidate, table=other)) == TOLD
+
+
+def test_a_norm_that_the_target_has_no_place_for_is_one_of_the_layers(fixtures: Path) -> None:
+    candidate = candidate_of(fixtures / f"{CLASSIFIER}.params", families()["bert"])
+    steps = tuple(step for step in candidate.plan.steps if "bert.encoder.layer_norm.gamma" not in step.sources)
+    told = told_by(read_graph(fixtures / "graphs" / f"{CLASSIFIER}-symbol.json"), "net")
+    assert told(replace(candidate, plan=replace(candidate.plan, steps=steps))) == TOLD
+
+
+def test_a_graph_tells_no_size_that_the_shapes_have(fixtures: Path) -> None:
+    candidate = candidate_of(fixtures / f"{BERT}.params", families()["bert"])
+    told = told_by(read_graph(fixtures / "graphs" / f"{BERT}-symbol.json"), "net")
+    shown = told(replace(candidate, plan=replace(candidate.plan, dims={**candidate.plan.dims, "attention_heads": 2})))
+    assert {**shown, "attention_heads": 2} == told(candidate)
+    with pytest.raises(OptionError, match=r"it has attention_heads 2, and the shapes have 4\. Another"):
+        told(replace(candidate, plan=replace(candidate.plan, dims={**candidate.plan.dims, "attention_heads": 4})))
 
 
 @pytest.mark.mxnet
