@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bort_convert.verification.compare import (
+    FLOORS,
     HEAD_FLOAT32,
     HIDDEN_FLOAT32,
     Difference,
@@ -48,6 +50,7 @@ def hidden(value: float = 1.0) -> np.ndarray:
 def test_numbers_are_those_computed_by_hand() -> None:
     reference, target = np.array([1.0, 2.0, 2.0]), np.array([1.0, 2.0, 2.5])
     found, index = measure("layer.0", "float64", reference, target, Limit(0.25, 0.125))
+    assert (found.name, found.dtype) == ("layer.0", "float64")
     assert (found.count, found.max_abs, index) == (3, 0.5, (2,))
     assert found.mean_abs == pytest.approx(1 / 6)
     assert found.cosine == pytest.approx((1 + 4 + 5) / (3 * np.sqrt(1 + 4 + 6.25)))
@@ -197,7 +200,10 @@ def test_comparing_nothing_fails() -> None:
     )
     (run,) = compare(empty, {"float64": {"layer.0": hidden()}})
     assert not run.passed
-    assert run.layers[0].problem == "no value was compared"
+    assert run.layers == (Difference("layer.0", "float64", problem="no value was compared"),)
+    both = replace(empty, outputs={dtype: {"layer.0": np.ones((0, 2))} for dtype in ("float32", "float64")})
+    for run in compare(both, {dtype: {"layer.0": hidden()} for dtype in both.outputs}):
+        assert run.layers == (Difference("layer.0", run.dtype, problem="no value was compared"),)
     (run,) = compare(a_trace(float64={}), {"float64": {"layer.0": hidden()}})
     assert not run.passed
     assert not Report("x", "y", ())
@@ -211,7 +217,8 @@ def test_an_output_that_the_target_lacks_fails() -> None:
 
 def test_another_shape_fails() -> None:
     (run,) = compare(a_trace(float64={"layer.0": hidden()}), {"float64": {"layer.0": np.ones((2, 3, 5))}})
-    assert run.layers[0].problem == "the target has the shape (4, 5), expected (4, 2)"
+    problem = "the target has the shape (4, 5), expected (4, 2)"
+    assert run.layers == (Difference("layer.0", "float64", problem=problem),)
 
 
 def diverging(*names: str) -> Report:
@@ -364,5 +371,25 @@ def test_an_output_that_the_target_lacks_has_its_name() -> None:
     assert [layer.name for layer in run.layers] == ["layer.0"]
 
 
-def test_no_tolerance_passes_an_infinite_difference() -> None:
-    assert Difference("layer.0", "float32", count=1, max_abs=np.inf).smallest_atol == np.inf
+def test_an_output_passes_with_one_value_and_not_with_none() -> None:
+    assert [Difference("layer.0", "float32", count=count, max_abs=0.0).passed for count in (0, 1)] == [False, True]
+
+
+def test_no_tolerance_passes_an_infinite_difference_and_0_passes_none() -> None:
+    for difference in (np.inf, 0.0):
+        assert Difference("layer.0", "float32", count=1, max_abs=difference).smallest_atol == difference
+
+
+def test_a_limit_follows_the_floor_only_where_that_is_larger() -> None:
+    floor = HIDDEN_FLOAT32.atol / FLOORS
+    trace = a_trace(float32={"layer.0": hidden(floor)}, float64={"layer.0": hidden(0.0)})
+    (run,) = compare(trace, {"float32": {"layer.0": hidden(floor)}})
+    assert (run.layers[0].limit, run.layers[0].limit_by) == (FLOORS * floor, "fixed")
+
+
+def test_the_floor_of_a_head_is_that_of_all_its_values() -> None:
+    single, double = np.zeros((2, 3)), np.zeros((2, 3))
+    single[1, 2] = 0.5
+    outputs = {"float32": {"logits": single}, "float64": {"logits": double}}
+    (run, _) = compare(a_trace(**outputs), outputs)
+    assert run.layers[0].floors == {"mxnet": 0.5, "torch": 0.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,6 +53,11 @@ def test_the_headline_of_a_failure_is_the_first_line_of_its_detail() -> None:
     assert Findings("a", "b", checks).headline == "FAIL config: a differs"
 
 
+def test_the_headline_of_a_success_names_every_check() -> None:
+    checks = tuple(CheckResult(name, passed=True, detail="") for name in (BITS, BEHAVIOUR))
+    assert Findings("a", "b", checks).headline == "PASS b is a: bits, behaviour"
+
+
 def test_a_failed_run_is_not_the_headline_of_another_check() -> None:
     checks = (CheckResult("config", passed=False, detail="a differs"), CheckResult(BEHAVIOUR, passed=True, detail=""))
     assert Findings("a", "b", checks, (WRONG,)).headline == "FAIL config: a differs"
@@ -76,6 +82,17 @@ def test_the_largest_memory_is_in_millions_of_bytes() -> None:
         (line,) = (line for line in status if line.startswith("VmHWM:"))
     of_this_process = int(line.split()[1]) * 1024 / 1e6
     assert 0.9 * of_this_process < peak_mb() < 1_000_000  # the two are counted at slightly different times
+
+
+@pytest.mark.parametrize(("platform", "unit"), [("darwin", 1), ("linux", 1024)])
+def test_the_largest_memory_is_counted_in_bytes_on_macos_and_in_kibibytes_elsewhere(
+    platform: str, unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = pytest.importorskip("resource")
+    peaks = {resource.RUSAGE_SELF: 4 * 10**9, resource.RUSAGE_CHILDREN: 5 * 10**9}
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=peaks[who]))
+    monkeypatch.setattr(sys, "platform", platform)
+    assert peak_mb() == 5000.0 * unit
 
 
 def test_the_largest_memory_is_0_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,9 @@ def test_a_sample_keeps_valid_positions_and_heads(tmp_path: Path) -> None:
     save_trace(tmp_path / "t", small)
     assert equal(small, load_trace(tmp_path / "t"))
     assert np.array_equal(positions, sampled(whole, sample=3, seed=5).inputs["positions"])
+    by_default, first, second = sampled(whole, sample=3), *(sampled(whole, sample=3, seed=seed) for seed in (0, 1))
+    assert np.array_equal(by_default.inputs["positions"], first.inputs["positions"])
+    assert not np.array_equal(by_default.inputs["positions"], second.inputs["positions"])
 
 
 def test_a_sample_larger_than_the_batch_is_all_of_it() -> None:
@@ -312,6 +315,9 @@ def test_outputs_of_two_stacks_stand_for_the_tokens_of_their_own_stack() -> None
     }
     assert {name: output_shape(name, TWO_STACKS, dims, 1) for name in expected} == expected
     assert [stack_of(name, TWO_STACKS) for name in expected] == ["encoder."] * 3 + ["decoder."] * 3
+    some = TWO_STACKS | {"positions": np.zeros((6, 2), np.int64), "decoder_positions": np.zeros((1, 2), np.int64)}
+    for name, rows in (("encoder.layer.5", 6), ("decoder.layer.1", 1)):
+        assert output_shape(name, some, dims, 1) == (rows, 4)
     assert stacks_of(TWO_STACKS) == ("encoder.", "decoder.")
     assert [layers_of(stack, dims) for stack in stacks_of(TWO_STACKS)] == [6, 2]
     assert layers_of("decoder.", {"layers": 6}) == 6
