@@ -12,11 +12,13 @@ from command_line import run
 from hostile_graphs import HOSTILE
 
 from bort_convert import convert, export, inspect, open_params, verify
+from bort_convert.dtypes import TensorSpec
 from bort_convert.errors import FormatError, MappingError, OptionError, VariantError
-from bort_convert.mapping.candidates import closest_of, compare_with_file, known_tables
-from bort_convert.mapping.family import Variant
+from bort_convert.mapping.candidates import Candidate, closest_of, compare_with_file, known_tables
+from bort_convert.mapping.family import Table, Variant
 from bort_convert.mapping.from_graph import layer_of, told_by, variables_of
 from bort_convert.mapping.given import Given
+from bort_convert.mapping.planner import make_plan
 from bort_convert.mapping.rows import linear, norm, rename, tied
 from bort_convert.models.registry import families
 from bort_convert.symbol import Graph, Node, read_graph
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bort_convert.dtypes import Hyperparameter
-    from bort_convert.mapping.candidates import Candidate
     from bort_convert.mapping.family import Family
 
     Change = Callable[[list[dict[str, Any]]], None]
@@ -340,6 +341,35 @@ def test_a_graph_tells_no_size_that_the_shapes_have(fixtures: Path) -> None:
     assert {**shown, "attention_heads": 2} == told(candidate)
     with pytest.raises(OptionError, match=r"it has attention_heads 2, and the shapes have 4\. Another"):
         told(replace(candidate, plan=replace(candidate.plan, dims={**candidate.plan.dims, "attention_heads": 4})))
+
+
+def test_only_an_activation_between_two_tensors_of_the_checkpoint_counts(fixtures: Path) -> None:
+    bert = candidate_of(fixtures / f"{BERT}.params", families()["bert"])
+    one, two = "cells.0.one.weight", "cells.0.two.weight"
+    rows = tuple(rename(f"cells.{{layer}}.{name}.weight", f"h.{{layer}}.{name}", "n n") for name in ("one", "two"))
+    plan = make_plan(rows, {name: TensorSpec(name, "float32", (4, 4)) for name in (one, two)})
+    table = Table("model", rows, (("Model",),))
+    candidate = Candidate(bert.family, table, {name: name for name in (one, two)}, plan)
+
+    def dense(name: str, *inputs: int) -> Node:
+        return Node("FullyConnected", name, tuple((number, 0) for number in inputs), {"num_hidden": "4"})
+
+    def relu(name: str, number: int) -> Node:
+        return Node("Activation", name, ((number, 0),), {"act_type": "relu"})
+
+    variables = tuple(Node("null", name) for name in ("data", one, two, "foreign"))
+    network = (dense("a", 0, 1), dense("b", 4, 2), dense("c", 0, 3), relu("d", 6), dense("e", 7, 2), relu("f", 4))
+    graph = Graph((*variables, *network, dense("g", 9, 2)), ((10, 0),), 10901)
+    assert told_by(graph, "net")(candidate) == {"hidden_act": "relu"}
+
+
+def test_heads_are_told_only_where_the_width_of_the_model_is_known(fixtures: Path) -> None:
+    candidate = candidate_of(fixtures / f"{BERT}.params", families()["bert"])
+    told = told_by(read_graph(fixtures / "graphs" / f"{BERT}-symbol.json"), "net")
+    dims = {name: size for name, size in candidate.plan.dims.items() if name != "hidden_size"}
+    shown = told(replace(candidate, plan=replace(candidate.plan, dims=dims)))
+    assert {**shown, "attention_heads": 2} == told(candidate)
+    assert "attention_heads" not in shown
 
 
 @pytest.mark.mxnet
