@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ _NAMES_IN_0_1: Final = {
     "heads": "attention_heads",
     "types": "type_vocab_size",
 }
+_NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class Axis(NamedTuple):
@@ -68,13 +70,13 @@ def parse_axis(text: str) -> Axis:
     product, _, offset = text.partition("+")
     multiple, _, divisor = product.partition("/")
     rest, _, name = multiple.rpartition("*")
-    factor, _, times = rest.rpartition("*") if not rest.isdigit() else (rest, "", "")
+    factor, times = (rest, "") if rest.isdigit() else rest.rpartition("*")[::2]
     whole = int(factor or 1)  # an int where it can be one: arithmetic with a Fraction takes ten times as long
     return Axis(Fraction(whole, int(divisor)) if divisor else whole, name, int(offset or 0), times)
 
 
-def shape_of(axes: str, dims: Mapping[str, int]) -> Shape:
-    """The shape of a tensor with these axes, such as `"vocab_size hidden_size"`.
+def shape_of(axes: str, dims: Mapping[str, int] = _NO_SIZES) -> Shape:
+    """The shape of a tensor with these axes, such as `"vocab_size hidden_size"`; without sizes all are numbers.
 
     Raises:
         KeyError: `dims` has no size of a name in `axes`.

@@ -55,11 +55,11 @@ class Scramble(Op):
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
         read = np.concatenate(arrays).reshape(self.heads, self.parts, -1)  # (heads, parts, size / heads)
-        return tuple(read[:, part].reshape(-1) for part in range(self.parts))
+        return tuple(read[:, part].ravel() for part in range(self.parts))
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         whole = np.stack([array.reshape(self.heads, -1) for array in arrays], axis=1)  # (heads, parts, size / heads)
-        return tuple(np.split(whole.reshape(-1), self.parts))
+        return tuple(np.split(whole.ravel(), self.parts))
 
     pullback = inverse
 
@@ -87,7 +87,7 @@ class Unfold(Op):
 
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         kept, size = reversed(shapes[0]) if self.first else shapes[0]
-        parts = shape_of(self.axes, {})
+        parts = shape_of(self.axes)
         if size != prod(parts):
             raise ValueError(
                 f"an axis of {size} cannot be cut into {' x '.join(map(str, parts))}, expected {prod(parts)}"
@@ -101,7 +101,7 @@ class Unfold(Op):
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         (array,) = arrays
-        matrix = array.reshape(len(array), prod(shape_of(self.axes, {})))
+        matrix = array.reshape(len(array), prod(shape_of(self.axes)))
         return (matrix.T if self.first else matrix,)
 
     pullback = inverse
@@ -139,8 +139,8 @@ class Frequencies(Op):
         return ()
 
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
-        if shapes != (shape_of(self.axes, {}),):
-            raise ValueError(f"expected frequencies of the shape {shape_of(self.axes, {})}")
+        if shapes != (shape_of(self.axes),):
+            raise ValueError(f"expected frequencies of the shape {shape_of(self.axes)}")
         return ()
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
@@ -150,7 +150,7 @@ class Frequencies(Op):
             MappingError: the array holds other frequencies.
         """
         (array,) = arrays
-        found: list[float] = array.reshape(-1).tolist()
+        found: list[float] = array.reshape(array.size).tolist()
         expected = [_BASE ** (-i / array.size) for i in range(array.size)]
         tolerance = _TOLERANCES[array.itemsize]
         pairs = enumerate(zip(found, expected, strict=True))
@@ -165,11 +165,11 @@ class Frequencies(Op):
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
         """Compute the constant as MXNet does: in float32, with the powers of the C library."""
-        shape = shape_of(self.axes, {})
+        shape = shape_of(self.axes)
         hidden_size = np.float32(2 * np.prod(shape))
         exponents = np.arange(0, hidden_size, 2, dtype=np.float32) / hidden_size
         # NumPy takes a scalar's power from the C library, as MXNet does; an array's it computes itself.
-        powers = np.array([np.float32(_BASE) ** exponent for exponent in exponents], np.float32)
+        powers = np.array([np.float32(_BASE) ** exponent for exponent in exponents])
         return ((np.float32(1) / powers).astype(numpy_dtype(self.dtype)).reshape(shape),)
 
     def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target

@@ -286,10 +286,10 @@ class Fill(Op):
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
         if shapes:
             raise ValueError("a constant has no source")
-        return (shape_of(self.axes, {}),)
+        return (shape_of(self.axes),)
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - a constant has no source
-        return (np.full(shape_of(self.axes, {}), self.value, numpy_dtype(self.dtype)),)
+        return (np.full(shape_of(self.axes), self.value, numpy_dtype(self.dtype)),)
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:
         _expect_constant(arrays[0], self.value, "the tensor")
@@ -322,8 +322,8 @@ class Constant(Op):
         return ()
 
     def target_shapes(self, *shapes: Shape) -> tuple[Shape, ...]:
-        if shapes != (shape_of(self.axes, {}),):
-            raise ValueError(f"expected one constant of the shape {shape_of(self.axes, {})}")
+        if shapes != (shape_of(self.axes),):
+            raise ValueError(f"expected one constant of the shape {shape_of(self.axes)}")
         return ()
 
     def forward(self, *arrays: Array) -> tuple[Array, ...]:
@@ -336,7 +336,7 @@ class Constant(Op):
         return ()
 
     def inverse(self, *arrays: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
-        return (np.full(shape_of(self.axes, {}), self.value, numpy_dtype(self.dtype)),)
+        return (np.full(shape_of(self.axes), self.value, numpy_dtype(self.dtype)),)
 
     def pullback(self, *gradients: Array) -> tuple[Array, ...]:  # noqa: ARG002 - there is no target
         return ()

@@ -23,6 +23,7 @@ MOST_BYTES: Final = 2**16
 _LINE: Final = re.compile(r"(?P<indent>(?:  )*)(?P<key>[A-Za-z_]\w*):(?: (?P<value>\S.*))?")
 _ITEM: Final = re.compile(r" *- (?P<value>\S.*)")
 _NUMBER: Final = re.compile(r"[-+]?(?:\d+\.?\d*(?:e[-+]?\d+)?|\.\d+)", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"[-+]?\d+")
 _PLAIN: Final = re.compile(r"[A-Za-z_][\w ().-]*")
 _DEEPEST: Final = 4
 
@@ -148,7 +149,7 @@ def _scalar(name: str, number: int, text: str) -> Hyperparameter | None:
     if text in constants:
         return constants[text]
     if _NUMBER.fullmatch(text):
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
+        return int(text) if _WHOLE.fullmatch(text) else float(text)
     quoted = text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
     if not _PLAIN.fullmatch(quoted) and quoted:
         raise _unreadable(name, number, text)

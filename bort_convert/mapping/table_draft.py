@@ -7,6 +7,7 @@ is beside the backbone is kept as `extra`. Comments say what is left to decide.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Final
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
     from bort_convert.dtypes import Shape, TensorSpec
     from bort_convert.mapping.candidates import Candidate
     from bort_convert.mapping.family import Family, Table
+    from bort_convert.mapping.rows import Row
 
     Specs = Mapping[str, TensorSpec | None]
 
 _LABELS, _HIDDEN = "labels", "hidden_size"
 _WIDTH: Final = 100
 _MOST_LABELS: Final = 100
+_PREFIXED: Final = re.compile(r"\w+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,7 @@ def _backbone_family(family: Family) -> Family:
         titles = dict.fromkeys(row.group for row in rows if row.group)
         parts = chain.from_iterable(combinations(titles, count) for count in range(len(titles) + 1))
         classes = tuple((family.base_class, *part) for part in parts)
-        forms.setdefault(sources, replace(form, all_rows=rows, architectures=classes, refusal=""))
+        forms.setdefault(sources, replace(form, all_rows=rows, architectures=classes))
     return replace(family, tables=tuple(forms.values()))
 
 
@@ -121,15 +124,13 @@ class _Draft:
         self.family = family
         self.found = found
         self.specs = {bare_name(name): spec for name, spec in specs.items() if name not in found.taken}
-        pairs = list(_dense_layers(self.specs))
+        pairs = list(_dense_layers({name: spec for name, spec in self.specs.items() if _can_be_named(name)}))
         groups = {row.group for row in found.table.all_rows if _makes_pooler(family, row.targets)} & found.plan.groups
         heads = [head for head in _heads(family) if head.pooled == bool(groups)]
         self.matches = [head for head in heads if self._sizes(head, pairs)]
         self.head = self.matches[0] if self.matches else None
         self.layers = pairs if self.head else []
-        self.dims = {_HIDDEN: found.plan.dims[_HIDDEN]}
-        if self.head:
-            self.dims |= self._sizes(self.head, pairs)
+        self.dims = self._sizes(self.head, pairs) if self.head else {_HIDDEN: found.plan.dims[_HIDDEN]}
 
     def text(self, name: str, others: Sequence[str], places: int) -> str:
         """The document.
@@ -159,9 +160,10 @@ class _Draft:
             *(f"  {line}" for line in self._rows()),
             "]",
         ]
-        if self.dims.get(_LABELS, 0) > 1:
-            lines.append(f"# DECIDE: the names of the {self.dims[_LABELS]:,} outputs, in their order.")
-            names = [f"LABEL_{number}" for number in range(min(self.dims[_LABELS], _MOST_LABELS))]
+        outputs = self.dims.get(_LABELS, 1)
+        if outputs > 1:
+            lines.append(f"# DECIDE: the names of the {outputs:,} outputs, in their order.")
+            names = [f"LABEL_{number}" for number in range(min(outputs, _MOST_LABELS))]
             lines.append(f"# labels = [{', '.join(map(_quoted, names))}]")
         return "\n".join(filter(None, lines)) + "\n"
 
@@ -186,36 +188,33 @@ class _Draft:
 
     def _rows(self) -> Iterator[str]:
         taken: set[str] = set()
-        any_extra = False
-        for layer, target, axes in zip(
-            self.layers, self.head.targets if self.head else (), self.head.axes if self.head else (), strict=True
-        ):
+        layers = zip(self.layers, self.head.targets, self.head.axes, strict=True) if self.head else ()
+        for layer, target, axes in layers:
             taken |= {layer.weight, layer.bias}
             yield from self._layer_rows(layer, target, axes)
-        for name, spec in self.specs.items():
-            if name in taken or spec is None:
-                continue
-            shape = f"({', '.join(map(str, spec.shape))})"
-            if name_problem(name):
-                yield f"# A row cannot name {printable(name, _WIDTH)} {shape}: ignore it, or keep what is left over."
-            else:
-                prefixed = f", prefixed = {_quoted(name)}" if "." not in name else ""
-                if not any_extra:
-                    yield "# DECIDE: kept beside the model as it is; another word makes a tensor a part of the class."
-                any_extra = True
-                yield f"{{extra = {_quoted(name)}, axes = {_quoted(self._axes(spec.shape))}{prefixed}}},  # {shape}"
+        others = {name: spec for name, spec in self.specs.items() if name not in taken}
+        kept = {name: spec.shape for name, spec in others.items() if spec and _can_be_named(name)}
+        if kept:
+            yield "# DECIDE: kept beside the model as it is; another word makes a tensor a part of the class."
+        for name, shape in kept.items():
+            axes = _quoted(self._axes(shape))
+            yield f"{{extra = {_quoted(name)}, axes = {axes}{_prefixed(name)}}},  # {_shown(shape)}"
+        for name, spec in others.items():
+            if name not in kept:
+                found = f"{printable(name, _WIDTH)} {_shown(spec.shape) if spec else '(no value)'}"
+                yield f"# A row cannot take {found}: ignore it, or keep what is left over."
 
     def _layer_rows(self, layer: _Dense, target: str, axes: str) -> Iterator[str]:
-        """Rows of a dense layer; without dots a name is a prefixed one, and has a row for each tensor."""
+        """Rows of a dense layer: one where it is a block of its own, or else one for each tensor."""
         yield f"# A dense layer of {layer.shape[1]:,} to {layer.shape[0]:,}."
-        if "." in layer.weight:
+        if layer.weight.endswith(".weight"):
             name = layer.weight.removesuffix(".weight")
             yield f"{{linear = {_quoted(name)}, to = {_quoted(target)}, axes = {_quoted(axes)}}},"
             return
-        for name, end, own in ((layer.weight, "weight", axes), (layer.bias, "bias", axes.split(maxsplit=1)[0])):
+        first, _ = axes.split()
+        for name, end, own in ((layer.weight, "weight", axes), (layer.bias, "bias", first)):
             to = f"{target}.{end}"
-            names = f"rename = {_quoted(name)}, to = {_quoted(to)}, prefixed = {_quoted(name)}"
-            yield f"{{{names}, axes = {_quoted(own)}}},"
+            yield f"{{rename = {_quoted(name)}, to = {_quoted(to)}, axes = {_quoted(own)}{_prefixed(name)}}},"
 
     def _axes(self, shape: Shape) -> str:
         """Axes by name where a size is that of the outputs or of the hidden states."""
@@ -230,9 +229,9 @@ class _Draft:
         for layer, axes in zip(layers, head.axes, strict=True):
             for text, size in zip(axes.split(), layer.shape, strict=True):
                 axis = parse_axis(text)
-                if axis.name and axis.factor == 1 and not (axis.offset or axis.times):
+                if axis.name:  # a multiple of a size that no axis had before will not be that size
                     sizes.setdefault(axis.name, size)
-                if {axis.name, axis.times} - {"", *sizes} or axis.size(sizes) != size:
+                if axis.times not in {"", *sizes} or axis.size(sizes) != size:
                     return {}
         return sizes
 
@@ -247,14 +246,16 @@ def _heads(family: Family) -> Iterator[_Head]:
         backbone = backbone_rows(family, form)
         ours = {target for row in backbone for target in row.targets}
         rows = [row for row in form.all_rows if not row.group and not ours & {*row.targets}]
-        weights = [row for row in rows if row.targets and row.targets[0].endswith(".weight")]
+        weights = [row for row in rows if _is_weight(row)]
         if weights and len(rows) == 2 * len(weights):
             targets = tuple(row.targets[0].removesuffix(".weight") for row in weights)
             axes = tuple(row.sources[0].axes for row in weights)
             pooled = any(_makes_pooler(family, row.targets) for row in backbone)
             known.setdefault((form.architectures[0][0], *axes), _Head(form.architectures[0][0], targets, axes, pooled))
     square, outputs = f"{_HIDDEN} {_HIDDEN}", f"{_LABELS} {_HIDDEN}"
-    guesses = [_Head(f"{prefix}ForTokenClassification", ("classifier",), (outputs,), pooled=False)]
+    guesses = []
+    if not family.layout.decoder:  # no class has such a head on two stacks
+        guesses.append(_Head(f"{prefix}ForTokenClassification", ("classifier",), (outputs,), pooled=False))
     if family.pooler:
         layers = (f"{base}pooler.dense", "classifier")
         guesses.append(_Head(f"{prefix}ForSequenceClassification", layers, (square, outputs), pooled=False))
@@ -274,6 +275,26 @@ def _dense_layers(specs: Specs) -> Iterator[_Dense]:
         other = specs.get(bias) if name.endswith((".weight", "_weight")) else None
         if spec and other and len(spec.shape) == 2 and other.shape == spec.shape[:1]:  # noqa: PLR2004 - a matrix
             yield _Dense(name, bias, spec.shape)
+
+
+def _is_weight(row: Row) -> bool:
+    """True if the row makes the weight of a dense layer from a matrix of the checkpoint."""
+    axes = [len(source.axes.split()) for source in row.sources]
+    return axes == [2] and [target.endswith(".weight") for target in row.targets] == [True]
+
+
+def _can_be_named(name: str) -> bool:
+    """True if a row can name this tensor and no other; a name without dots is a prefixed one."""
+    return not name_problem(name) and "{" not in name and ("." in name or bool(_PREFIXED.fullmatch(name)))
+
+
+def _prefixed(name: str) -> str:
+    """The argument of a row that names a tensor in a file of prefixed names."""
+    return "" if "." in name else f", prefixed = {_quoted(name)}"
+
+
+def _shown(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))})"
 
 
 def _is_path(prefix: str) -> bool:

@@ -107,7 +107,7 @@ def read_table(content: bytes, families: Mapping[str, Family], name: str) -> Own
         raise TableError(name, [f"it {kind}: {printable(str(error), 200)}"]) from error
     reader = _Reader(document, line_numbers(text), families)
     found = reader.table()
-    if found is None or reader.mistakes:
+    if found is None:
         raise TableError(name, [f"line {line}: {problem}" if line else problem for line, problem in reader.sorted()])
     return OwnTable(found, text)
 
@@ -222,7 +222,7 @@ class _Reader:
         value = self.document.get("backbone", "")
         if value == "":
             return ""
-        if isinstance(value, str) and not name_problem(value.removesuffix(".")) and not placeholder_of(value):
+        if isinstance(value, str) and not name_problem(value) and not placeholder_of(value):
             return value.removesuffix(".") + "."
         expected = 'an attribute path such as "bert_model."'
         self._mistake(("backbone",), f"backbone is {shown(value)}, expected {expected}")
@@ -259,7 +259,6 @@ class _Reader:
             return ()
         derived = {key.name for key in family.config if key.source} | {*SPECIAL_TOKEN_IDS, *_OWN_CONFIG}
         for key, setting in value.items():
-            problem = ""
             if not _CONFIG_KEY.fullmatch(key):
                 problem = "is no key of a config: expected small letters, digits and underscores"
             elif key in _CODE:
@@ -268,8 +267,9 @@ class _Reader:
                 problem = "follows from the checkpoint and the options; leave it out"
             elif not _is_plain(setting):
                 problem = f"is {shown(setting)}, expected a text, a number, true, false or a list of these"
-            if problem:
-                self._mistake(("config", key), f"config: {shown(key)} {problem}")
+            else:
+                continue
+            self._mistake(("config", key), f"config: {shown(key)} {problem}")
         own = tuple(ConfigKey(key, constant=setting) for key, setting in value.items())
         return (*(key for key in family.config if key.name not in value), *own)
 
@@ -299,7 +299,7 @@ class _Reader:
             for kind, name in _names_of(row):
                 earlier = first.setdefault((kind, name), number)
                 if earlier != number:
-                    line = self.lines.get(("rows", earlier), 0)
+                    line = self.lines["rows", earlier]
                     self._mistake(("rows", number), f"{kind} {name} a second time, after line {line}")
                 elif name in (taken if kind == "takes" else made) or (
                     kind == "takes" and any(pattern.fullmatch(name) for pattern in sources)
@@ -311,7 +311,7 @@ class _Reader:
         every = [*backbone, *(row for _, row in self.rows)]
         sources = [source for row in every for source in row.sources]
         bound = {name for source in sources for name in axis_names(source.axes)}
-        placeholders = {placeholder_of(source.name) for source in sources} - {""}
+        placeholders = {placeholder_of(source.name) for source in sources}
         for number, row in self.rows:
             names = {name for axes in _initialised_axes(row) for name in axis_names(axes)}
             if unbound := sorted(names - bound):

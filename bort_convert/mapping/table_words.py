@@ -47,7 +47,7 @@ _MATRICES: Final = frozenset({"linear", "conv1d", "transpose", "unfold"})
 _FIRST_AXIS: Final = frozenset({"split", "merge", "pad", "norm"})
 _AXIS: Final = re.compile(r"([1-9][0-9]{0,3}\*)?[a-z][a-z0-9_]*(/[1-9][0-9]{0,3})?(\+[1-9][0-9]{0,5})?|[1-9][0-9]{0,8}")
 _NAME: Final = re.compile(r"[^{}\s]*(?:(?:^|(?<=\.))\{[a-z]+\}(?:\.[^{}\s]*)?)?")
-_PREFIXED: Final = re.compile(r"(?:[a-z0-9_#~]|\[[a-z0-9_#~]+\]|\{[a-z]+\})+")
+_PREFIXED: Final = re.compile(r"(?:[A-Za-z0-9_#~]|\[[A-Za-z0-9_#~]+\]|\{[a-z]+\})+")
 _PLACEHOLDER: Final = re.compile(r"\{([a-z]+)\}")
 _MOST_PARTS: Final = 64
 _MOST_ROWS: Final = 4096
@@ -131,7 +131,7 @@ def shown(value: object) -> str:
 
 
 def _wrong_axes(word: str, arguments: Mapping[str, object]) -> Iterator[Mistake]:
-    axes = str(arguments.get("axes", "")).split()
+    axes = str(arguments["axes"]).split()
     if word in _MATRICES and len(axes) != 2:  # noqa: PLR2004 - a matrix has two
         yield Mistake("axes", f"axes are {shown(arguments['axes'])}, expected two for `{word}`: (out, in)")
     elif word in _FIRST_AXIS and not axes:
@@ -159,11 +159,9 @@ def _wrong_placeholders(made: Rows) -> Iterator[str]:
 def _wrong_targets(made: Rows) -> Iterator[str]:
     """A line for each row whose operation cannot make its targets, whatever the sizes are."""
     for row in made:
-        if row.tied_to:
-            continue
         try:
             row.op.target_axes(*(source.axes for source in row.sources))
-        except ValueError as error:
+        except ValueError as error:  # noqa: PERF203 - each row has its own
             yield str(error)
 
 

@@ -6,9 +6,15 @@ The document must have been parsed before: of what is no TOML nothing is promise
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, TypeAlias
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +88,7 @@ def _inline_rows(key: str, line: int, words: list[str]) -> dict[Place, int]:
     depth, row = 0, -1
     for before, word in pairwise(words):
         depth += (word in _OPENING) - (word in _CLOSING)
-        if word == "\n" or "\n" in word:
+        if "\n" in word:
             line += word.count("\n")
         elif word == "{" and depth == 2:  # noqa: PLR2004 - a table in an array
             row += 1
@@ -93,5 +99,8 @@ def _inline_rows(key: str, line: int, words: list[str]) -> dict[Place, int]:
 
 
 def _bare(key: str) -> str:
-    """The first part of a key, without quotes."""
-    return key.strip("\"'") if key[:1] in {'"', "'"} else key.partition(".")[0].strip()
+    """The first part of a key, without quotes and escapes."""
+    if key.startswith(('"', "'")):
+        first: str = tomllib.loads(f"key = {key}")["key"]
+        return first
+    return key.partition(".")[0].strip()

@@ -53,23 +53,6 @@ def test_scramble_on_hand_written_values() -> None:
     assert [part.tolist() for part in read] == [[0, 1, 6, 7], [2, 3, 8, 9], [4, 5, 10, 11]]
 
 
-@pytest.mark.parametrize(
-    ("op", "shapes", "message"),
-    [
-        (Scramble(3), [(4,), (4,)], "expected 3 vectors of one size, found (4,), (4,)"),
-        (Scramble(2), [(4,), (6,)], "expected 2 vectors of one size, found (4,), (6,)"),
-        (Scramble(1), [(4, 2)], "expected 1 vectors of one size, found (4, 2)"),
-        (Scramble(2, 3), [(4,), (4,)], "4 values do not divide into 3 equal parts"),
-    ],
-)
-def test_scramble_refuses_other_shapes_than_vectors_of_one_size_that_heads_divide(
-    op: Op, shapes: list[tuple[int, ...]], message: str
-) -> None:
-    with pytest.raises(ValueError, match=r".") as caught:
-        op.target_shapes(*shapes)
-    assert message in str(caught.value)
-
-
 def test_scramble_takes_attention_heads_when_they_are_bound() -> None:
     op = Scramble(3).bind({"hidden_size": 8})
     assert op.target_shapes((8,), (8,), (8,)) == ((8,), (8,), (8,))
@@ -159,6 +142,14 @@ def test_frequencies_on_hand_written_values() -> None:
     assert np.allclose(exact_frequencies(4), [1, 0.01], rtol=1e-15)
 
 
+@pytest.mark.parametrize("hidden_size", HIDDEN_SIZES)
+def test_frequencies_are_computed_in_float32_step_by_step(hidden_size: int) -> None:
+    exponents = np.arange(0, hidden_size, 2).astype(np.float32) / np.float32(hidden_size)
+    expected = 1 / np.float32([10000.0 ** float(exponent) for exponent in exponents])
+    (made,) = frequencies_of(hidden_size).inverse()
+    np.testing.assert_array_max_ulp(made[0], expected, maxulp=1)  # C libraries differ in the last bit of a power
+
+
 @pytest.mark.mxnet
 def test_computed_frequencies_are_those_of_mxnet_bit_for_bit() -> None:
     process = subprocess.run([sys.executable, "-c", IN_MXNET], cwd=FIXTURES, capture_output=True, text=True, check=True)
@@ -192,3 +183,20 @@ def test_there_must_be_half_as_many_frequencies_as_the_hidden_size() -> None:
     assert plan.disagreements == (
         "inv_freq: found shape (1, 3); axis 'hidden_size/2' is 3, expected 4 (hidden_size=8 from words)",
     )
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes", "message"),
+    [
+        (Scramble(3), [(4,), (4,)], "expected 3 vectors of one size, found (4,), (4,)"),
+        (Scramble(2), [(4,), (6,)], "expected 2 vectors of one size, found (4,), (6,)"),
+        (Scramble(1), [(4, 2)], "expected 1 vectors of one size, found (4, 2)"),
+        (Scramble(2, 3), [(4,), (4,)], "4 values do not divide into 3 equal parts"),
+        (Scramble(1, 3), [(4,)], "4 values do not divide into 3 equal parts"),
+        (Frequencies("1 4"), [(1, 3)], "expected frequencies of the shape (1, 4)"),
+    ],
+)
+def test_shapes_that_an_operation_cannot_take_are_refused(op: Op, shapes: list[tuple[int, ...]], message: str) -> None:
+    with pytest.raises(ValueError, match=r".") as caught:
+        op.target_shapes(*shapes)
+    assert str(caught.value) == message

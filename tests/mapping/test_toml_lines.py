@@ -26,12 +26,15 @@ lines"""}, {drop = "e"},
 a.b = 1
 c = [1,
  2]
+'lit.x'.y = 1
+"X \\u00e9\\t\\"" = 2
 [[more]]
 x = 1
 [[more]]
 
 y = {a = 1, b = 2}
-z = 2'''
+z = 2
+[["more"]]'''
 LINES = {
     ("extends",): 2,
     ("title",): 4,
@@ -52,11 +55,14 @@ LINES = {
     ("config",): 15,
     ("config", "a"): 16,
     ("config", "c"): 17,
-    ("more", 0): 19,
-    ("more", 0, "x"): 20,
-    ("more", 1): 21,
-    ("more", 1, "y"): 23,
-    ("more", 1, "z"): 24,
+    ("config", "lit.x"): 19,
+    ("config", 'X é\t"'): 20,
+    ("more", 0): 21,
+    ("more", 0, "x"): 22,
+    ("more", 1): 23,
+    ("more", 1, "y"): 25,
+    ("more", 1, "z"): 26,
+    ("more", 2): 27,
 }
 
 
