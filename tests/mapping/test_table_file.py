@@ -492,8 +492,8 @@ DERIVED = "follows from the checkpoint and the options; leave it out"
     ],
 )
 def test_a_config_key_that_is_not_the_tables_own_is_refused(setting: str, problem: str) -> None:
-    text = f"{BERT_MODEL}[config]\n{setting}"
-    assert mistakes_in(text) == [f"line 4: config: {problem}"]
+    text = f"{BERT_MODEL}[config]\nown = 1\n{setting}"
+    assert mistakes_in(text) == [f"line 5: config: {problem}"]
 
 
 def test_a_key_of_the_config_takes_every_value_up_to_its_bound() -> None:
@@ -513,7 +513,7 @@ def test_a_row_takes_every_value_up_to_its_bound() -> None:
             'pad = "p", to = "q", axes = "x", rows = 4096',
             f'rename = "r", to = "t", axes = "x", prefixed = "{"~" * 3}{"a" * 253}"',
             'rename = "u.{block}", to = "v.{block}", axes = "x", prefixed = "A{block}_{last}"',
-            f'drop = "d", axes = "x", why = "{"w" * 256}"',
+            f'drop = "d", axes = "s", why = "{"w" * 256}"',
         )
     )
     assert own.family.tables[0].all_rows[len(BACKBONE) :] == (
@@ -523,7 +523,7 @@ def test_a_row_takes_every_value_up_to_its_bound() -> None:
         pad("p", "q", "x", rows=4096, why="the table says so"),
         rename("r", "t", "x", prefixed="~~~" + "a" * 253),
         rename("u.{block}", "v.{block}", "x", prefixed="A{block}_{last}"),
-        drop("d", "x", why="w" * 256),
+        drop("d", "s", why="w" * 256),
     )
 
 
