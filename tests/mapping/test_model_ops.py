@@ -169,6 +169,13 @@ def test_frequencies_may_differ_in_their_last_bits_and_no_more() -> None:
     )
 
 
+@pytest.mark.parametrize(("dtype", "most"), [("float16", 2.0**-7), ("float32", 2.0**-21), ("float64", 2.0**-21)])
+def test_frequencies_may_differ_by_the_last_bits_of_their_precision(dtype: str, most: float) -> None:
+    assert frequencies_of(2, dtype).forward(np.array([[1 + most]], dtype)) == ()
+    with pytest.raises(MappingError, match=r"at 0, expected 1,"):
+        frequencies_of(2, dtype).forward(np.array([[1 + 2 * most]], dtype))
+
+
 def test_a_plan_leaves_frequencies_out_and_restores_them_in_their_dtype() -> None:
     plan = make_plan(WITH_FREQUENCIES, {"words": WORDS, "inv_freq": TensorSpec("inv_freq", "float16", (1, 4))})
     assert not plan.disagreements
