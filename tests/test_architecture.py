@@ -80,7 +80,7 @@ FOREIGN = {
     "fsspec": "files.remote",
     "ml_dtypes": "dtypes",
     "ray": "workers.cluster",
-    "tomli": "mapping.table_file batch.plan_file agora.theta",
+    "tomli": "mapping.table_file mapping.toml_lines batch.plan_file agora.theta",
     "click": "cli",
     "rich": "cli.terminal",
 }
