@@ -359,7 +359,8 @@ def test_only_an_activation_between_two_tensors_of_the_checkpoint_counts(fixture
 
     variables = tuple(Node("null", name) for name in ("data", one, two, "foreign"))
     network = (dense("a", 0, 1), dense("b", 4, 2), dense("c", 0, 3), relu("d", 6), dense("e", 7, 2), relu("f", 4))
-    graph = Graph((*variables, *network, dense("g", 9, 2)), ((10, 0),), 10901)
+    weightless = (dense("h", 0), relu("i", 11), dense("j", 12, 2))
+    graph = Graph((*variables, *network, dense("g", 9, 2), *weightless), ((10, 0),), 10901)
     assert told_by(graph, "net")(candidate) == {"hidden_act": "relu"}
 
 
