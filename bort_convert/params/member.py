@@ -76,8 +76,7 @@ class Member:
                 break
             crc = zlib.crc32(chunk, crc)
             yield chunk
-        read = at - len(inflater.unused_data)
-        if not inflater.eof or read != self.span.stop or total != self.size:
+        if not inflater.eof or inflater.unused_data or at != self.span.stop or total != self.size:
             raise self.span.error(
                 f"the deflate stream does not unpack to the {self.size:,} bytes that the archive says"
             )

@@ -137,11 +137,12 @@ def _stored_array(member: Member, *, allow_trailing: bool = False) -> StoredArra
     in_place = not (fortran or member.deflated)
     array = StoredArray(dtype, shape, start, member.whole, member.span.start + start if in_place else None, fortran)
     left = member.size - start
-    if array.nbytes > left or (array.nbytes < left and not allow_trailing):
-        trailing = "`allow_trailing=True` ignores bytes behind a bare .npy"
+    cut = array.nbytes > left
+    if cut or (array.nbytes < left and not allow_trailing):
+        hint = "Truncated download?" if cut else "`allow_trailing=True` ignores bytes behind a bare .npy"
         raise span.error(
             f"{counted(left, 'byte')} behind the .npy header; expected {amount(array.nbytes)} for "
-            f"{clipped(str(shape))} {dtype}. {'Truncated download?' if array.nbytes > left else trailing}"
+            f"{clipped(str(shape))} {dtype}. {hint}"
         )
     return array
 

@@ -122,7 +122,7 @@ def _write(file: IO[bytes], tensors: Mapping[str, Array] | Sequence[Array], labe
         elif not problems:
             file.write(_record_header(spec))
             values = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-            file.write(values.reshape(-1).view(np.uint8).data)
+            file.write(values.view(np.uint8).data)
     _refuse(label, problems)
     file.write(_names(names))
 

@@ -7,6 +7,7 @@ import tempfile
 import tracemalloc
 import zipfile
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,6 +86,18 @@ def test_folders_of_sparse_arrays_read_as_one(tmp_path: Path) -> None:
         assert [info.storage for info in file.header.values()] == ["row_sparse", "dense", "csr"]
         assert (file.header["c"].shape, file.header["c"].nbytes) == ((2, 2), 4)
         assert file.pieces("c").keys() == {"data", "indices", "indptr"}
+
+
+def test_a_deflated_sparse_array_reads_and_its_members_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    rows = sparse("r", "row_sparse", npy(f32(1, 2), "(1, 2)"), (3, 2), indices=(2,))
+    path.write_bytes(archive(*(replace(member, deflated=True) for member in rows)))
+    with open_params(path) as file:
+        assert file["r"].tolist() == [[0, 0], [0, 0], [1, 2]]
+    path.write_bytes(archive(*rows[:-1], Zipped("r/format.npy", npy(b"", version=(9, 0)), deflated=True)))
+    with pytest.raises(FormatError) as caught:
+        open_params(path)
+    assert str(caught.value) == f"{path}: member 'r/format.npy': .npy version 9.0 at byte 6; expected 1.0, 2.0 or 3.0"
 
 
 def test_a_sparse_array_has_32_dimensions_at_most(tmp_path: Path) -> None:
@@ -338,6 +351,24 @@ def test_a_damaged_archive_is_refused_with_what_to_do(data: bytes, message: str,
     with pytest.raises(FormatError) as caught:
         open_params(path)
     assert str(caught.value) == f"{path}: {message}"
+
+
+def test_a_stream_may_begin_with_a_mebibyte_of_empty_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    fields = {"method": 8, "size": len(LIST), "crc": zlib.crc32(LIST)}
+    packed = b"\0\0\0\xff\xff" * 2**18 + deflate_cut(LIST) + b"\3\0"
+    path.write_bytes(archive(Zipped("net.params", packed, local=fields, central=fields)))
+    with open_params(path) as file:
+        assert file["a"].tolist() == [1, 2]
+
+
+def test_bytes_behind_a_stream_are_refused_however_many(tmp_path: Path) -> None:
+    path = tmp_path / "x.params"
+    packed = deflate_cut(W) + b"\3\0"
+    for behind in (1, 2**20 - len(packed), 2**20):
+        path.write_bytes(stream(packed + bytes(behind), SIZE))
+        with open_params(path) as file, pytest.raises(FormatError, match="does not unpack to the 76 bytes"):
+            file["w"]
 
 
 def test_a_stream_is_not_unpacked_past_its_size(tmp_path: Path) -> None:
