@@ -178,7 +178,7 @@ def raw_header(
 ) -> bytes:
     """Make a header of any fields; its sum is right."""
     header = bytearray(512)
-    for at, field in ((0, name), (124, size), (156, kind), (257, magic), (345, folders), (500, end)):
+    for at, field in ((0, name), (100, b"0000644"), (124, size), (156, kind), (257, magic), (345, folders), (500, end)):
         header[at : at + len(field)] = field
     header[148:156] = b"%06o\0 " % (sum(header) + 8 * ord(" "))
     return bytes(header)
