@@ -51,9 +51,9 @@ def read_list(span: Span, *, allow_trailing: bool, max_arrays: int) -> Contents:
         if walk.met_scalar:
             with suppress(FormatError):
                 walk = _Walk(span, scalars=False, allow_trailing=allow_trailing, max_arrays=max_arrays)
-                return replace(
-                    walk.contents(), note="version 2 records without dimensions are read as arrays without a value"
-                )
+                contents = walk.contents()
+                note = "version 2 records without dimensions are read as arrays without a value"
+                return replace(contents, note="; ".join(filter(None, (note, contents.note))))
         raise
 
 

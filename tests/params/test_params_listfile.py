@@ -152,6 +152,9 @@ def test_version_2_records_without_dimensions_may_be_none_before_bytes_that_are_
     path.write_bytes(list_file(u32(V2, 0, 0), record(f32(1, 2), (2,))) + b"!")
     with open_params(path, allow_trailing=True) as file:
         assert [info.storage for info in file.header.values()] == ["none", "dense"]
+        assert file.note == (
+            "version 2 records without dimensions are read as arrays without a value; 1 byte behind the end ignored"
+        )
 
 
 def test_a_scalar_of_version_3_is_a_scalar_in_any_reading(tmp_path: Path) -> None:
