@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import mutate
@@ -68,3 +69,11 @@ def test_the_score_is_the_share_of_killed_mutants_among_those_that_can_be_notice
         ["all", "5", "3", "1", "1", "75.0%"],
     ]
     assert score == 0.75
+
+
+def test_a_run_that_tried_no_mutant_says_what_mutmut_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.CompletedProcess([], 1, stdout="1 failed, 1718 passed")
+    monkeypatch.setattr(mutate, "mutmut", lambda *_words: ended)
+    monkeypatch.setattr(mutate, "exit_codes", lambda: {"bort_convert.mapping.axes.x_a__mutmut_1": None})
+    with pytest.raises(SystemExit, match=r"1 failed, 1718 passed\nmutmut tried no mutant"):
+        mutate.run(0, 0, 2, [])

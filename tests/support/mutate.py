@@ -130,7 +130,11 @@ def mutmut(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def run(sample: int, seed: int, jobs: int, only: Sequence[str]) -> None:
-    """Run the tests of all mutants, or of some that a seed chooses."""
+    """Run the tests of all mutants, or of some that a seed chooses.
+
+    Raises:
+        SystemExit: mutmut tried none, because a test fails on the code as it is.
+    """
     names = list(only)
     if sample:
         if not exit_codes():
@@ -139,7 +143,9 @@ def run(sample: int, seed: int, jobs: int, only: Sequence[str]) -> None:
         if not known:
             raise SystemExit(mutmut("run", NOTHING).stdout[-3000:])
         names = random.Random(seed).sample(known, min(sample, len(known)))  # noqa: S311 - no secrets
-    mutmut("run", "--max-children", str(jobs), *names)
+    ended = mutmut("run", "--max-children", str(jobs), *names)
+    if not any(code is not NOT_RUN for code in exit_codes().values()):
+        raise SystemExit(f"{ended.stdout[-3000:]}\nmutmut tried no mutant; what it printed last is above")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
