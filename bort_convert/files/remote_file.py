@@ -159,7 +159,7 @@ class RemoteFile:
             self._handle = system.open(path, "rb", cache_type="none", **options)
             if self.path.scheme in _S3:  # what it does itself where it asks for the details once more
                 self._handle.details = self.identity.details
-                if not system.local_expiry_check:
+                if etag and not system.local_expiry_check:
                     self._handle.read_kw = {**self._handle.read_kw, "IfMatch": etag}
         return self._handle
 
