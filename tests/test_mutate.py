@@ -40,7 +40,7 @@ def test_every_equivalent_mutant_changes_lines_that_are_there_and_has_its_reason
 def test_an_entry_whose_line_is_not_in_its_function_is_stale(
     function: str, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry = f'[[equivalent]]\nfunction = "{function}"\nbefore = "{line}"\nafter = "x"\nreason = "none"\n'
+    entry = f'[[equivalent]]\nfunction = "{function}"\nbefore = "{line}"\nafter = ["x"]\nreason = "none"\n'
     monkeypatch.setattr(mutate, "EQUIVALENT", tmp_path / "list.toml")
     (tmp_path / "list.toml").write_text(entry)
     assert mutate.stale() == [f"{function}: {line}"]

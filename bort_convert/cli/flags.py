@@ -17,13 +17,15 @@ _SOME_VALUE: Final = "..."
 """The library writes it for a value that the user has to fill in."""
 _POSITIONAL: Final = frozenset({"source", "target", "reference", "name"})
 """Arguments that have no flag: the user types the value alone."""
+PYTHON_ALONE: Final = frozenset({"allow_trailing", "allow_duplicates"})
+"""Arguments of `open_params` that no command has."""
 
 
 def as_flags(message: str, ctx: click.Context) -> str:
     """The message with flags in place of the arguments between backquotes.
 
     A name with a value, `name=value`, may be an option of any command; a bare `name` is one of this command. A
-    positional argument becomes its value. Other names stay as they are.
+    positional argument becomes its value; one that Python alone has says where it is. Other names stay as they are.
     """
     own = _options(ctx.command)
     every: dict[str, click.Option] = {}
@@ -32,6 +34,8 @@ def as_flags(message: str, ctx: click.Context) -> str:
         name, value = match.groups()
         if name not in own and value is not None and not every:
             every.update(_options_of_all_commands(ctx))
+        if name in PYTHON_ALONE and value is not None:
+            return f"`open_params(..., {name}={value})` in Python"
         if name in _POSITIONAL - own.keys() and value is not None:
             return _typed(value)
         option = own.get(name) or every.get(name)

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from bort_convert import cli, open_params
-from bort_convert.cli.flags import as_flags
+from bort_convert.cli.flags import PYTHON_ALONE, as_flags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,6 @@ OTHER_PROGRAMS = {
 }
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 ARGUMENT = re.compile(r"`([a-z_]+)=[^`]*`")
-PYTHON_ALONE = {"allow_trailing", "allow_duplicates"}  # of `open_params`; no command has them
 
 
 def context(command: str) -> click.Context:
@@ -63,6 +62,7 @@ def context(command: str) -> click.Context:
         ("convert", "`mapped=False` and `units`", "`mapped=False` and `units`"),
         ("extract", "`target='out/x.bin'`: expected", "out/x.bin: expected"),
         ("check", "`source='x.params'`", "--source x.params"),
+        ("convert", "`allow_trailing=True` ignores", "`open_params(..., allow_trailing=True)` in Python ignores"),
         ("convert", "no argument at all", "no argument at all"),
     ],
 )

@@ -52,7 +52,11 @@ class Change:
 def equivalents() -> dict[Change, str]:
     """Changes that nobody can notice, with the reason."""
     entries = tomllib.loads(EQUIVALENT.read_text("utf-8"))["equivalent"]
-    return {Change(entry["function"], entry["before"], entry["after"]): entry["reason"] for entry in entries}
+    return {
+        Change(entry["function"], entry["before"], after): entry["reason"]
+        for entry in entries
+        for after in entry["after"]
+    }
 
 
 def module_of(function: str) -> str:
@@ -65,11 +69,8 @@ def module_of(function: str) -> str:
 
 def stale() -> list[str]:
     """Entries of the list of which the function has no such line any more."""
-    found = []
-    for change in equivalents():
-        code = lines_of(change.function)
-        found += [f"{change.function}: {line}" for line in change.before.split("\n") if line not in code]
-    return found
+    lines = {(change.function, line) for change in equivalents() for line in change.before.split("\n")}
+    return [f"{function}: {line}" for function, line in sorted(lines) if line not in lines_of(function)]
 
 
 def lines_of(function: str) -> set[str]:
