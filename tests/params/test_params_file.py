@@ -89,6 +89,7 @@ def test_a_file_that_is_not_mapped_and_became_shorter_is_a_format_error(tmp_path
     assert kept.sum() == 5000
 
 
+@pytest.mark.skipif(not hasattr(os, "preadv"), reason="needs preadv")
 def test_a_block_is_read_once_and_no_byte_twice(data: FileBytes, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[tuple[int, int]] = []
     real = os.preadv
