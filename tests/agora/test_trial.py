@@ -238,4 +238,4 @@ def test_a_step_and_an_evaluation_are_measured(spec: TrialSpec) -> None:
     few = time_steps(spec)
     assert few.step > 0
     assert few.start > 0
-    assert 0 < few.evaluation < 5
+    assert few.evaluation > 0

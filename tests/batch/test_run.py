@@ -441,4 +441,3 @@ def test_a_crash_of_mxnet_costs_one_file_and_the_others_are_proved_in_one_proces
     assert crashed.error["message"].startswith("MXNet died of SIGABRT")
     assert log.read_text() == "start\n" * 2
     assert all(file.report["passed"] for file in result.files if file)
-    assert all(file.seconds < 5 for file in result.files[1:2])

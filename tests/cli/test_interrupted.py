@@ -449,16 +449,19 @@ def test_a_deleted_leftover_is_named_on_stderr_unless_quiet_is_asked_for(
 def test_a_writer_that_fails_ends_the_hashing_of_the_source(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    failed, hashed = threading.Event(), []
+
     def fail(_done: int, _total: int) -> None:
+        failed.set()
         raise OSError(28, "No space left on device")
 
-    hashed = []
     read_pieces = streams.read_pieces
 
     def counted(whole: FileRange) -> Iterator[memoryview]:
         for piece in read_pieces(whole):
             hashed.append(len(piece))
-            time.sleep(0.001)
+            failed.wait(60)
+            time.sleep(0.01)
             yield piece
 
     monkeypatch.setattr(streams, "PIECE", 100)

@@ -24,7 +24,7 @@ QUIET = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-PATIENCE = 60_000
+PATIENCE = 300_000
 """Milliseconds after which something will not happen any more, however busy the machine is."""
 expect.set_options(timeout=PATIENCE)
 

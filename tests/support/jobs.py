@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from bort_convert.workers.processes import LocalWorkers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+NAP = 0.1
 
 
 def sleep_and_tell(seconds: float) -> tuple[float, int]:
@@ -43,6 +46,15 @@ def end_or_fail(word: str) -> str:
     return word
 
 
+def wait_for_others(meeting: tuple[str, int]) -> tuple[int, int]:
+    """Take a nap, and end after so many others of a folder; give their number and this process."""
+    folder, others = meeting
+    time.sleep(NAP)
+    wait_until(lambda: len([*Path(folder).iterdir()]) >= others)
+    Path(folder, f"{time.monotonic()}-{os.getpid()}").touch()
+    return others, os.getpid()
+
+
 def interval(seconds: float) -> tuple[float, float]:
     """Sleep; give when this began and ended, in the seconds of a clock that all processes share."""
     start = time.monotonic()
@@ -67,11 +79,12 @@ def threads(_argument: None) -> str | None:
 
 
 def hold(folder: str) -> None:
-    """Leave a file while the job runs; clean-up takes it away."""
+    """Leave a file while the job runs, which clean-up takes away, and another one if nobody stops it."""
     mark = Path(folder, str(os.getpid()))
     mark.touch()
     try:
         time.sleep(60)
+        mark.with_name("not stopped").touch()
     finally:
         mark.unlink()
 
@@ -82,16 +95,23 @@ def first_or_again(marks: tuple[str, str]) -> str:
     if mine.exists():
         return "again"
     mine.touch()
-    wait_until(go_on.exists, 60)
+    wait_until(go_on.exists)
     return "first"
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     """Wait for something that another process does."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def lives(process: int) -> bool:
+    """True if a process runs, or may run again."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
 
 
 def main() -> None:

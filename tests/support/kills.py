@@ -26,7 +26,7 @@ LEFTOVER = re.compile(r"\.out\.(partial|replaced)-[0-9a-f]{16}")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 LINES = {128 + number: f"Interrupted by {number.name}\n" for number in SIGNALS[1:]}
 BROKEN = "BROKEN"
-LONGEST = 60.0
+LONGEST = 300.0
 """Seconds that a conversion may take to end, once it was sent a signal."""
 
 

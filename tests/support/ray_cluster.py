@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STARTED = re.compile(r"ray start --address='([^']+)'")
 QUIET = ("--disable-usage-stats", "--include-log-monitor=false", f"--object-store-memory={80 << 20}")
 HEAD = ("--head", "--port=0", "--include-dashboard=false")
-PATIENCE = 60
+PATIENCE = 300  # seconds
 SOON = {
     "RAY_health_check_initial_delay_ms": "500",
     "RAY_health_check_period_ms": "500",

@@ -71,7 +71,7 @@ class Server:
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while time.monotonic() < end:
             with contextlib.suppress(OSError), socket.create_connection((HOST, self.port), timeout=1):
                 return

@@ -1,13 +1,31 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from jobs import wait_until
+
+from bort_convert.verification import reference_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Progress of MXNet's side, for a test to fill: the time that a job may take begins with its first line."""
+    lines: list[str] = []
+
+    class Answers(SimpleQueue[Any]):
+        def get(self, *, timeout: float) -> object:
+            wait_until(lambda: lines)
+            return super().get(timeout=timeout)
+
+    monkeypatch.setattr(reference_process, "SimpleQueue", Answers)
+    return lines
 
 
 @pytest.fixture(scope="session")

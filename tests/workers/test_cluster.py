@@ -179,7 +179,7 @@ def closing_the_outcomes_stops_every_job(folder: Path) -> None:
     def coming() -> Iterator[Job[str]]:
         for _ in range(3):
             yield Job(str(folder))
-        wait_until(lambda: len(list(folder.iterdir())) == 3, 60)
+        wait_until(lambda: len(list(folder.iterdir())) == 3)
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -193,7 +193,7 @@ def a_job_is_run_again_whose_machine_is_lost(nodes: Cluster, folder: Path) -> No
     def coming() -> Iterator[Job[tuple[str, str]]]:
         for number in range(3):
             yield Job((str(folder / str(number)), str(folder / "go on")))
-        wait_until(lambda: len(list(folder.iterdir())) == 3, 60)
+        wait_until(lambda: len(list(folder.iterdir())) == 3)
         nodes.kill_node(2)
         (folder / "go on").touch()
 

@@ -1,17 +1,15 @@
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jobs
 import pytest
-from jobs import wait_until
+from jobs import lives, wait_until
 
 from bort_convert.errors import BackendError
 from bort_convert.workers.jobs import Failure, Job, Needs
@@ -19,6 +17,7 @@ from bort_convert.workers.processes import LocalWorkers, machine_memory, usable_
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.skipif(os.name != "posix", reason="needs signals"), pytest.mark.long]
 
@@ -28,12 +27,13 @@ def overlap(intervals: list[tuple[float, float]]) -> int:
     return max(sum(start <= moment < end for start, end in intervals) for moment, _ in intervals)
 
 
-def test_outcomes_come_as_they_are_done_and_a_process_takes_job_after_job() -> None:
-    outcomes = list(LocalWorkers(2).run(jobs.sleep_and_tell, map(Job, (1.5, 0.1, 0.1, 0.1))))
-    assert [outcome.result[0] for outcome in outcomes] == [0.1, 0.1, 0.1, 1.5]
+def test_outcomes_come_as_they_are_done_and_a_process_takes_job_after_job(tmp_path: Path) -> None:
+    folder, start = str(tmp_path), time.monotonic()
+    outcomes = list(LocalWorkers(2).run(jobs.wait_for_others, [Job((folder, others)) for others in (3, 0, 0, 0)]))
+    assert [outcome.result[0] for outcome in outcomes] == [0, 0, 0, 3]
     assert len({outcome.result[1] for outcome in outcomes}) == 2
     assert os.getpid() not in {outcome.result[1] for outcome in outcomes}
-    assert [round(outcome.seconds, 1) for outcome in outcomes] == [0.1, 0.1, 0.1, 1.5]
+    assert all(jobs.NAP <= outcome.seconds < time.monotonic() - start for outcome in outcomes)
 
 
 def test_a_worker_that_dies_costs_the_job_that_it_had_and_no_other() -> None:
@@ -115,10 +115,8 @@ def test_closing_the_outcomes_stops_every_job_in_order(tmp_path: Path) -> None:
         wait_until(lambda: len(list(tmp_path.iterdir())) == 2)
         raise KeyboardInterrupt
 
-    start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         list(LocalWorkers(3).run(jobs.hold, coming()))
-    assert time.monotonic() - start < 10
     assert list(tmp_path.iterdir()) == []
 
 
@@ -137,12 +135,6 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, sent: signal.Signals) -> 
 def test_the_machine_is_measured() -> None:
     assert 1 <= usable_cpus() <= (os.cpu_count() or 1)
     assert machine_memory() > 1 << 28
-
-
-def lives(process: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def test_processes_are_kept_from_run_to_run_where_that_is_asked_for() -> None:
