@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from itertools import chain, combinations
+from itertools import chain, combinations, islice
 from typing import TYPE_CHECKING, Final
 
 from bort_convert.errors import MappingError, printable
@@ -18,6 +18,7 @@ from bort_convert.mapping.backbone import backbone_rows
 from bort_convert.mapping.candidates import compare_at_places, known_tables, largest_parts, no_table_fits
 from bort_convert.mapping.given import Given
 from bort_convert.mapping.source_names import bare_name
+from bort_convert.mapping.table_file import MAX_ROWS
 from bort_convert.mapping.table_words import name_problem
 
 if TYPE_CHECKING:
@@ -140,9 +141,11 @@ class _Draft:
             others: names of other families that have such a backbone.
             places: number of backbones in the file.
         """
-        lines = [f"# A draft for {printable(name)}: {self._where()}, and {len(self.specs):,} other tensors beside it."]
+        beside = f"{len(self.specs):,} other tensor{'' if len(self.specs) == 1 else 's'} beside it"
+        lines = [f"# A draft for {printable(name)}: {self._where()}, and {beside}."]
         if places > 1:
-            lines.append(f"# {places - 1:,} more stand in the file; they are rows below, as any other tensor.")
+            stand = "1 more stands" if places == 2 else f"{places - 1:,} more stand"  # noqa: PLR2004 - one more
+            lines.append(f"# {stand} in the file: rows below, as any other tensor.")
         architecture = self.head.architecture if self.head else self.family.base_class
         lines += [
             "# It converts as it is; what begins with DECIDE is yours to decide.",
@@ -193,16 +196,20 @@ class _Draft:
             taken |= {layer.weight, layer.bias}
             yield from self._layer_rows(layer, target, axes)
         others = {name: spec for name, spec in self.specs.items() if name not in taken}
-        kept = {name: spec.shape for name, spec in others.items() if spec and _can_be_named(name)}
+        named = {name: spec.shape for name, spec in others.items() if spec and _can_be_named(name)}
+        kept = dict(islice(named.items(), MAX_ROWS - len(taken)))
         if kept:
             yield "# DECIDE: kept beside the model as it is; another word makes a tensor a part of the class."
         for name, shape in kept.items():
             axes = _quoted(self._axes(shape))
             yield f"{{extra = {_quoted(name)}, axes = {axes}{_prefixed(name)}}},  # {_shown(shape)}"
         for name, spec in others.items():
-            if name not in kept:
+            if name not in named:
                 found = f"{printable(name, _WIDTH)} {_shown(spec.shape) if spec else '(no value)'}"
                 yield f"# A row cannot take {found}: ignore it, or keep what is left over."
+        if more := list(named)[len(kept) :]:
+            first = f"{len(more):,} from {printable(more[0], _WIDTH)} on"
+            yield f"# A table takes {MAX_ROWS:,} rows; without one are {first}: ignore them, or keep what is left over."
 
     def _layer_rows(self, layer: _Dense, target: str, axes: str) -> Iterator[str]:
         """Rows of a dense layer: one where it is a block of its own, or else one for each tensor."""

@@ -28,8 +28,8 @@ AUTO: Final = "auto"
 _LOG: Final = logging.getLogger(__name__)
 _ADDRESS: Final = re.compile(r"(?P<host>[\w.-]+|\[[\w:.]+\]):(?P<port>[0-9]{1,5})")
 _CONNECTING: Final = 5.0
-_ANSWERING: Final = 20.0
-"""Seconds that a cluster has to answer the first question; Ray alone would ask for minutes."""
+_ANSWERING: Final = 60.0
+"""Seconds that a cluster has to answer the first question, on a busy machine too; Ray alone would ask for minutes."""
 _LOOK: Final = 1.0
 """Seconds between two looks at which machines there are."""
 _TRIES: Final = 4

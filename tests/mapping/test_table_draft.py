@@ -15,9 +15,10 @@ from bort_convert.mapping.backbone import backbone_rows
 from bort_convert.mapping.family import Table
 from bort_convert.mapping.fit import fit
 from bort_convert.mapping.rows import linear, norm, rename, under
+from bort_convert.mapping.selection import Selection
 from bort_convert.mapping.source_names import prefixed_names
 from bort_convert.mapping.table_draft import draft_table
-from bort_convert.mapping.table_file import read_table
+from bort_convert.mapping.table_file import MAX_ROWS, read_table
 from bort_convert.models.registry import families
 
 if TYPE_CHECKING:
@@ -278,10 +279,24 @@ ROWS_OF_ONE = [
 ]
 
 
+def test_a_draft_has_as_many_rows_as_a_table_may_have() -> None:
+    many = beside({f"step.{number}": (2,) for number in range(MAX_ROWS + 1)})
+    specs = backbone("bert", "net.") | dense("net.tag", 3, 6) | many
+    bert = families()["bert"]
+    text = draft_table(specs, [bert], "own.params")
+    assert text.count("{extra = ") == MAX_ROWS - 2
+    assert (
+        "  # A table takes 1,000 rows; without one are 3 from step.998 on: ignore them, or keep what is left over.\n]\n"
+    ) in text
+    own = read_table(text.encode(), {"bert": bert}, "own.toml")
+    found = fit(specs, [own.family], heads=2, selection=Selection(keep_extra=True))
+    assert found.extra == tuple(many)
+
+
 def test_of_several_places_the_largest_is_the_backbone_or_the_one_that_is_asked_for() -> None:
     start = [
         "# A draft for a\\nname: Toy under two., and 6 other tensors beside it.",
-        "# 1 more stand in the file; they are rows below, as any other tensor.",
+        "# 1 more stands in the file: rows below, as any other tensor.",
         CONVERTS,
         "# DECIDE: the same tensors may be those of a or b; draft anew for one.",
         'extends = "toy"',

@@ -108,17 +108,19 @@ def test_another_exit_status_is_in_the_message(bort: Path, tmp_path: Path) -> No
 
 
 def test_a_hang_is_ended_with_all_that_it_started(bort: Path, tmp_path: Path, said: list[str]) -> None:
-    child = tmp_path / "child"
+    child, end = tmp_path / "child", tmp_path / "its own end"
+    sleeper = f"import time; time.sleep(60); open({str(end)!r}, 'w')"
     python = interpreter(
         tmp_path,
         "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {sleeper!r}])\n"
         f"open({str(child)!r}, 'w').write(str(child.pid))\n"
         "print('progress: thinking', file=sys.stderr, flush=True)\ntime.sleep(60)\n",
     )
     message, _ = run_with(bort, python, timeout=0.5, lines=said)
     assert message == "MXNet was stopped after 0.5 s; the last lines of its stderr:\n  thinking"
     wait_until(lambda: not lives(int(child.read_text())))
+    assert not end.exists()
 
 
 def test_an_interpreter_that_does_not_exist_is_an_error(bort: Path, tmp_path: Path) -> None:
