@@ -144,7 +144,7 @@ mutants: .venv/.made gluonnlp1 ## deliberate conversion errors: which check catc
 kills: .venv/.made $(FULL) ## kill 200 full-size conversions at random moments: the tally of what stood there afterwards
 	$(BIN)/python tests/support/kills.py $(KILLS)
 
-faults: .venv/.made ## let every call that touches files fail once, with each error: the table of outcomes (10 minutes)
+faults: .venv/.made ## let every call that touches files fail once, with each error: the table of outcomes (a quarter of an hour)
 	$(BIN)/python tests/support/faults.py
 
 batch-kills: .venv/.made ## kill batches of 64 checkpoints at 50 random moments, parents and workers, and let them go on

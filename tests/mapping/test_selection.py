@@ -316,6 +316,7 @@ def test_a_dense_layer_of_the_networks_own_is_not_taken_for_a_head() -> None:
     assert (found.table.title, len(found.extra)) == ("language model", 3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("style", ["{}.word_embed.0.weight", "a{}.b.c", "x{}_word_embed_embedding0_weight"])
 def test_the_work_is_in_proportion_to_the_names(style: str) -> None:
     spec = TensorSpec("x", "float32", (3,))

@@ -346,11 +346,19 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("case", BOMBS)
-def test_a_hostile_archive_is_refused_soon(tmp_path: Path, case: str) -> None:
+def test_a_hostile_archive_is_refused(tmp_path: Path, case: str) -> None:
     make, expected = BOMBS[case]
     data = make()
+    assert problem(tmp_path / "m.tar.gz", data) == expected.format(size=len(data))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", BOMBS)
+def test_a_hostile_archive_is_refused_soon(tmp_path: Path, case: str) -> None:
+    make, _ = BOMBS[case]
+    data = make()
     with Calls() as calls:
-        assert problem(tmp_path / "m.tar.gz", data) == expected.format(size=len(data))
+        assert problem(tmp_path / "m.tar.gz", data)
     assert calls.count < 50 * MAX_ARRAYS
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 class Calls:
     """The calls of functions, Python's and C's, that this thread makes within a block.
 
+    A test that counts them is marked `long`: mutation testing, which leaves such tests out, calls each function by a
+    detour.
+
     Attributes:
         count: calls so far.
     """
