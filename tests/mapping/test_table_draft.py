@@ -280,17 +280,26 @@ ROWS_OF_ONE = [
 
 
 def test_a_draft_has_as_many_rows_as_a_table_may_have() -> None:
-    many = beside({f"step.{number}": (2,) for number in range(MAX_ROWS + 1)})
+    many = beside({f"step.{number}" + "n" * (number // 10): (2,) for number in range(MAX_ROWS + 1)})
     specs = backbone("bert", "net.") | dense("net.tag", 3, 6) | many
     bert = families()["bert"]
     text = draft_table(specs, [bert], "own.params")
     assert text.count("{extra = ") == MAX_ROWS - 2
     assert (
-        "  # A table takes 1,000 rows; without one are 3 from step.998 on: ignore them, or keep what is left over.\n]\n"
+        f"  # A table takes 1,000 rows; without one are 3 from step.998{'n' * 92}... (107 characters) on: ignore them, "
+        "or keep what is left over.\n]\n"
     ) in text
     own = read_table(text.encode(), {"bert": bert}, "own.toml")
     found = fit(specs, [own.family], heads=2, selection=Selection(keep_extra=True))
     assert found.extra == tuple(many)
+
+
+def test_one_is_counted_in_the_singular() -> None:
+    alone = toy("one.", 1)
+    first, *_ = draft(alone | beside({"x": (1,)}), [TOY])
+    assert first == "# A draft for own.params: Toy under one., and 1 other tensor beside it."
+    _, second, *_ = draft(TWO_PLACES | toy("three.", 1), [TOY])
+    assert second == "# 2 more stand in the file: rows below, as any other tensor."
 
 
 def test_of_several_places_the_largest_is_the_backbone_or_the_one_that_is_asked_for() -> None:
