@@ -77,3 +77,19 @@ def test_a_run_that_tried_no_mutant_says_what_mutmut_said(monkeypatch: pytest.Mo
     monkeypatch.setattr(mutate, "exit_codes", lambda: {"bort_convert.mapping.axes.x_a__mutmut_1": None})
     with pytest.raises(SystemExit, match=r"1 failed, 1718 passed\nmutmut tried no mutant"):
         mutate.run(0, 0, 2, [])
+
+
+def test_mutants_whose_names_begin_so_are_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, ...]] = []
+
+    def mutmut(*words: str) -> subprocess.CompletedProcess[str]:
+        said.append(words)
+        return subprocess.CompletedProcess([], 0, stdout="")
+
+    monkeypatch.setattr(mutate, "mutmut", mutmut)
+    monkeypatch.setattr(mutate, "exit_codes", lambda: {"bort_convert.params.tar.x_a__mutmut_1": 1})
+    mutate.run(0, 0, 2, ["bort_convert.params.tar"])
+    mutate.run(5, 0, 2, ["bort_convert.params.tar"])
+    mutate.run(0, 0, 2, [])
+    chosen = [words[3:] for words in said]
+    assert chosen == [("bort_convert.params.tar*",), ("bort_convert.params.tar.x_a__mutmut_1",), ()]

@@ -136,7 +136,7 @@ def run(sample: int, seed: int, jobs: int, only: Sequence[str]) -> None:
     Raises:
         SystemExit: mutmut tried none, because a test fails on the code as it is.
     """
-    names = list(only)
+    names = [f"{name}*" for name in only]
     if sample:
         if not exit_codes():
             mutmut("run", NOTHING)  # makes the mutants, and ends
