@@ -16,7 +16,7 @@ from bort_convert.workers.processes import LocalWorkers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAP = 0.1
+NAP, PATIENCE = 0.1, 120  # seconds
 
 
 def sleep_and_tell(seconds: float) -> tuple[float, int]:
@@ -99,9 +99,9 @@ def first_or_again(marks: tuple[str, str]) -> str:
     return "first"
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], object]) -> None:
     """Wait for something that another process does."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
